@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""BerOpt (Jeon et al. 2020, Algorithm 1): the smallest supporting set of a layer, by an optimised Bernoulli mask.
+
+In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Bool, Float, Int, Int8
+from torch import Tensor
+
+from egbas.errors import ConfigError, NetworkError
+from egbas.network import Tail
+
+Progress = Callable[[int, int, str], None]
+
+
+class BerOptStatus(Enum):
+    """How BerOpt ended."""
+
+    CONVERGED = "theta is polarised and the kept set no longer changes"
+    MAX_STEPS = "the steps ran out before theta settled; raise max_steps"
+    EMPTY = "no unit has theta above the threshold; lower the sparsity or the threshold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BerOptConfig:
+    """Settings of BerOpt; one default serves every layer and model, because the loss is relative.
+
+    Attributes:
+        sparsity: weight of mean(theta) against the relative distance; lambda = sparsity * ||G(z0)|| / D_l. > 0.
+        threshold: p; units with theta above it form the supporting set. In (0, 1).
+        masks: Bernoulli masks a step. >= 1.
+        learning_rate: of Adam on the logits of theta, at the start; falls along a cosine to a tenth. > 0.
+        temperatures: of the relaxed Bernoulli masks, at the start and after the annealing. > 0.
+        anneal_steps: steps over which temperature and learning rate fall. >= 1.
+        max_steps: bound on all steps; those after the annealing wait for convergence. >= anneal_steps.
+    """
+
+    sparsity: float = 3.0
+    threshold: float = 0.5
+    masks: int = 4
+    learning_rate: float = 0.3
+    temperatures: tuple[float, float] = (1.0, 0.1)
+    anneal_steps: int = 400
+    max_steps: int = 1500
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("sparsity", "learning_rate"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"BerOpt's {name} is {value}; it must be a positive number")
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"BerOpt's threshold is {self.threshold}; it must lie between 0 and 1, for example 0.5")
+        if self.masks < 1 or self.anneal_steps < 1:
+            raise ConfigError(
+                f"BerOpt's masks ({self.masks}) and anneal_steps ({self.anneal_steps}) must be at least 1"
+            )
+        if self.max_steps < self.anneal_steps:
+            raise ConfigError(f"BerOpt's max_steps ({self.max_steps}) is below its anneal_steps ({self.anneal_steps})")
+        if len(self.temperatures) != 2 or not all(math.isfinite(t) and t > 0 for t in self.temperatures):
+            raise ConfigError(f"BerOpt's temperatures are {self.temperatures}; they must be two positive numbers")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BerOptResult:
+    """What BerOpt found.
+
+    Attributes:
+        theta: (units,) probability of keeping each unit of the layer.
+        units: (k,) int64 indices, in the flattened layer, of the units with theta above the threshold.
+        signs: (k,) int8 in {-1, +1}, the sides of their boundaries that the query is on.
+        fidelity: ||f_{L:l+1}(h0 * 1[theta > p]) - G(z0)|| / ||G(z0)||; 0 is perfect.
+        sampled_fidelity: the same, mean over masks drawn from Ber(theta).
+        polarisation: share of the units that can matter whose theta is within 0.05 of 0 or 1.
+        losses: (steps,) the loss at every step.
+        sizes: (steps,) the expected size of the set, sum(theta), at every step.
+        status: how it ended.
+        config: the settings it ran with.
+    """
+
+    theta: Float[Tensor, " units"]
+    units: Int[Tensor, " k"]
+    signs: Int8[Tensor, " k"]
+    fidelity: float
+    sampled_fidelity: float
+    polarisation: float
+    losses: Float[Tensor, " steps"]
+    sizes: Float[Tensor, " steps"]
+    status: BerOptStatus
+    config: BerOptConfig
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return len(self.losses)
+
+
+def optimize(
+    tail: Tail, config: BerOptConfig, *, rng: torch.Generator, progress: Progress | None = None
+) -> BerOptResult:
+    """Find the supporting set of the tail's query (Algorithm 1).
+
+    Args:
+        tail: the network above the layer, at the query.
+        config: the settings.
+        rng: a CPU generator; the masks come from it.
+        progress: called with (step, largest number of steps, text).
+
+    Raises:
+        NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
+    """
+    objective = _Objective(tail, config)
+    logits = torch.zeros(objective.n_candidates, device=tail.a.device, dtype=tail.a.dtype, requires_grad=True)
+    adam = torch.optim.Adam([logits], lr=config.learning_rate, betas=(0.9, 0.99))
+    losses, sizes = [], []
+    status = BerOptStatus.MAX_STEPS
+    settled = _Settled()
+    for step in range(config.max_steps if objective.n_candidates else 0):
+        temperature, rate = _schedule(config, step)
+        adam.param_groups[0]["lr"] = rate
+        loss = objective.loss(logits, temperature, rng=rng)
+        adam.zero_grad(set_to_none=True)
+        loss.backward()
+        adam.step()
+        losses.append(loss.detach())
+        sizes.append(logits.detach().sigmoid().sum())
+        if progress and step % 10 == 0:
+            progress(step, config.max_steps, f"loss {loss.item():.3f}, {sizes[-1].item():.0f} units expected")
+        is_check = step + 1 >= config.anneal_steps and (step + 1 - config.anneal_steps) % _CHECK_EVERY == 0
+        if is_check and settled(objective, logits.detach().sigmoid(), rng=rng):
+            status = BerOptStatus.CONVERGED
+            break
+    theta = logits.detach().sigmoid()
+    return _result(objective, theta, losses, sizes, status, rng=rng)
+
+
+_CHECK_EVERY = 25
+_N_CHECK_MASKS = 8
+
+
+class _Objective:
+    """The loss of eq. 1 divided by ||G(z0)||, over the units that can matter."""
+
+    def __init__(self, tail: Tail, config: BerOptConfig) -> None:
+        self.tail, self.config = tail, config
+        self.norm = tail.x.norm()
+        if not self.norm > 0:
+            raise NetworkError("the query's image is zero everywhere; BerOpt's distance is relative to its norm")
+        # A unit whose output is zero at the query cannot change the image, and one that lies on its own boundary
+        # has no side: for both the minimiser is theta = 0, so they are left out of the search.
+        self.candidates = ((tail.a != 0) & (tail.h != 0)).nonzero()[:, 0]  # (candidates,)
+        self.n_candidates = len(self.candidates)
+        self.n_units = len(tail.a)
+
+    def distance(self, masks: Float[Tensor, "masks candidates"]) -> Float[Tensor, " masks"]:
+        """Relative distance between the masked image and the query's image."""
+        a = self.tail.a.new_zeros(len(masks), self.n_units)
+        a = a.index_copy(1, self.candidates, masks * self.tail.a[self.candidates])  # (masks, units)
+        x = self.tail(a)
+        return (x - self.tail.x).flatten(1).norm(dim=1) / self.norm
+
+    def loss(self, logits: Float[Tensor, " candidates"], temperature: float, *, rng: torch.Generator) -> Tensor:
+        masks = _relaxed_masks(logits, temperature, self.config.masks, rng=rng)
+        return self.distance(masks).mean() + self.config.sparsity * logits.sigmoid().sum() / self.n_units
+
+    @torch.no_grad()
+    def fidelity(self, kept: Bool[Tensor, " candidates"]) -> float:
+        return self.distance(kept[None].to(self.tail.a.dtype)).item()
+
+    @torch.no_grad()
+    def sampled_fidelity(self, theta: Float[Tensor, " candidates"], *, rng: torch.Generator) -> float:
+        uniform = torch.rand(_N_CHECK_MASKS, self.n_candidates, generator=rng).to(theta)
+        return self.distance((uniform < theta).to(theta)).mean().item()
+
+
+class _Settled:
+    """The convergence test: polarised theta, thresholded set as faithful as sampled ones, and unchanged."""
+
+    def __init__(self) -> None:
+        self.kept: Tensor | None = None
+
+    def __call__(self, objective: _Objective, theta: Tensor, *, rng: torch.Generator) -> bool:
+        kept = theta > objective.config.threshold
+        before, self.kept = self.kept, kept
+        if before is None:
+            return False
+        union = (before | kept).sum().item()
+        is_stable = union == 0 or (before & kept).sum().item() >= 0.97 * union
+        if not is_stable or _polarisation(theta) < 0.9:
+            return False
+        return abs(objective.fidelity(kept) - objective.sampled_fidelity(theta, rng=rng)) < 0.05
+
+
+def _schedule(config: BerOptConfig, step: int) -> tuple[float, float]:
+    """Temperature (geometric) and learning rate (cosine to a tenth) of a step."""
+    done = min(1.0, step / config.anneal_steps)
+    hot, cold = config.temperatures
+    return hot * (cold / hot) ** done, config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * done))
+
+
+def _relaxed_masks(
+    logits: Float[Tensor, " candidates"], temperature: float, n: int, *, rng: torch.Generator
+) -> Float[Tensor, "masks candidates"]:
+    """Draw n relaxed Bernoulli masks: sigmoid((logits + log u - log(1 - u)) / temperature), Maddison et al. 2017.
+
+    ``torch.distributions.RelaxedBernoulli`` draws the same but takes no generator.
+    """
+    tiny = torch.finfo(logits.dtype).eps
+    uniform = torch.rand(n, len(logits), generator=rng).to(logits).clamp(tiny, 1 - tiny)
+    return ((logits + uniform.log() - (-uniform).log1p()) / temperature).sigmoid()
+
+
+def _polarisation(theta: Float[Tensor, " candidates"]) -> float:
+    if len(theta) == 0:
+        return 1.0
+    return ((theta < 0.05) | (theta > 0.95)).float().mean().item()
+
+
+def _result(
+    objective: _Objective,
+    theta: Tensor,
+    losses: list[Tensor],
+    sizes: list[Tensor],
+    status: BerOptStatus,
+    *,
+    rng: torch.Generator,
+) -> BerOptResult:
+    tail, config = objective.tail, objective.config
+    kept = theta > config.threshold
+    units = objective.candidates[kept]
+    all_theta = theta.new_zeros(objective.n_units).index_copy(0, objective.candidates, theta)
+    empty = theta.new_zeros(0)
+    return BerOptResult(
+        theta=all_theta.cpu(),
+        units=units.cpu(),
+        signs=tail.h[units].sign().to(torch.int8).cpu(),
+        fidelity=objective.fidelity(kept),
+        sampled_fidelity=objective.sampled_fidelity(theta, rng=rng),
+        polarisation=_polarisation(theta),
+        losses=torch.stack(losses).cpu() if losses else empty.cpu(),
+        sizes=torch.stack(sizes).cpu() if sizes else empty.cpu(),
+        status=BerOptStatus.EMPTY if len(units) == 0 else status,
+        config=config,
+    )

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The Typer application: its commands, and the one place where errors become messages and exit codes."""
+
+import errno
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from egbas import __version__
+from egbas.cli import doctor, explore, models, show, train
+from egbas.errors import EgbasError
+
+EXIT_UNFINISHED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+EPILOG = (
+    "Exit codes: 0 done; 1 could not be finished (out of memory, a broken installation); "
+    "2 bad input, a network that fails, or a full disk; 130 Ctrl-C."
+)
+
+
+class Commands(TyperGroup):
+    """Run a command and turn what it raises into one message on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; see ``explain`` for what its errors become."""
+        try:
+            return super().invoke(ctx)
+        except (Exception, KeyboardInterrupt) as error:
+            known = explain(error)
+            if known is None:
+                raise
+            message, code = known
+            show.error(message)
+            raise typer.Exit(code) from None
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """Find the message and exit code of an error, or None for a defect, which keeps its traceback."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing was left half-written", EXIT_INTERRUPTED
+    if isinstance(error, EgbasError):
+        return str(error), EXIT_BAD_INPUT
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full ({error}); free some space or write elsewhere", EXIT_BAD_INPUT
+    if isinstance(error, PermissionError):
+        return f"no permission: {error}; write elsewhere", EXIT_BAD_INPUT
+    torch = sys.modules.get("torch")
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return "out of memory; use a smaller layer, fewer --iterations, or another --device", EXIT_UNFINISHED
+    return None
+
+
+def _print_version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"egbas {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+app = typer.Typer(
+    name="egbas",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    """Explore what a layer of a generative network holds fixed around an image, and what it leaves free."""
+
+
+app.command(epilog=EPILOG)(explore.explore)
+app.command(epilog=EPILOG)(models.layers)
+app.command(epilog=EPILOG)(models.models)
+app.command(epilog=EPILOG)(train.train)
+app.command(epilog=EPILOG)(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; what the ``egbas`` script calls."""
+    app()

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""``egbas doctor``: versions, devices, embedded models and a tiny exploration: does the installation work?"""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from egbas import __version__
+from egbas.cli import show
+
+PACKAGES = ("torch", "numpy", "safetensors", "typer", "rich", "matplotlib", "jinja2", "pillow")
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:
+    """Show versions and devices and run a tiny self-test; exit code 1 when something is broken."""
+    found: dict[str, str] = {"python": platform.python_version(), "system": platform.platform()}
+    found |= {"egbas": __version__} | {name: _version(name) for name in PACKAGES}
+    checks = {"devices": _devices, "models": _models, "self-test": _self_test}
+    broken = [name for name in PACKAGES if found[name] == "missing"]
+    for name, check in checks.items():
+        try:
+            found[name] = check()
+        except Exception as error:  # a doctor reports whatever is wrong
+            found[name] = f"broken: {type(error).__name__}: {error}"
+            broken.append(name)
+    if json:
+        show.as_json(found | {"broken": broken})
+    else:
+        show.table(("what", "found"), list(found.items()))
+    if broken:
+        show.error(f"broken: {', '.join(broken)}; install egbas again, and report it if that does not help")
+        raise typer.Exit(1)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _devices() -> str:
+    import torch
+
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return f"{', '.join(names)}; {torch.get_num_threads()} CPU threads"
+
+
+def _models() -> str:
+    from egbas.zoo.card import load_weights
+    from egbas.zoo.models import WEIGHTS, cards
+
+    found = cards()
+    for card in found:
+        load_weights(WEIGHTS, card)
+    return f"{len(found)} with the right checksum: {', '.join(card.name for card in found)}"
+
+
+def _self_test() -> str:
+    from egbas.cli.selftest import self_test
+
+    return self_test()

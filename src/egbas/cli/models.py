@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""``egbas layers`` and ``egbas models``: what there is to explore."""
+
+from typing import Annotated, Any
+
+import typer
+
+from egbas.cli import show
+from egbas.cli.explore import LATENT_SIZE_HELP, MODEL_HELP
+
+
+def layers(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
+    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+) -> None:
+    """List the non-linearities of a model in forward order: what --layer takes."""
+    from dataclasses import asdict
+
+    from egbas.cli.inputs import find_model
+    from egbas.network import list_layers
+
+    found = find_model(model, latent_size)
+    listed = list_layers(found.generator, found.latent.shape)
+    if json:
+        show.as_json([asdict(layer) for layer in listed])
+        return
+    rows = [(layer.number, layer.path, layer.kind, " x ".join(map(str, layer.shape)), layer.units) for layer in listed]
+    show.table(("layer", "path", "kind", "shape", "units"), rows)
+
+
+def models(
+    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON on stdout.")] = False,
+) -> None:
+    """List the embedded models and what they reached."""
+    from dataclasses import asdict
+
+    from egbas.zoo.models import cards
+
+    found = cards()
+    if json:
+        show.as_json([asdict(card) for card in found])
+        return
+    show.table(
+        ("name", "latent", "what", "reached"),
+        [(card.name, _latent(card.latent), card.summary, _reached(card.metrics)) for card in found],
+    )
+
+
+def _latent(latent: dict[str, Any]) -> str:
+    if not latent:
+        return ""
+    return f"{' x '.join(map(str, latent['shape']))} {latent['prior']}"
+
+
+def _reached(metrics: dict[str, Any]) -> str:
+    """The single numbers of a card's metrics; histories and shares are in --json."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items() if isinstance(value, int | float)
+    )

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Options of ``egbas explore`` into the configs of BerOpt and GB-RRT, and what the command says of a run."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from egbas.beropt import BerOptConfig
+from egbas.errors import ConfigError
+from egbas.explore import Exploration
+from egbas.gbrrt import GbRrtConfig, GbRrtStatus
+
+
+def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
+    """Make the configs of the options given; None leaves the config's own default.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    beropt, gbrrt = (
+        {field.name: given[field.name] for field in fields(kind) if field.name in given}
+        for kind in (BerOptConfig, GbRrtConfig)
+    )
+    return BerOptConfig(**beropt), GbRrtConfig(**gbrrt)
+
+
+def layer_key(text: str) -> int | str:
+    """Read ``--layer``: a number, or the path of a module."""
+    return int(text) if text.isdecimal() else text
+
+
+def refuse_empty(run: Exploration) -> None:
+    """Refuse to save a run that shows nothing, and say what to change.
+
+    Raises:
+        ConfigError: no candidate was accepted.
+    """
+    if run.tree.status is GbRrtStatus.NOTHING_ACCEPTED:
+        raise ConfigError(
+            f"none of {len(run.rejected)} candidates was accepted, so there is nothing to show: at the "
+            f"query the region is thinner than a step of {run.tree.step_size:.3g}; "
+            "lower --step-size, or raise --iterations"
+        )
+
+
+def summary(run: Exploration, place: Path) -> list[str]:
+    """Say in a few lines what came out, and where it is."""
+    kept, n_samples = len(run.beropt.units), run.certificate.n_samples
+    layer, fidelity = run.layer, run.beropt.fidelity
+    return [
+        f"layer    {layer.path}: {kept} of {layer.units} units kept, relative error {fidelity:.3f}",
+        f"samples  {n_samples}, {run.tree.acceptance:.0%} of the candidates accepted",
+        f"checked  {run.certificate.n_inside} of {n_samples} lie in the region in {run.certificate.dtype}",
+        f"report   {place / 'report.html'}",
+    ]

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""What the commands print: results on stdout, everything else (messages, warnings, progress) on stderr."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 200
+StageProgress = Callable[[str, int, int, str], None]
+
+
+def error(message: str) -> None:
+    """Print an error."""
+    _labelled("error", "bold red", message)
+
+
+def warning(message: str) -> None:
+    """Print a warning."""
+    _labelled("warning", "bold yellow", message)
+
+
+def as_json(content: Any) -> None:
+    """Print a result for programs."""
+    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a result for people; numbers stand right."""
+    drawn = Table(box=box.SIMPLE_HEAD)
+    for column, heading in enumerate(headings):
+        numeric = all(isinstance(row[column], int | float) for row in rows)
+        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(str(cell)) for cell in row))  # Text: brackets in a name are no markup
+    # Into a pipe or a file a table is as wide as it needs: a name cut in two cannot be searched for.
+    console = Console() if Console().is_terminal else Console(width=PIPE_WIDTH)
+    console.print(drawn)
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[StageProgress]:
+    """Show one bar with an estimate per stage; yields what to call with (stage, done, total, text)."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.fields[stage]:<12}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int, text: str) -> None:
+            if stage not in tasks:
+                for task in bars.tasks:  # a stage that converged early stops short of its total
+                    bars.update(task.id, completed=task.total)
+                tasks[stage] = bars.add_task("", total=total, stage=stage, text=text)
+            bars.update(tasks[stage], completed=done, total=total, text=text)
+
+        yield report
+
+
+def _labelled(label: str, style: str, message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble((f"{label}: ", style), message))

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Results in, matplotlib Figures out: nothing here samples, saves or touches pyplot's global state."""
+
+from egbas.figures.fixed_free import deviation_figure, fixed_free_figure, pixel_deviation
+from egbas.figures.history import history_figure
+from egbas.figures.kept import kept_units_figure
+from egbas.figures.plane import PlaneMap, map_plane, plane_figure, plane_window
+from egbas.figures.samples import choose_spread, samples_figure
+
+__all__ = [
+    "PlaneMap",
+    "choose_spread",
+    "deviation_figure",
+    "fixed_free_figure",
+    "history_figure",
+    "kept_units_figure",
+    "map_plane",
+    "pixel_deviation",
+    "plane_figure",
+    "plane_window",
+    "samples_figure",
+]

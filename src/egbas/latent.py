@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Latent spaces Z: the prior that queries come from, its support, and the shape that the generator takes."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from egbas.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSpace:
+    """Where a generator's inputs come from.
+
+    egbas works on flat latents (n, d); ``shape`` is what the generator is called with.
+
+    Attributes:
+        shape: of one latent as the generator takes it, for example ``(64,)`` or ``(512, 1, 1)``.
+        prior: ``"normal"`` for N(0, 1) in every coordinate, ``"uniform"`` for U(-bound, bound).
+        bound: half the width of the uniform prior's support, in latent units; unused for ``"normal"``.
+    """
+
+    shape: tuple[int, ...]
+    prior: Literal["normal", "uniform"] = "normal"
+    bound: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not self.shape or any(size < 1 for size in self.shape):
+            raise ConfigError(f"latent shape {self.shape} is not a list of positive sizes, such as (64,)")
+        if self.prior not in ("normal", "uniform"):
+            raise ConfigError(f"latent prior {self.prior!r} is unknown; expected 'normal' or 'uniform'")
+        if not (self.bound > 0 and math.isfinite(self.bound)):
+            raise ConfigError(f"latent bound {self.bound} is not a positive number")
+
+    @property
+    def size(self) -> int:
+        """d, the number of coordinates."""
+        return math.prod(self.shape)
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of one coordinate under the prior, in latent units."""
+        return 1.0 if self.prior == "normal" else self.bound / math.sqrt(3)
+
+    def sample(self, n: int, *, rng: torch.Generator) -> Tensor:
+        """Draw n flat latents (n, d) from the prior, float32, on the CPU."""
+        if self.prior == "normal":
+            return torch.randn(n, self.size, generator=rng)
+        return self.bound * (2 * torch.rand(n, self.size, generator=rng) - 1)
+
+    def contains(self, z: Tensor) -> Tensor:
+        """Say which latents (n, d) lie in the prior's support: bool (n,), all True for the normal prior."""
+        if self.prior == "normal":
+            return torch.ones(len(z), dtype=torch.bool, device=z.device)
+        return (z.abs() <= self.bound).all(dim=1)
+
+    @property
+    def default_half_width(self) -> float:
+        """I of GB-RRT where none is given, in latent units: two standard deviations of the prior."""
+        return 2 * self.scale

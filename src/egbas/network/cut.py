@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""G cut at a layer l: the head f_{l:1} with its early stop, and the tail f_{L:l+1} of a query.
+
+In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
+"""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
+from egbas.network.forward import Forward
+from egbas.network.layers import Layer
+from egbas.network.output import close, image_of
+from egbas.network.replay import Program, Replay, write_program
+from egbas.network.replica import freeze
+from egbas.network.tail import Tail, agrees
+from egbas.network.trace import N_PROBES, Call, Trace
+from egbas.network.visit import Capture, Record, Replace, Stop, visiting
+
+REACH_SCALES = (1.0, 3.0, 10.0, 100.0)  # of latents that look for any change at a layer
+
+
+class Split:
+    """A network cut at a layer; made by ``Network.cut``.
+
+    Attributes:
+        layer: where the network is cut.
+    """
+
+    def __init__(self, forward: Forward, layer: Layer, trace: Trace, call: Call) -> None:
+        """Check that the layer can be cut at.
+
+        Raises:
+            LayerNotFoundError: the layer holds no real numbers, has lost the batch, or does not depend on the
+                latent.
+        """
+        self._forward = forward
+        self._trace = trace
+        self.layer = layer
+        _refuse_unusable(layer, call)
+        if not call.varies and not self._is_reached():
+            raise LayerNotFoundError(
+                f"layer {layer.path!r} has the same values for every latent, so it has no boundaries in "
+                "the latent space; "
+                "choose a layer that the latent reaches"
+            )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return self._forward.dtype
+
+    def head(self, z: Tensor) -> Tensor:
+        """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
+
+        Raises:
+            ShapeError: z is not (n, d).
+            NetworkError: forward raised, or took a way around the layer.
+        """
+        latents = self._forward.prepare(z)
+        n = latents.shape[0]
+        if n == 0:
+            return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
+        capture, replica = Capture(), self._forward.replica
+        with torch.no_grad(), visiting(replica.module, self.layer, capture):
+            try:
+                replica(latents)
+            except Stop:
+                pass
+        return self._rows(capture.h, n)
+
+    def at(self, z0: Tensor) -> Tail:
+        """The tail of a query z0 (d,).
+
+        Raises:
+            ShapeError: z0 is not (d,) or not finite.
+            NetworkError: forward raised, returned NaN, or lets no gradient through above the layer.
+        """
+        size = self._forward.latent_size
+        if z0.shape != (size,) or not torch.isfinite(z0).all():
+            raise ShapeError(f"the query has shape {tuple(z0.shape)}; expected ({size},), all values finite")
+        z0 = z0.detach().clone().to(device=self._forward.device, dtype=self._forward.dtype)
+        record, replica = Record(), self._forward.replica
+        with torch.no_grad():
+            with visiting(replica.module, self.layer, record):
+                x = self._forward.images(z0[None])[0].clone()
+            h, a = self._rows(record.h, 1)[0], self._rows(record.a, 1)[0]
+
+        def latents(n: int) -> Tensor:
+            return self._forward.prepare(z0.expand(n, size))
+
+        def rerun(a: Tensor) -> Tensor:
+            with visiting(replica.module, self.layer, Replace(a)):
+                return image_of(replica(latents(len(a))), len(a))
+
+        cut = None if self._program is None else Replay(self._program, latents, self.layer.shape)
+        if cut is not None and not agrees(cut, rerun, a):
+            cut = None
+        elif cut is None:
+            agrees(rerun, rerun, a)  # for its error where no gradient gets through
+        replay, route = (rerun, "hooks") if cut is None else (cut, "cut")
+        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route=route, replay=replay)
+        self._refuse_wrong(tail)
+        return tail
+
+    @cached_property
+    def _program(self) -> Program | None:
+        if self._forward.replica.borrowed is not None:
+            return None  # tracing runs forward, and may leave things on the user's own module
+        module = freeze(self._forward.generator).module
+        return write_program(module, self.layer, self._trace)
+
+    def _refuse_wrong(self, tail: Tail) -> None:
+        with torch.no_grad():
+            x = tail(tail.a[None])[0]
+        if not close(x, tail.x, slack=10.0):
+            raise NetworkError(
+                f"putting the query's own values back in at layer {self.layer.path!r} gives another image "
+                f"(largest difference {float((x - tail.x).abs().max()):.3g}); the network reads the "
+                "layer's tensor in a way that "
+                "cannot be replaced: choose another layer"
+            )
+
+    def _rows(self, values: Tensor | None, n: int) -> Tensor:
+        if values is None:
+            raise NetworkError(
+                f"the forward pass did not come to layer {self.layer.path!r} for these latents, as it "
+                "did for others; "
+                "choose a layer that every latent goes through"
+            )
+        if tuple(values.shape) != (n, *self.layer.shape):
+            raise NetworkError(
+                f"layer {self.layer.path!r} has shape {tuple(values.shape)} for {n} latents; expected "
+                f"{(n, *self.layer.shape)} as for others: its size must not depend on the latents"
+            )
+        return values.reshape(n, self.layer.units)
+
+    def _is_reached(self) -> bool:
+        rng = torch.Generator().manual_seed(0)
+        for scale in REACH_SCALES:
+            h = self.head(scale * torch.randn(16, self._forward.latent_size, generator=rng))
+            if (h != h[:1]).any():
+                return True
+        return False
+
+
+def _refuse_unusable(layer: Layer, call: Call) -> None:
+    if call.dtype is None:
+        raise LayerNotFoundError(
+            f"module {layer.path!r} ({layer.kind}) does not return a tensor; name a layer inside it or "
+            "after it that does"
+        )
+    if not call.dtype.is_floating_point:
+        raise LayerNotFoundError(f"layer {layer.path!r} holds {call.dtype}; boundaries need real numbers")
+    if len(call.shape) < 2 or call.shape[0] != N_PROBES:
+        raise LayerNotFoundError(
+            f"layer {layer.path!r} has shape {call.shape} for {N_PROBES} latents; expected ({N_PROBES}, "
+            "...): it does not hold one "
+            "row for each latent, so it cannot be cut at; choose another"
+        )

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""One checked forward pass: flat latents (n, d) in, images (n, c, h, w) out.
+
+What every piece of a cut network runs; whether gradients are kept is the caller's affair.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import ShapeError
+from egbas.network.output import image_of, refuse_nonfinite
+from egbas.network.replica import Replica
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forward:
+    """A generator and its stand-in, with what they are to be given.
+
+    Attributes:
+        generator: the user's module; only read.
+        replica: what is run instead of it.
+        latent_shape: of one latent as the generator takes it.
+        dtype: of what it is given.
+        device: of what it is given.
+    """
+
+    generator: nn.Module
+    replica: Replica
+    latent_shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def latent_size(self) -> int:
+        """d, the number of coordinates of a latent."""
+        return math.prod(self.latent_shape)
+
+    def prepare(self, z: Tensor) -> Tensor:
+        """Turn flat latents z (n, d) into (n, *latent_shape): a copy, which the network may overwrite.
+
+        Raises:
+            ShapeError: z is not (n, d).
+        """
+        if z.ndim != 2 or z.shape[1] != self.latent_size:
+            raise ShapeError(
+                f"the latents have shape {tuple(z.shape)}; expected (n, {self.latent_size}): "
+                "one flat latent in each row"
+            )
+        latents = torch.empty(z.shape, dtype=self.dtype, device=self.device)
+        return latents.copy_(z.detach()).reshape(-1, *self.latent_shape)
+
+    def images(self, z: Tensor) -> Tensor:
+        """Compute finite images (n, c, h, w) of latents z (n, d).
+
+        Raises:
+            NetworkError: forward raised, or returned no finite images.
+        """
+        return refuse_nonfinite(image_of(self.replica(self.prepare(z)), len(z)))

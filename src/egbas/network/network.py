@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The user's generator, checked once at the door and never touched."""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+
+from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
+from egbas.network.cut import Split
+from egbas.network.forward import Forward
+from egbas.network.layers import Catalogue, Layer, catalogue
+from egbas.network.output import close
+from egbas.network.replica import freeze, frozen_copy
+from egbas.network.trace import N_PROBES, Trace, trace
+
+
+class Network:
+    """A generator that maps latents (n, d) to images (n, c, h, w).
+
+    Any ``nn.Module`` in eval mode whose forward takes latents (n, *latent_shape), for any n, and returns
+    images, a tuple that holds them or a dict with an ``"image"``. Images that are no (n, c, h, w) keep their
+    shape.
+
+    Attributes:
+        generator: the user's module; only read.
+        latent_shape: of one latent as the generator takes it.
+        dtype: of its parameters, and of all that it is given.
+        device: of its parameters.
+    """
+
+    def __init__(self, generator: nn.Module, latent_shape: tuple[int, ...]) -> None:
+        """Run the generator on a few latents and check what comes out.
+
+        Raises:
+            NetworkError: it raised, is in train mode, or does not give one finite, repeatable image for each
+                latent.
+            ShapeError: the latent shape is not a list of positive sizes.
+        """
+        if not latent_shape or any(size < 1 for size in latent_shape):
+            raise ShapeError(f"latent shape {latent_shape} is not a list of positive sizes, such as (64,)")
+        _refuse_unfit(generator)
+        self.generator = generator
+        self.latent_shape = tuple(latent_shape)
+        self.dtype, self.device = _dtype_and_device(generator)
+        self._forward = Forward(
+            generator=generator,
+            replica=freeze(generator),
+            latent_shape=self.latent_shape,
+            dtype=self.dtype,
+            device=self.device,
+        )
+        probes = torch.randn(N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0))
+        self._trace = self._check(probes)
+        self._catalogue: Catalogue = catalogue(self._trace, generator)
+
+    @property
+    def latent_size(self) -> int:
+        """d, the number of coordinates of a latent."""
+        return self._forward.latent_size
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The non-linearities l = 1..L in forward order, the output's among them."""
+        return self._catalogue.numbered
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Compute images (n, c, h, w) of latents z (n, d), without gradients.
+
+        Raises:
+            ShapeError: z is not (n, d) or holds values that are not finite.
+            NetworkError: forward raised or returned NaN.
+        """
+        if not torch.isfinite(z).all():
+            raise ShapeError("the latents hold NaN or infinite values; expected finite ones")
+        with torch.no_grad():
+            return self._forward.images(z)
+
+    def resolve(self, layer: int | str | nn.Module | Layer) -> Layer:
+        """Find the layer meant by a number l = 1..L, a path, a module of the generator or a ``Layer``.
+
+        Raises:
+            LayerNotFoundError: there is none, or several; the message has the names to choose from.
+        """
+        if isinstance(layer, bool):
+            raise LayerNotFoundError(f"layer {layer!r} is no layer; expected a number, a path or a module")
+        if isinstance(layer, int):
+            return self._catalogue.number(layer)
+        if isinstance(layer, nn.Module):
+            return self._catalogue.find(self._path_of(layer))
+        return self._catalogue.find(layer.path if isinstance(layer, Layer) else layer)
+
+    def cut(self, layer: int | str | nn.Module | Layer) -> Split:
+        """Cut the generator at a layer.
+
+        Raises:
+            LayerNotFoundError: there is no such layer, or the latent does not reach it.
+        """
+        found = self.resolve(layer)
+        return Split(self._forward, found, self._trace, self._catalogue.calls[found.path])
+
+    def in_float64(self) -> "Network":
+        """The same network with a copy of its weights in float64.
+
+        Raises:
+            NetworkError: it cannot be copied, or does not compute in float64.
+        """
+        try:
+            generator = frozen_copy(self.generator, torch.float64)
+        except Exception as error:
+            raise NetworkError(
+                f"the network cannot be copied to float64 ({type(error).__name__}: {error}); "
+                "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
+            ) from error
+        network = Network(generator, self.latent_shape)
+        image = network.generate(torch.zeros(1, self.latent_size))
+        if network.dtype != torch.float64 or image.dtype != torch.float64:
+            raise NetworkError(
+                f"the network returns {image.dtype} where its weights are float64; expected torch.float64: "
+                "take conversions such as .float() out of its forward"
+            )
+        return network
+
+    def _check(self, z: Tensor) -> Trace:
+        """Run three passes: they must be equal, and no image may depend on the others in its batch."""
+        with torch.no_grad():
+            seen, first = trace(self._forward.replica.module, lambda: self._forward.images(z))
+            second = self._forward.images(z)
+            alone = self._forward.images(z[:1])
+        if not close(second, first, slack=0.1):
+            raise NetworkError(
+                "the network gives other images the second time for the same latents; expected a "
+                "function of the latents alone: "
+                "turn off dropout and random noise (generator.eval(), fixed noise inputs)"
+            )
+        if not close(alone[0], first[0], slack=10.0):
+            raise NetworkError(
+                "the image of a latent changes with the other latents in its batch; expected each row "
+                "on its own: "
+                "turn off statistics over the batch (batch norm without running statistics)"
+            )
+        return seen
+
+    def _path_of(self, module: nn.Module) -> str:
+        for path, candidate in self.generator.named_modules():
+            if candidate is module:
+                return path
+        raise LayerNotFoundError(
+            f"the {type(module).__name__} given as the layer is not in the generator; pass one of "
+            "generator.modules(), a path "
+            "or a number (a network in float64 is a copy: use paths there)"
+        )
+
+
+def list_layers(generator: nn.Module, latent_shape: tuple[int, ...]) -> list[Layer]:
+    """List the non-linearities of a generator in the order of its forward pass, the output's among them.
+
+    Args:
+        generator: any module in eval mode; left as it is.
+        latent_shape: of one latent as the generator takes it, for example ``(64,)``.
+
+    Raises:
+        NetworkError: the generator does not run, or cannot be explored.
+
+    Example:
+        >>> from torch import nn
+        >>> generator = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4))
+        >>> [layer.path for layer in list_layers(generator, (2,))]
+        ['1']
+    """
+    return Network(generator, latent_shape).layers
+
+
+def _refuse_unfit(generator: nn.Module) -> None:
+    if isinstance(generator, nn.DataParallel) or hasattr(generator, "_orig_mod"):
+        inner = "module" if isinstance(generator, nn.DataParallel) else "_orig_mod"
+        raise NetworkError(f"the network is wrapped in {type(generator).__name__}; pass generator.{inner} instead")
+    for path, module in generator.named_modules():
+        tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
+        if module.training and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
+            raise NetworkError(
+                f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: call "
+                "generator.eval() first"
+            )
+
+
+def _dtype_and_device(generator: nn.Module) -> tuple[torch.dtype, torch.device]:
+    for tensor in itertools.chain(generator.parameters(), generator.buffers()):
+        if tensor.is_floating_point():
+            return tensor.dtype, tensor.device
+    return torch.get_default_dtype(), torch.device("cpu")

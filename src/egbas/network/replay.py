@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""The tail f_{L:l+1} as a program of its own, so that BerOpt's loop never computes the head again.
+
+torch.fx writes the forward pass down as a graph. Cut at the layer's node, what depends on it is the tail; the
+values that enter the tail from elsewhere (skips past the layer, sizes) are computed once for the query.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, fx, nn
+from torch.fx.node import Argument
+
+from egbas.network.layers import Layer
+from egbas.network.output import pick_image
+from egbas.network.trace import Trace, activation_name
+
+N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """A forward pass cut in two.
+
+    Attributes:
+        tail: maps the layer's output (n, *shape) and the skip values to images.
+        skips: maps latents (n, *latent_shape) to the skip values; None where there are none.
+        overwrites: whether the tail works in place, so that what it is given must be cloned.
+    """
+
+    tail: Callable[..., Tensor]
+    skips: Callable[[Tensor], tuple[Any, ...]] | None
+    overwrites: bool
+
+
+class Replay:
+    """The tail of one query: a program with the query's skip values."""
+
+    def __init__(self, program: Program, latents: Callable[[int], Tensor], shape: tuple[int, ...]) -> None:
+        """Take the program, the query's latents as a batch of any size, and the shape of the layer."""
+        self.program = program
+        self.latents = latents
+        self.shape = shape
+        self.cache: dict[int, tuple[Any, ...]] = {}
+
+    def __call__(self, a: Float[Tensor, "n units"]) -> Tensor:
+        """Run the tail on a (n, units)."""
+        program, n = self.program, a.shape[0]
+        a = a.reshape(n, *self.shape)
+        if program.skips is None:
+            return program.tail(a.clone() if program.overwrites else a)
+        values = self._skips(n)
+        if program.overwrites:
+            a = a.clone()
+            values = tuple(value.clone() if isinstance(value, Tensor) else value for value in values)
+        return program.tail(a, *values)
+
+    def _skips(self, n: int) -> tuple[Any, ...]:
+        # Computed for a batch of n, and not for one and expanded: sizes taken from the batch come out right.
+        if n not in self.cache and self.program.skips is not None:
+            while len(self.cache) >= N_CACHED:
+                del self.cache[next(iter(self.cache))]
+            with torch.no_grad():
+                self.cache[n] = self.program.skips(self.latents(n))
+        return self.cache[n]
+
+
+def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | None:
+    """Cut a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
+
+    The module's weights must need no gradient, and the module be nobody else's: tracing runs its forward.
+    """
+    tracer = _Tracer()
+    try:
+        graph = tracer.trace(module)
+    except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
+        return None
+    overwriting = {node for node in graph.nodes if _is_inplace(node, module)}
+    _follow_overwrites(graph, overwriting)
+    cut = _find(graph, tracer, layer, trace, module)
+    result = next(node for node in graph.nodes if node.op == "output")
+    image = pick_image(result.args[0], fx.Node)
+    if cut is None or image is None:
+        return None
+    above = {cut}
+    for node in graph.nodes:
+        if any(value in above for value in node.all_input_nodes):
+            above.add(node)
+    if image not in above:
+        return None
+    return _cut(graph, module, cut, image, above - {cut, result}, bool(overwriting & above))
+
+
+class _Tracer(fx.Tracer):
+    """Notes which node came out of each call of each module, those that fx looks inside too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came_out: dict[str, list[fx.Node | None]] = {}
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        output = super().call_module(m, forward, args, kwargs)
+        node = output.node if isinstance(output, fx.Proxy) else None
+        self.came_out.setdefault(self.path_of_module(m), []).append(node)
+        return output
+
+
+def _find(graph: fx.Graph, tracer: _Tracer, layer: Layer, trace: Trace, module: nn.Module) -> fx.Node | None:
+    """The layer's node: that of the l-th non-linearity, or what came out of the named module."""
+    if layer.number is None:
+        path, _, index = layer.path.partition("#")
+        came_out = tracer.came_out.get(path, [])
+        return came_out[int(index or 1) - 1] if int(index or 1) <= len(came_out) else None
+    enclosing = {call.path for call in trace.activations}
+    nodes = [node for node in graph.nodes if _is_activation(node, enclosing)]
+    return nodes[layer.number - 1] if len(nodes) == len(trace.activations) else None
+
+
+def _is_activation(node: fx.Node, enclosing: set[str]) -> bool:
+    if node.op == "call_module":
+        return node.target in enclosing
+    return node.op in ("call_function", "call_method") and activation_name(node.target) is not None
+
+
+def _is_inplace(node: fx.Node, module: nn.Module) -> bool:
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    if node.op not in ("call_function", "call_method"):
+        return False
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    positional = activation_name(node.target) is not None and any(value is True for value in node.args)
+    return (name.endswith("_") and not name.endswith("__")) or bool(node.kwargs.get("inplace")) or positional
+
+
+def _follow_overwrites(graph: fx.Graph, overwriting: set[fx.Node]) -> None:
+    """Let what reads a tensor after it was overwritten read the node that overwrote it."""
+    order = {node: position for position, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        if node in overwriting and node.args and isinstance(node.args[0], fx.Node):
+            now = order[node]
+            node.args[0].replace_all_uses_with(node, delete_user_cb=lambda user, now=now: order[user] > now)
+
+
+def _cut(
+    graph: fx.Graph, module: nn.Module, cut: fx.Node, image: fx.Node, above: set[fx.Node], overwrites: bool
+) -> Program:
+    below = [node for node in graph.nodes if node not in above and node is not cut and node.op != "output"]
+    entering = [node for node in below if node.op != "get_attr" and any(user in above for user in node.users)]
+    tail = fx.Graph()
+    copies = {cut: tail.placeholder("a")}
+    copies |= {node: tail.placeholder(node.name) for node in entering}
+    for node in graph.nodes:
+        constant = node.op == "get_attr" and any(user in above for user in node.users)
+        if node in above or (constant and node is not cut):
+            copies[node] = tail.node_copy(node, copies.__getitem__)
+    tail.output(copies[image])
+    return Program(
+        tail=fx.GraphModule(module, tail).forward,
+        skips=_skips(module, below, entering) if entering else None,
+        overwrites=overwrites,
+    )
+
+
+def _skips(module: nn.Module, below: list[fx.Node], entering: list[fx.Node]) -> Callable[..., tuple[Any, ...]]:
+    head = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in below:
+        copies[node] = head.node_copy(node, copies.__getitem__)
+    values: tuple[Argument, ...] = tuple(copies[node] for node in entering)
+    head.output(values)
+    return fx.GraphModule(module, head).forward

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""A frozen stand-in for the user's generator, so that nothing ever happens to the generator itself.
+
+In: any nn.Module. Out: something to call whose weights share the generator's memory and need no gradient.
+Hooks, buffers that change in forward and attributes that forward sets all land on the stand-in.
+"""
+
+import copy
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.parameter import is_lazy
+
+from egbas.errors import EgbasError, NetworkError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Replica:
+    """The stand-in.
+
+    Attributes:
+        module: a copy of the generator, or the generator itself where it cannot be copied.
+        borrowed: None for a copy; else the frozen tensors that take the places of the generator's own
+            parameters and buffers for the length of each call.
+    """
+
+    module: nn.Module
+    borrowed: dict[str, Tensor] | None = None
+
+    def __call__(self, latents: Tensor) -> Any:
+        """Run forward on latents (n, *latent_shape).
+
+        Raises:
+            NetworkError: forward raised; the original error is chained.
+        """
+        try:
+            if self.borrowed is None:
+                return self.module(latents)
+            return functional_call(self.module, self.borrowed, (latents,))
+        except EgbasError:
+            raise
+        except Exception as error:
+            raise NetworkError(
+                f"the network raised {type(error).__name__} on latents of shape {tuple(latents.shape)}: "
+                f"{error}; "
+                "it must run as generator(latents) on a batch of any size (wrap it where it needs more "
+                "arguments)"
+            ) from error
+
+
+def freeze(generator: nn.Module) -> Replica:
+    """Make the stand-in: a copy that shares the weights, or the generator itself where none can be made."""
+    _refuse_lazy(generator)
+    try:
+        return Replica(module=frozen_copy(generator))
+    except Exception:  # locks, open files, tensors in the middle of a graph: whatever deepcopy stumbles over
+        tensors = itertools.chain(generator.named_parameters(), generator.named_buffers())
+        return Replica(module=generator, borrowed={name: _frozen(tensor, tensor.dtype) for name, tensor in tensors})
+
+
+def frozen_copy(generator: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
+    """Copy the modules of a generator around its weights, which are shared and need no gradient.
+
+    Buffers are copied: forward may write to them. With a ``dtype`` every floating-point tensor is converted.
+    """
+    memo: dict[int, Any] = {}
+    for module in generator.modules():
+        held = (module._parameters, module._buffers, vars(module))
+        for tensor in itertools.chain.from_iterable(values.values() for values in held):
+            if isinstance(tensor, Tensor):
+                memo[id(tensor)] = _frozen(tensor, dtype)
+    return copy.deepcopy(generator, memo)
+
+
+def _frozen(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    values = tensor.detach()
+    if dtype is not None and values.is_floating_point():
+        values = values.to(dtype)
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(values, requires_grad=False)
+    return values.clone()
+
+
+def _refuse_lazy(generator: nn.Module) -> None:
+    for name, tensor in itertools.chain(generator.named_parameters(), generator.named_buffers()):
+        if is_lazy(tensor):
+            raise NetworkError(f"parameter {name!r} has no shape yet; run the network once, then load its weights")

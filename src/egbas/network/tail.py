@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The tail f_{L:l+1} of one query: from a layer's output to the image (Algorithm 1 runs it in its loop)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from egbas.errors import NetworkError, ShapeError
+from egbas.network.layers import Layer
+from egbas.network.output import close
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tail:
+    """What lies above a layer, for one query; call it with a (n, units) to get images (n, c, h, w).
+
+    Differentiable with respect to a; the generator's parameters get no gradient. What reaches the image past
+    the layer (skips) keeps the query's values.
+
+    Attributes:
+        layer: where the generator is cut.
+        z0: the query (d,).
+        h: its pre-activation (units,), zero on the boundaries.
+        a: its output of the non-linearity (units,); the same as h for a module that is no non-linearity.
+        x: its image (c, h, w) = G(z0).
+        route: ``"cut"``: only what lies above the layer is computed; ``"hooks"``: the whole forward pass runs
+            on the query, with the layer's output replaced.
+    """
+
+    layer: Layer
+    z0: Tensor
+    h: Tensor
+    a: Tensor
+    x: Tensor
+    route: Literal["cut", "hooks"]
+    replay: Callable[[Tensor], Tensor] = field(repr=False)
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """Compute images (n, c, h, w) from outputs a (n, units) of the layer.
+
+        Raises:
+            ShapeError: a is not (n, units).
+        """
+        if a.ndim != 2 or a.shape[1] != self.layer.units:
+            raise ShapeError(
+                f"the tail of layer {self.layer.path!r} got a tensor of shape {tuple(a.shape)}; "
+                f"expected (n, {self.layer.units}), one row for each mask"
+            )
+        return self.replay(a.to(self.a))
+
+
+def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a0: Float[Tensor, " units"]) -> bool:
+    """Whether two tails give the same images and gradients for masked outputs of the query, n = 1, 2, 3.
+
+    This catches what a graph of the forward pass may get wrong: batch sizes burned in, in-place operations on
+    tensors with two names, a layer counted wrongly.
+
+    Raises:
+        NetworkError: no gradient gets from the layer to the image by the slow tail, which is the true one.
+    """
+    rng = torch.Generator().manual_seed(0)
+    for n in (1, 2, 3):
+        masks = torch.rand(n, len(a0), generator=rng) < 0.5
+        a = (a0 * masks.to(a0.device)).requires_grad_()
+        expected = slow(a)
+        if not expected.requires_grad:
+            raise NetworkError(
+                "no gradient gets from the layer to the image: it does not feed the image, or forward "
+                "runs under "
+                "torch.no_grad() or detaches; choose another layer, or remove these from forward"
+            )
+        try:
+            got = fast(a)
+            if not (close(got, expected) and close(_gradient(got, a), _gradient(expected, a), slack=10.0)):
+                return False
+        except Exception:  # a graph that does not fit its batch raises anything; the slow tail will do
+            return False
+    return True
+
+
+def _gradient(x: Tensor, a: Tensor) -> Tensor:
+    return torch.autograd.grad(x.square().sum(), a)[0]

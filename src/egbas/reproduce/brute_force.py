@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""How close BerOpt comes to the smallest supporting set: every subset tried on small random ReLU networks."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from egbas.beropt import BerOptConfig, optimize
+from egbas.network import Network, Tail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """BerOpt beside the best of all subsets, for one network and query.
+
+    Attributes:
+        seed: of the network, the query and the masks.
+        candidates: active units, among which the subsets are chosen.
+        size: how many units BerOpt kept.
+        fidelity: relative distance that BerOpt's set leaves.
+        objective: fidelity + sparsity * size / units of BerOpt's set.
+        best_size: size of the subset with the smallest objective.
+        best_fidelity: its relative distance.
+        best_objective: the smallest objective of all subsets.
+        smallest_size: size of the smallest subset that is at least as faithful as BerOpt's (Definition 6).
+    """
+
+    seed: int
+    candidates: int
+    size: int
+    fidelity: float
+    objective: float
+    best_size: int
+    best_fidelity: float
+    best_objective: float
+    smallest_size: int
+
+
+def random_network(seed: int, units: int = 14) -> nn.Sequential:
+    """A ReLU network 4 -> units -> 12 -> 16 with drawn weights, in eval mode."""
+    rng = torch.Generator().manual_seed(seed)
+    sizes = (4, units, 12, 16)
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        linear = nn.Linear(n_in, n_out)
+        with torch.no_grad():
+            linear.weight.copy_(torch.randn(n_out, n_in, generator=rng) * (2 / n_in) ** 0.5)
+            linear.bias.copy_(0.5 * torch.randn(n_out, generator=rng))
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+def compare(seed: int, config: BerOptConfig) -> Comparison:
+    """Run BerOpt on layer 1 of a random network, and try every subset of its active units."""
+    network = Network(random_network(seed), (4,))
+    z0 = torch.randn(4, generator=torch.Generator().manual_seed(seed))
+    tail = network.cut(1).at(z0)
+    found = optimize(tail, config, rng=torch.Generator().manual_seed(seed))
+    sizes, distances = _all_subsets(tail)
+    objectives = distances + config.sparsity * sizes / len(tail.a)
+    best = int(objectives.argmin())
+    tiny = 1e-5  # the same subset may round differently in another batch
+    return Comparison(
+        seed=seed,
+        candidates=int((tail.a != 0).sum()),
+        size=len(found.units),
+        fidelity=found.fidelity,
+        objective=found.fidelity + config.sparsity * len(found.units) / len(tail.a),
+        best_size=int(sizes[best]),
+        best_fidelity=distances[best].item(),
+        best_objective=objectives[best].item(),
+        smallest_size=int(sizes[distances <= found.fidelity + tiny].min()),
+    )
+
+
+@torch.no_grad()
+def _all_subsets(tail: Tail) -> tuple[Float[Tensor, " subsets"], Float[Tensor, " subsets"]]:
+    """Size and relative distance of every subset of the active units."""
+    active = (tail.a != 0).nonzero()[:, 0]
+    bits = (torch.arange(2 ** len(active))[:, None] >> torch.arange(len(active))) & 1  # (subsets, active)
+    a = torch.zeros(len(bits), len(tail.a))
+    a[:, active] = bits * tail.a[active]
+    distances = (tail(a) - tail.x).flatten(1).norm(dim=1) / tail.x.norm()
+    return bits.sum(1).float(), distances

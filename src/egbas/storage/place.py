@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Where a run may be written: the names of its files, and the check before any work is done."""
+
+import os
+from pathlib import Path
+
+from egbas.errors import RunDirectoryError
+
+CONFIG = "config.json"
+BOUNDARY = "boundary.safetensors"
+SAMPLES = "samples.safetensors"
+METRICS = "metrics.json"
+PICTURE = "samples.png"
+REPORT = "report.html"
+DONE = "DONE"
+FILES = (CONFIG, BOUNDARY, SAMPLES, METRICS, PICTURE, REPORT, DONE)
+
+
+def check_destination(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Say whether a run may be written at ``path``, before any work is done for it.
+
+    A finished run is replaced only when asked to; what an interrupted one left may be replaced; a folder
+    that holds anything that is not of a run is never touched.
+
+    Returns:
+        The absolute path.
+
+    Raises:
+        RunDirectoryError: the path is taken or cannot be written.
+    """
+    try:
+        place = Path(path).expanduser().resolve()
+        _check_place(place, overwrite)
+    except RunDirectoryError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunDirectoryError(
+            f"{path} cannot be used as a run directory: {reason(error)}; name another one"
+        ) from error
+    return place
+
+
+def _check_place(place: Path, overwrite: bool) -> None:
+    if place.exists() and not place.is_dir():
+        raise RunDirectoryError(f"{place} is a file; a run needs a directory: name another one")
+    if not place.exists():
+        _check_parent(place)
+        return
+    found = sorted(entry.name for entry in place.iterdir())
+    foreign = [name for name in found if name not in FILES]
+    if foreign:
+        some = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
+        raise RunDirectoryError(
+            f"{place} holds what egbas did not write ({some}); it is left alone: name another directory"
+        )
+    if DONE in found and not overwrite:
+        raise RunDirectoryError(
+            f"{place} holds a finished run; pass --overwrite (overwrite=True) to replace it, or name another directory"
+        )
+    cwd = Path.cwd()
+    if place == cwd or place in cwd.parents:
+        raise RunDirectoryError(
+            f"{place} is the directory you are in; name a new one inside it, such as {place / 'run'}"
+        )
+    _check_parent(place)
+
+
+def _check_parent(place: Path) -> None:
+    above = place.parent
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir():
+        raise RunDirectoryError(f"{above} is a file, so {place} cannot be made; name another directory")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RunDirectoryError(f"no permission to write in {above}; name a directory elsewhere")
+
+
+def reason(error: Exception) -> str:
+    """What an error of the operating system says, without its number and path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

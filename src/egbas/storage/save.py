@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Write a run directory: into a hidden folder beside the destination, which takes its place in one rename.
+
+A run that is replaced stays whole until the new one is.
+"""
+
+import errno
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as dump_tensors
+from torch import Tensor
+
+from egbas.errors import RunDirectoryError
+from egbas.explore import Exploration
+from egbas.figures import choose_spread, samples_figure
+from egbas.figures.style import as_images
+from egbas.report import render
+from egbas.storage.place import (
+    BOUNDARY,
+    CONFIG,
+    DONE,
+    METRICS,
+    PICTURE,
+    REPORT,
+    SAMPLES,
+    check_destination,
+    reason,
+)
+
+PICTURE_SAMPLES = 64
+
+
+def save_run(run: Exploration, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write the run directory of an exploration, whole or not at all.
+
+    Args:
+        run: what to save.
+        path: of the directory; its parents are made.
+        overwrite: replace a finished run found there; it stays until the new one is complete.
+
+    Returns:
+        The absolute path of the directory.
+
+    Raises:
+        RunDirectoryError: the path is taken or may not be written, or the disk is full; nothing changed then.
+    """
+    place = check_destination(path, overwrite)
+    made = _first_missing(place.parent)
+    partial: Path | None = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{place.name[:64]}.", suffix=".partial", dir=place.parent))
+        for name, content in _contents(run).items():
+            _write(partial / name, content())
+        _write(partial / DONE, b"")
+        partial.chmod(0o777 & ~_umask())
+        _move_into_place(partial, place)
+    except OSError as error:
+        raise RunDirectoryError(_save_failed(place, error)) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        if not place.exists():
+            _remove_empty(made, place.parent)
+    return place
+
+
+def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
+    """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
+    images = run.images().cpu()
+    return {
+        CONFIG: lambda: _json(run.config()),
+        BOUNDARY: lambda: _tensors(
+            theta=run.theta,
+            units=run.beropt.units.to(torch.int64),
+            signs=run.beropt.signs.to(torch.int8),
+            losses=run.beropt.losses,
+            sizes=run.beropt.sizes,
+        ),
+        SAMPLES: lambda: _tensors(
+            query=run.latents[0],
+            latents=run.latents,
+            parents=run.parents.to(torch.int64),
+            rejected=run.rejected,
+            rejected_reason=run.rejected_reason.to(torch.int8),
+        ),
+        METRICS: lambda: _json(run.metrics()),
+        PICTURE: lambda: _picture(as_images(images)[choose_spread(run.latents, PICTURE_SAMPLES)]),
+        REPORT: lambda: render(run, images).encode(),
+    }
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    # NaN and infinity are no JSON: such a metric is a defect to hear of here, not in the reader's parser.
+    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _tensors(**tensors: Tensor) -> bytes:
+    return dump_tensors({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
+
+
+def _picture(images: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    samples_figure(images).savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file and see it on the disk: a full one is often noticed only at the end."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _move_into_place(partial: Path, place: Path) -> None:
+    """Rename the finished folder to its place; the one that was there is removed only afterwards."""
+    if not place.exists():
+        os.rename(partial, place)
+        return
+    former = partial.with_suffix(".former")
+    try:
+        os.rename(place, former)
+        try:
+            os.rename(partial, place)
+        except BaseException:  # Ctrl-C too: the former run goes back first
+            os.rename(former, place)
+            raise
+    finally:
+        if place.exists():
+            shutil.rmtree(former, ignore_errors=True)
+
+
+def _first_missing(folder: Path) -> Path | None:
+    """The topmost of the folders that have to be made for ``folder``."""
+    missing = None
+    while not folder.exists():
+        missing, folder = folder, folder.parent
+    return missing
+
+
+def _remove_empty(made: Path | None, lowest: Path) -> None:
+    """Take back the parent folders that were made for a run that failed."""
+    while made is not None and lowest.is_dir() and not any(lowest.iterdir()):
+        lowest.rmdir()
+        if lowest == made:
+            return
+        lowest = lowest.parent
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _save_failed(place: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full: {place} was not written ({reason(error)}); free some space or write elsewhere"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission to write {place} ({reason(error)}); name a directory elsewhere"
+    return f"{place} was not written: {reason(error)}; name another directory"

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""The named models with embedded weights, handed out as plain modules."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from egbas.errors import ModelNotFoundError
+from egbas.latent import LatentSpace
+from egbas.zoo.card import ModelCard, load_card, load_weights
+from egbas.zoo.dcgan import DcganCritic, DcganGenerator
+from egbas.zoo.lenet import LeNet
+
+WEIGHTS = Path(__file__).parent / "weights"
+FEATURE_LAYER = "relu3"  # of lenet-mnist: its feature vector (84,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A generator with what belongs to it.
+
+    Attributes:
+        name: as it was asked for.
+        generator: maps latents (n, *latent.shape) to images (n, c, h, w); in eval mode.
+        discriminator: maps images to scores, or None.
+        latent: where the generator's inputs come from.
+        card: of an embedded model, else None.
+        sha256: of the weights, or empty where they came from no file.
+    """
+
+    name: str
+    generator: nn.Module
+    discriminator: nn.Module | None
+    latent: LatentSpace
+    card: ModelCard | None = None
+    sha256: str = ""
+
+
+def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
+    """Load an embedded classifier in eval mode.
+
+    Raises:
+        ModelNotFoundError: there is no classifier of that name.
+        CheckpointError: the weights are damaged.
+    """
+    card = _card(name, "lenet", folder)
+    classifier = LeNet()
+    classifier.load_state_dict(load_weights(folder, card))
+    return classifier.eval().requires_grad_(False)
+
+
+def load_model(name: str, folder: Path = WEIGHTS) -> Model:
+    """Load an embedded generator with its critic, both in eval mode.
+
+    Raises:
+        ModelNotFoundError: there is no generator of that name.
+        CheckpointError: the weights are damaged.
+    """
+    card = _card(name, "dcgan", folder)
+    weights = load_weights(folder, card)
+    generator = DcganGenerator(card.architecture["latent_size"], tuple(card.architecture["channels"]))
+    critic = DcganCritic(tuple(card.architecture["critic_channels"]))
+    for prefix, module in (("generator.", generator), ("critic.", critic)):
+        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        module.load_state_dict(own)
+        module.eval().requires_grad_(False)
+    latent = LatentSpace(**{**card.latent, "shape": tuple(card.latent["shape"])})
+    generator.latent = latent  # egbas.explore reads it
+    return Model(name=name, generator=generator, discriminator=critic, latent=latent, card=card, sha256=card.sha256)
+
+
+def cards(folder: Path = WEIGHTS) -> list[ModelCard]:
+    """The cards of every embedded model, by name."""
+    return [load_card(folder, path.stem) for path in sorted(folder.glob("*.json"))]
+
+
+def unknown_model(name: str, names: list[str]) -> ModelNotFoundError:
+    """The error for a name that is not among ``names``; it tells the nearest."""
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return ModelNotFoundError(f"no model is called {name!r}; {hint}there are: {', '.join(names) or 'none'}")
+
+
+def _card(name: str, family: str, folder: Path) -> ModelCard:
+    known = [card for card in cards(folder) if card.architecture["family"] == family]
+    for card in known:
+        if card.name == name:
+            return card
+    raise unknown_model(name, [card.name for card in known])

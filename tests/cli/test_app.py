@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+import errno
+import subprocess
+import sys
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import egbas
+from egbas.cli import app
+from egbas.cli.app import explain
+from egbas.errors import NetworkError, RunDirectoryError
+
+
+def typed(*words: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; sys.argv[0] = 'egbas'; from egbas.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["explore", "--help"], ["train", "--help"]])
+def test_help_tells_the_exit_codes_and_loads_no_torch(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom egbas.cli import app\n"
+        f"try: app({words!r})\nexcept SystemExit as stop: assert not stop.code\n"
+        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "Exit codes" in run.stdout
+
+
+def test_version() -> None:
+    assert typed("--version").stdout == f"egbas {egbas.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["explor"], ["explore", "--iterations", "many"], ["explore", "--sparcity", "3"], ["layers"]]
+)
+def test_wrong_usage_is_code_2(words: list[str]) -> None:
+    run = typed(*words)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (NetworkError("it raised"), 2, "it raised"),
+        (RunDirectoryError("taken"), 2, "taken"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied"), 2, "no permission"),
+        (torch.OutOfMemoryError("CUDA out of memory"), 1, "out of memory"),
+        (MemoryError(), 1, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_become_messages(monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr("egbas.zoo.models.cards", fails)
+    result = CliRunner().invoke(app, ["models"])
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    assert explain(RuntimeError("a defect")) is None

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT
+import errno
+import json
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import Result
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from egbas.beropt import BerOptConfig
+from egbas.cli import app
+from egbas.cli.explore import default_out
+from egbas.gbrrt import GbRrtConfig
+from egbas.storage import save
+
+SMALL = ["explore", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
+QUICK = ["--iterations", "60", "--sparsity", "1"]
+
+
+def explore(*words: str) -> Result:
+    return CliRunner().invoke(app, [*SMALL, *QUICK, *words])
+
+
+def stopped(result: Result, place: Path, *messages: str) -> None:
+    """The command stopped with code 2 and a message, and left nothing behind."""
+    assert result.exit_code == 2, (result.stderr, result.exception)
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    for message in messages:
+        assert message in result.stderr
+    assert not place.exists() or not any(place.iterdir())
+    assert not [path for path in place.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a folder of its own; user modules are imported from it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    # Drawn for real in tests/storage and tests/test_report.py; here it would be most of the time.
+    monkeypatch.setattr(save, "render", lambda *_: "<!DOCTYPE html>")
+    monkeypatch.setattr(save, "_picture", lambda *_: b"png")
+    return tmp_path
+
+
+def network(here: Path, name: str, forward: str, set_up: str = "", at_end: str = ".eval()") -> str:
+    """Write a module with a network whose forward is given; return what --model takes."""
+    (here / f"{name}.py").write_text(
+        textwrap.dedent(
+            f"""
+            import time, pathlib, torch
+            from torch import nn
+
+            class Net(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.first, self.second = nn.Linear(2, 8), nn.Linear(8, 16)
+                    {set_up}
+
+                def forward(self, z):
+                    {forward}
+                    return torch.tanh(self.second(torch.relu(self.first(z)))).reshape(-1, 1, 4, 4)
+
+            def make():
+                torch.manual_seed(0)
+                return Net(){at_end}
+            """
+        )
+    )
+    return f"{name}:make"
+
+
+def test_a_run_from_the_command_line(tmp_path: Path) -> None:
+    result = explore("--out", "run", "--seed", "3", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    assert (tmp_path / "run" / "DONE").exists()
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["seed"] == 3
+    assert config["beropt"]["sparsity"] == 1
+    assert config["gbrrt"]["iterations"] == 60
+    assert config["query"] == torch.randn(1, 2, generator=torch.Generator().manual_seed(3))[0].tolist()
+
+
+def test_summary_says_where_the_report_is(tmp_path: Path) -> None:
+    result = explore("--out", "run")
+    assert result.exit_code == 0
+    assert str(tmp_path / "run" / "report.html") in result.stdout
+
+
+def test_json_alone_is_on_stdout() -> None:
+    result = explore("--out", "run", "--json")
+    assert json.loads(result.stdout)["iterations"] == 60
+
+
+def test_every_option_reaches_its_config(tmp_path: Path) -> None:
+    words = ["--threshold", "0.4", "--half-width", "1.5", "--step-size", "0.2", "--device", "cpu"]
+    assert explore("--out", "run", *words).exit_code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["beropt"]["threshold"] == 0.4
+    assert config["gbrrt"] == {"iterations": 60, "step_size": 0.2, "half_width": 1.5}
+
+
+def test_a_run_repeats_itself(tmp_path: Path) -> None:
+    assert explore("--out", "one", "--seed", "5").exit_code == 0
+    assert explore("--out", "two", "--latent", "one/samples.safetensors", "--seed", "5").exit_code == 0
+    one, two = (load_file(tmp_path / name / "samples.safetensors") for name in ("one", "two"))
+    assert torch.equal(one["latents"], two["latents"])
+
+
+def test_defaults_in_the_help_are_those_of_the_configs() -> None:
+    text = CliRunner().invoke(app, ["explore", "--help"], env={"COLUMNS": "300"}).output
+    for option, value in {
+        "--threshold": BerOptConfig().threshold,
+        "--sparsity": BerOptConfig().sparsity,
+        "--iterations": GbRrtConfig().iterations,
+    }.items():
+        found = re.search(rf"{option} .*?\[default: \(?([\d.]+)\)?\]", text, re.DOTALL)
+        assert found is not None, option
+        assert float(found[1]) == value
+
+
+def test_default_run_directory() -> None:
+    assert default_out("dcgan-mnist", "2", "7") == Path("runs/dcgan-mnist-l2-s7")
+    assert default_out("my.net:make", "block.relu()#2", "some/query.npy") == Path(
+        "runs/my.net-make-lblock.relu-2-squery"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["--model", "dcgan-mnist-2"], ["dcgan-mnist-2d", "did you mean"]),
+        (["--model", "nothing:there"], ["no module 'nothing'"]),
+        (["--model", "egbas.cli.selftest:smal_network"], ["did you mean 'small_network'"]),
+        (["--layer", "9"], ["9"]),
+        (["--layer", "relu"], ["relu"]),
+        (["--threshold", "1.5"], ["threshold is 1.5"]),
+        (["--sparsity", "-1"], ["sparsity is -1"]),
+        (["--sparsity", "nan"], ["sparsity is nan"]),
+        (["--half-width", "0"], ["half_width is 0"]),
+        (["--step-size", "inf"], ["step_size is inf"]),
+        (["--iterations", "0"], ["iterations is 0"]),
+        (["--seed", "-1"], ["seed -1"]),
+        (["--device", "quantum"], ["device 'quantum'"]),
+        (["--latent-size", "2x0"], ["--latent-size '2x0'"]),
+        (["--latent", "missing.npy"], ["no file missing.npy"]),
+        (["--sparsity", "1e9"], ["is empty", "lower the sparsity"]),
+    ],
+    ids=" ".join,
+)
+def test_bad_settings_and_names(tmp_path: Path, words: list[str], messages: list[str]) -> None:
+    stopped(explore("--out", "run", *words), tmp_path / "run", *messages)
+
+
+def test_nothing_accepted(here: Path) -> None:
+    wide = "self.first, self.second = nn.Linear(2, 200), nn.Linear(200, 16)"  # a small closed region
+    words = ["--model", network(here, "user_wide", "pass", wide), "--sparsity", "0.1"]
+    result = explore("--out", "run", *words, "--step-size", "1e4", "--half-width", "1e5")
+    stopped(result, here / "run", "candidates was accepted", "--step-size")
+
+
+def test_bad_latents(tmp_path: Path) -> None:
+    np.save("long.npy", np.zeros(3, dtype=np.float32))
+    np.save("nan.npy", np.array([0.0, np.nan], dtype=np.float32))
+    np.save("objects.npy", np.array([{}, {}]), allow_pickle=True)
+    save_file({"query": torch.zeros(2)}, "short.safetensors")
+    Path("short.safetensors").write_bytes(Path("short.safetensors").read_bytes()[:-3])
+    np.savez("two.npz", a=np.zeros(2), b=np.zeros(2))
+    Path("text.txt").write_text("0 0")
+    for name, message in {
+        "long.npy": "shape (3,)",
+        "nan.npy": "NaN or infinite",
+        "objects.npy": "cannot be read",
+        "short.safetensors": "truncated",
+        "two.npz": "expected one array",
+        "text.txt": "neither a seed nor",
+    }.items():
+        stopped(explore("--out", "run", "--latent", name), tmp_path / "run", message)
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "at_end", "message"),
+    [
+        ("raises", "raise KeyError('lost')", ".eval()", "lost"),
+        ("nans", "z = z * float('nan')", ".eval()", "NaN"),
+        ("training", "z = self.drop(z)", "", "train mode"),
+        ("unreached", "z = self.first.bias.new_zeros(len(z), 2)", ".eval()", "layer"),
+        ("random", "z = z + torch.randn_like(z)", ".eval()", "second time"),
+    ],
+)
+def test_networks_that_cannot_be_explored(here: Path, name: str, forward: str, at_end: str, message: str) -> None:
+    model = network(here, f"user_{name}", forward, "self.drop = nn.Dropout()", at_end)
+    result = explore("--out", "run", "--model", model)
+    stopped(result, here / "run", message)
+
+
+def test_user_code_that_fails_is_told_with_its_place(here: Path) -> None:
+    (here / "user_broken.py").write_text("x = 1\nraise ValueError('not today')\n")
+    (here / "user_syntax.py").write_text("def broken(:\n")
+    (here / "user_import.py").write_text("import missing_package_of_theirs\n")
+    (here / "user_call.py").write_text("def make():\n    return {}\ndef needs(x): ...\n")
+    for model, messages in {
+        "user_broken:make": ["not today", "user_broken.py, line 2"],
+        "user_syntax:make": ["SyntaxError", "line 1"],
+        "user_import:make": ["missing_package_of_theirs", "user_import.py, line 1"],
+        "user_call:make": ["returned a dict"],
+        "user_call:needs": ["missing 1 required", "without arguments"],
+    }.items():
+        stopped(explore("--out", "run", "--model", model), here / "run", *messages)
+
+
+def test_a_network_needs_a_latent_size() -> None:
+    result = CliRunner().invoke(app, ["explore", "--model", "egbas.cli.selftest:small_network"])
+    assert result.exit_code == 2
+    assert "--latent-size" in result.stderr
+
+
+def test_finished_run_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "DONE").touch()
+    result = CliRunner().invoke(app, ["explore", "--model", "nothing:there", "--out", "run"])
+    assert result.exit_code == 2
+    assert "--overwrite" in result.stderr
+    assert explore("--out", "run", "--overwrite").exit_code == 0
+
+
+def test_unlikely_queries_are_warned_of() -> None:
+    np.save("far.npy", np.array([30.0, 30.0]))
+    result = explore("--out", "run", "--latent", "far.npy", "--half-width", "40", "--step-size", "2")
+    assert "implausible" in result.stderr
+
+
+def test_outside_the_support_is_warned_of(tmp_path: Path) -> None:
+    np.save("far.npy", np.array([0.2, 1.4]))
+    result = CliRunner().invoke(
+        app,
+        ["explore", "--model", "dcgan-mnist-2d", "--latent", "far.npy", "--out", "run", "--iterations", "60"],
+    )
+    assert "outside the support" in result.stderr
+    if result.exit_code == 0:
+        assert "outside the support" in (tmp_path / "run" / "metrics.json").read_text()
+
+
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(save, "_write", full)
+    stopped(explore("--out", "run"), tmp_path / "run", "disk is full")
+
+
+def test_ctrl_c_leaves_nothing(here: Path) -> None:
+    wait = "pathlib.Path('running').touch(); time.sleep(0.05)"
+    model = network(here, "user_slow", f"if len(z) != 1: {wait}")
+    code = "import sys; sys.argv[0] = 'egbas'; from egbas.cli import main; main()"
+    words = ["explore", "--model", model, "--latent-size", "2", "--out", "run", "--iterations", "100000"]
+    command = [sys.executable, "-c", code, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here) as run:
+        for _ in range(600):
+            if (here / "running").exists() or run.poll() is not None:
+                break
+            time.sleep(0.1)
+        time.sleep(0.5)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert out == ""
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not (here / "run").exists()
+    assert not [path for path in here.iterdir() if path.name.startswith(".")]

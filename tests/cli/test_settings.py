@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from egbas.beropt import BerOptConfig
+from egbas.cli.settings import configs, layer_key, refuse_empty, summary
+from egbas.errors import ConfigError
+from egbas.gbrrt import GbRrtConfig, GbRrtStatus
+from tests.runs import plane_run
+
+
+def test_what_is_not_given_keeps_its_default() -> None:
+    assert configs(threshold=None, sparsity=None, iterations=None) == (BerOptConfig(), GbRrtConfig())
+
+
+def test_options_go_to_their_config() -> None:
+    beropt, gbrrt = configs(threshold=0.3, step_size=0.1)
+    assert beropt == BerOptConfig(threshold=0.3)
+    assert gbrrt == GbRrtConfig(step_size=0.1)
+
+
+@pytest.mark.parametrize(("text", "key"), [("2", 2), ("block.2", "block.2"), ("relu()#2", "relu()#2")])
+def test_layers_are_numbers_or_paths(text: str, key: int | str) -> None:
+    assert layer_key(text) == key
+
+
+def test_a_run_without_samples_is_refused() -> None:
+    run = plane_run()
+    refuse_empty(run)
+    nothing = dataclasses.replace(run, tree=dataclasses.replace(run.tree, status=GbRrtStatus.NOTHING_ACCEPTED))
+    with pytest.raises(ConfigError, match="lower --step-size"):
+        refuse_empty(nothing)
+
+
+def test_summary() -> None:
+    text = "\n".join(summary(plane_run(), Path("there")))
+    assert "units kept" in text
+    assert str(Path("there") / "report.html") in text

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""What a network is refused for, and that it is left as it was found."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
+from egbas.network import Network
+from egbas.zoo.dcgan import DcganGenerator
+from tests import problems
+
+HOOKS = [name for name in vars(nn.Linear(1, 1)) if "hooks" in name]
+
+
+def state(module: nn.Module) -> list[Any]:
+    """Everything that must not change."""
+    found: list[Any] = []
+    for path, child in module.named_modules():
+        found += [path, id(child), child.training, sorted(vars(child))]
+        found += [(name, list(getattr(child, name).items())) for name in HOOKS]
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        grad = None if tensor.grad is None else tensor.grad.tolist()
+        found += [
+            name,
+            id(tensor),
+            tensor.dtype,
+            tensor.requires_grad,
+            grad,
+            tensor._version,
+            tensor.tolist(),
+        ]
+    return found
+
+
+def use(generator: nn.Module) -> None:
+    network = Network(generator, (2,))
+    for layer in (1, "0"):
+        split = network.cut(layer)
+        split.head(torch.ones(3, 2))
+        tail = split.at(problems.QUERY)
+        tail(tail.a[None].requires_grad_()).sum().backward()
+    network.generate(torch.ones(2, 2))
+    if getattr(generator, "lock", None) is None:
+        network.in_float64().cut(1).at(problems.QUERY)
+
+
+@pytest.mark.parametrize("lock", [False, True])
+def test_left_as_found_after_success(lock: bool) -> None:
+    generator = problems.Stateful(lock=lock)
+    generator[0].register_forward_hook(lambda *_: None)
+    generator[2].weight.requires_grad_(False)
+    before = state(generator)
+    use(generator)
+    assert state(generator) == before
+    if not lock:
+        assert generator.last is None
+
+
+@pytest.mark.parametrize("lock", [False, True])
+@pytest.mark.parametrize("n_good", range(6))
+@pytest.mark.parametrize("error", [ValueError("boom"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
+def test_left_as_found_when_forward_raises(error: BaseException, n_good: int, lock: bool) -> None:
+    generator = problems.Raising(error, n_good, lock=lock)
+    n_good_before = generator.n_good
+    before = state(generator)
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else NetworkError
+    with pytest.raises(expected) as caught:
+        use(generator)
+    assert state(generator) == before
+    if not lock:
+        assert generator.n_good == n_good_before
+    if expected is NetworkError:
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert "ValueError" in str(caught.value) and "boom" in str(caught.value)
+
+
+def test_left_as_found_after_a_bad_layer() -> None:
+    generator = problems.Plain()
+    before = state(generator)
+    with pytest.raises(LayerNotFoundError):
+        Network(generator, (2,)).cut("nothing")
+    assert state(generator) == before
+
+
+def test_generate() -> None:
+    network = Network(problems.Plain(), (2,))
+    assert network.generate(problems.QUERY[None]).tolist() == [problems.QUERY_X.tolist()]
+    images = Network(DcganGenerator(2).eval(), (2,)).generate(torch.zeros(3, 2, dtype=torch.float64))
+    assert images.shape == (3, 1, 28, 28)
+    assert (images.dtype, images.requires_grad) == (torch.float32, False)
+
+
+def test_latents_are_reshaped_for_the_generator() -> None:
+    network = Network(nn.Sequential(nn.ConvTranspose2d(6, 1, 4), nn.Tanh()), (6, 1, 1))
+    assert network.generate(torch.zeros(2, 6)).shape == (2, 1, 4, 4)
+    assert network.cut(1).head(torch.zeros(2, 6)).shape == (2, 16)
+
+
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        (torch.zeros(2), r"expected \(n, 2\)"),
+        (torch.zeros(1, 3), r"\(1, 3\)"),
+        (torch.tensor([[0, torch.inf]]), "finite"),
+    ],
+)
+def test_bad_latents_are_refused(z: Tensor, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        Network(problems.Plain(), (2,)).generate(z)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, -1)])
+def test_a_bad_latent_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match="positive sizes"):
+        Network(problems.Plain(), shape)
+
+
+class Calling(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, z: Tensor) -> Any:
+        return self.function(z * self.weight)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda z: z / 0, "NaN or infinite"),
+        (lambda z: "picture", "returned str"),
+        (lambda z: {"loss": 1.0}, "returned dict"),
+        (lambda z: z.sum(), "for 3 latents"),
+        (lambda z: z.mean(0, keepdim=True), "for 3 latents"),
+        (lambda z: z.view(1, -1)[:, :2], "for 3 latents"),
+        (lambda z: z.view(3, 2), "RuntimeError"),
+        (lambda z: z.long(), "expected real images"),
+        (lambda z: z + torch.randn(2), "second time"),
+        (lambda z: nn.functional.dropout(z, 0.5), "second time"),
+        (lambda z: z - z.mean(0), "other latents in its batch"),
+    ],
+)
+def test_networks_that_cannot_be_explored(function: Callable[[Tensor], Any], message: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(NetworkError, match=message):
+        Network(Calling(function), (2,))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.BatchNorm1d(2),
+        nn.Dropout(),
+        nn.AlphaDropout(),
+        nn.RReLU(),
+        nn.InstanceNorm1d(2, track_running_stats=True),
+    ],
+)
+def test_train_mode_is_refused(module: nn.Module) -> None:
+    generator = nn.Sequential(nn.Linear(2, 2), module)
+    before = state(generator)
+    with pytest.raises(NetworkError, match=r"module '1' .* train mode.*generator.eval\(\)"):
+        Network(generator, (2,))
+    assert state(generator) == before
+
+
+def test_batch_statistics_in_eval_mode_are_refused() -> None:
+    generator = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, track_running_stats=False)).eval()
+    with pytest.raises(NetworkError):
+        Network(generator, (2,))
+
+
+def test_wrapped_and_lazy_networks_are_refused() -> None:
+    with pytest.raises(NetworkError, match=r"pass generator\.module instead"):
+        Network(nn.DataParallel(problems.Plain()), (2,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that lazy modules are young
+        lazy = nn.Sequential(nn.LazyLinear(3))
+    with pytest.raises(NetworkError, match="has no shape yet"):
+        Network(lazy, (2,))
+
+
+@pytest.mark.parametrize(
+    "parametrize", [nn.utils.parametrizations.spectral_norm, nn.utils.parametrizations.weight_norm]
+)
+def test_parametrized_weights(parametrize: Callable[[nn.Module], nn.Module]) -> None:
+    torch.manual_seed(0)
+    generator = nn.Sequential(parametrize(nn.Linear(2, 4)), nn.ReLU(), parametrize(nn.Linear(4, 3))).eval()
+    network = Network(generator, (2,))
+    tail = network.cut(1).at(problems.QUERY)
+    assert tail.route == "cut"
+    torch.testing.assert_close(tail.x, generator(problems.QUERY[None])[0].detach())
+
+
+def test_float64_is_a_copy() -> None:
+    generator = problems.Stateful()
+    generator.plain = torch.ones(2)  # pyright: ignore
+    network = Network(generator, (2,))
+    double = network.in_float64()
+    assert (network.dtype, double.dtype) == (torch.float32, torch.float64)
+    assert double.layers == network.layers
+    z = torch.tensor([[1 / 3, 1 / 7]], dtype=torch.float64)
+    expected = z @ torch.tensor(problems.FIRST, dtype=torch.float64).T + torch.tensor(problems.SHIFT)
+    assert torch.equal(double.cut(1).head(z), expected)
+    assert all(parameter.dtype == torch.float32 for parameter in generator.parameters())
+
+
+def test_float64_is_refused_where_it_cannot_be() -> None:
+    class Single(problems.Plain):
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z).float()
+
+    class Mixed(problems.Plain):
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z.float())
+
+    for generator, message in [
+        (Single(), "returns torch.float32"),
+        (Mixed(), "RuntimeError"),
+        (problems.Stateful(lock=True), "cannot be copied"),
+    ]:
+        with pytest.raises(EgbasError, match=message):
+            Network(generator, (2,)).in_float64()
+
+
+def test_a_copy_shares_the_weights() -> None:
+    generator = problems.Plain()
+    network = Network(generator, (2,))
+    with torch.no_grad():
+        generator[2].weight.mul_(2)
+    assert network.generate(problems.QUERY[None])[0].tolist() == [10.0, -2.0]

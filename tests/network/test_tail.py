@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""Tails: images known by hand, two routes to one answer, and when which route is taken."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import NetworkError, ShapeError
+from egbas.network import Network, Tail
+from egbas.zoo.dcgan import DcganGenerator
+from tests import problems
+
+SECOND = torch.tensor(problems.SECOND)
+QUERY = problems.QUERY
+
+
+def leaky(x: Tensor) -> Tensor:
+    return nn.functional.leaky_relu(x, 0.5)
+
+
+# Problem, layer, its a0, the image of outputs a (n, units) for z0 = QUERY by hand, and the route.
+CASES: list[tuple[type[nn.Module], int | str, list[float], Callable[[Tensor], Tensor], str]] = [
+    (problems.Plain, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Plain, "0", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "cut"),
+    (problems.Plain, "2", [5.0, -1.0], lambda a: a, "cut"),
+    (problems.Nested, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Nested, "body.0", [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Functional, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.InPlaceModule, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.InPlaceModule, "0", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "cut"),
+    (problems.InPlaceStatement, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.InPlaceView, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "hooks"),
+    (problems.InPlaceAbove, 1, [3.0, 0.0, 2.0], lambda a: 2 * a @ SECOND.T + QUERY + 1, "cut"),
+    (problems.SharedActivation, 1, [3.0, 0.0, 2.0], lambda a: ((2 - a).relu() - 1).relu(), "cut"),
+    (problems.SharedActivation, 2, [0.0, 2.0, 0.0], lambda a: (a - 1).relu(), "cut"),
+    (problems.SharedActivation, "act#3", [0.0, 1.0, 0.0], lambda a: a, "cut"),
+    (problems.SharedBlock, "block.1#1", [-1.0], lambda a: leaky(1 - a), "cut"),
+    (problems.SharedBlock, "block#1", [-1.0], lambda a: leaky(1 - a), "cut"),
+    (problems.SharedBlock, "block.0#2", [2.0], leaky, "cut"),
+    (problems.ResidualBlock, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T + QUERY, "cut"),
+    (
+        problems.Concatenation, "relu()", [3.0, 0.0, 2.0],
+        lambda a: torch.cat([a @ SECOND.T, QUERY.tanh().expand(len(a), 2)], 1), "cut",
+    ),
+    (problems.ScaledNetwork, 1, [-2.5], lambda a: 3 * a, "cut"),
+    (problems.ScaledNetwork, "wrapped.conv", [3.0], lambda a: 3 * leaky(1 - 2 * a), "cut"),
+    (problems.MutatingNetwork, "wrapper.inner", [3.0, -1.0, 2.0], lambda a: -a @ SECOND.T, "cut"),
+    (problems.MutatingNetwork, "wrapper", [-3.0, 1.0, -2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.BatchSizes, 1, [3.0, 0.0, 2.0], lambda a: (a + 1.5) @ SECOND.T, "cut"),
+    (problems.Branching, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "hooks"),
+    (problems.Branching, "first", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "hooks"),
+    (problems.Swallowing, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Dictionary, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Stateful, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (
+        problems.SwishNetwork, "1", [3.0, -1.0, 2.0],
+        lambda a: (a * torch.tensor([3.0, -1.0, 2.0])) @ SECOND.T, "cut",
+    ),
+]  # fmt: skip
+
+
+def make(problem: type[nn.Module], layer: int | str) -> Tail:
+    return Network(problem(), (2,)).cut(layer).at(QUERY)
+
+
+@pytest.mark.parametrize(
+    ("problem", "layer", "a0", "by_hand", "route"),
+    CASES,
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_tails_by_hand(
+    problem: type[nn.Module],
+    layer: int | str,
+    a0: list[float],
+    by_hand: Callable[[Tensor], Tensor],
+    route: str,
+) -> None:
+    generator = problem()
+    network = Network(generator, (2,))
+    split = network.cut(layer)
+    tail = split.at(QUERY)
+    assert tail.route == route
+    expected_a = torch.sigmoid(torch.tensor(a0)) if problem is problems.SwishNetwork else torch.tensor(a0)
+    torch.testing.assert_close(tail.a, expected_a)
+    assert torch.equal(tail.h, split.head(QUERY[None])[0])
+    torch.testing.assert_close(tail.x, network.generate(QUERY[None])[0])
+    torch.testing.assert_close(tail(tail.a[None])[0], tail.x)
+
+    rng = torch.Generator().manual_seed(1)
+    for n in (1, 2, 5, 2):
+        a = torch.randn(n, len(a0), generator=rng).requires_grad_()
+        before = a.detach().clone()
+        x, expected = tail(a), by_hand(a)
+        torch.testing.assert_close(x, expected)
+        weights = torch.randn(x.shape, generator=rng)
+        gradient, expected_gradient = (torch.autograd.grad((y * weights).sum(), a)[0] for y in (x, expected))
+        torch.testing.assert_close(gradient, expected_gradient)
+        assert torch.equal(a.detach(), before)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_both_routes_of_the_dcgan_agree() -> None:
+    torch.manual_seed(0)
+    generator = DcganGenerator(2, (8, 4, 4, 2)).eval()
+    cut = Network(generator, (2,))
+
+    class Untraceable(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = generator
+
+        def forward(self, z: Tensor) -> Tensor:
+            return self.inner(z) if float(z.detach().abs().sum()) >= 0 else z
+
+    hooked = Network(Untraceable().eval(), (2,))
+    z0 = torch.randn(2)
+    for number in range(1, 6):
+        fast, slow = cut.cut(number).at(z0), hooked.cut(number).at(z0)
+        assert (fast.route, slow.route) == ("cut", "hooks")
+        a = (fast.a * (torch.rand(4, len(fast.a)) < 0.5)).requires_grad_()
+        torch.testing.assert_close(fast(a), slow(a))
+        gradients = [torch.autograd.grad(tail(a).square().sum(), a)[0] for tail in (fast, slow)]
+        torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_the_cut_tail_never_computes_the_head_again() -> None:
+    generator, calls = problems.ResidualBlock(), []
+    generator.first.register_forward_hook(lambda *_: calls.append(1))
+    tail = Network(generator, (2,)).cut(1).at(QUERY)
+    tail(torch.ones(7, 3))
+    calls.clear()
+    for _ in range(3):
+        tail(torch.ones(7, 3))
+    assert calls == []
+
+
+def test_a_self_check_sends_a_wrong_graph_to_the_hooks() -> None:
+    class BurnedIn(problems.TwoMaps):
+        """Sizes asked of a plain int, which tracing sees once: a graph of it holds for one batch size."""
+
+        def forward(self, z: Tensor) -> Tensor:
+            h = torch.relu(self.first(z))
+            rows = len(h) if isinstance(h, Tensor) else 1
+            return self.second(h.view(rows, 3))
+
+    assert make(BurnedIn, 1).route == "hooks"
+
+
+def test_a_network_that_cannot_be_copied_is_cut_by_hooks() -> None:
+    generator = problems.Stateful(lock=True)
+    tail = Network(generator, (2,)).cut(1).at(QUERY)
+    assert tail.route == "hooks"
+    a = torch.ones(2, 3, requires_grad=True)
+    tail(a).sum().backward()
+    assert a.grad is not None and a.grad.tolist() == [[2.0, 1.0, -1.0]] * 2
+    assert generator.n_passes.item() == 0
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in generator.parameters())
+
+
+def test_a_tail_without_gradient_is_refused() -> None:
+    class NoGrad(problems.Plain):
+        @torch.no_grad()
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z)
+
+    class Auxiliary(problems.TwoMaps):
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            h = self.first(z)
+            return self.second(h), torch.tanh(h)
+
+    for problem in (NoGrad, Auxiliary):
+        with pytest.raises(NetworkError, match="no gradient gets from the layer"):
+            make(problem, 1)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4), (1, 3, 1)])
+def test_outputs_of_the_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"expected \(n, 3\)"):
+        make(problems.Plain, 1)(torch.zeros(shape))
+
+
+def test_a_change_of_the_returned_image_does_not_reach_the_tail() -> None:
+    tail = make(problems.ResidualBlock, 1)
+    tail(torch.zeros(2, 3)).zero_()
+    assert tail(torch.zeros(2, 3)).tolist() == [[1.0, 2.0]] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions(dtype: torch.dtype) -> None:
+    generator = problems.Plain().to(dtype)
+    tail = Network(generator, (2,)).cut(1).at(QUERY)
+    assert (tail.route, tail.x.dtype, tail.x.tolist()) == ("cut", dtype, problems.QUERY_X.tolist())

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Small explorations for the tests of what is made of them: figures, reports, run directories."""
+
+import functools
+
+import torch
+from torch import Tensor, nn
+
+from egbas.beropt import BerOptConfig
+from egbas.cli.selftest import small_network
+from egbas.explore import Exploration, explore
+from egbas.gbrrt import GbRrtConfig
+from egbas.latent import LatentSpace
+
+QUICK = BerOptConfig(sparsity=0.5, anneal_steps=60, max_steps=120)
+
+
+@functools.cache
+def plane_run() -> Exploration:
+    """An exploration of a 2-D latent space, images (1, 4, 4); one for all tests, which leave it as it is."""
+    latent = LatentSpace(shape=(2,), prior="uniform")
+    return _run(small_network(), torch.tensor([0.3, -0.2]), latent)
+
+
+@functools.cache
+def colour_run() -> Exploration:
+    """An exploration of a 5-D latent space through a convolution, images (3, 8, 8)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Linear(5, 4 * 16),
+            nn.Unflatten(1, (4, 4, 4)),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4, 3, 2, stride=2),
+            nn.Tanh(),
+        )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)  # far from zero, so that no image is nearly black
+    return _run(network.eval(), torch.tensor([0.5, -0.4, 0.3, 1.0, -1.0]), LatentSpace(shape=(5,)))
+
+
+def _run(network: nn.Module, z0: Tensor, latent: LatentSpace) -> Exploration:
+    return explore(
+        network,
+        z0,
+        1,
+        rng=3,
+        latent=latent,
+        beropt=QUICK,
+        gbrrt=GbRrtConfig(iterations=200),
+        model_name="small <net>",
+    )

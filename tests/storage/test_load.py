@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from egbas.cli.selftest import small_network
+from egbas.errors import ModelNotFoundError, RunDirectoryError
+from egbas.storage import load_run, save_run
+from tests.runs import colour_run, plane_run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_run(plane_run(), tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def place(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the run that a test may damage."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def test_a_run_comes_back_as_it_was(finished: Path) -> None:
+    run, back = plane_run(), load_run(finished, generator=small_network())
+    for name in ("latents", "parents", "rejected", "rejected_reason", "theta", "query"):
+        assert torch.equal(getattr(back, name), getattr(run, name)), name
+    for name in ("units", "signs", "losses", "sizes"):
+        assert torch.equal(getattr(back.beropt, name), getattr(run.beropt, name)), name
+    assert back.config() == run.config()
+    assert back.metrics() == run.metrics()
+    assert back.layer == run.layer
+    assert back.beropt.config == run.beropt.config
+    assert torch.equal(back.images(), run.images())
+    assert torch.equal(back.region.contains(run.rejected), run.region.contains(run.rejected))
+
+
+def test_a_loaded_run_can_be_saved_again(finished: Path, tmp_path: Path) -> None:
+    again = save_run(load_run(finished, generator=small_network()), tmp_path / "again")
+    assert (again / "samples.safetensors").read_bytes() == (finished / "samples.safetensors").read_bytes()
+    assert (again / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+
+
+def test_without_a_generator_the_zoo_is_asked(finished: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="generator="):
+        load_run(finished)
+
+
+def test_another_network_is_refused(finished: Path) -> None:
+    with pytest.raises(RunDirectoryError, match="other weights"):
+        load_run(finished, generator=colour_run().generator)
+
+
+def test_an_unfinished_run_is_refused(place: Path, tmp_path: Path) -> None:
+    (place / "DONE").unlink()
+    with pytest.raises(RunDirectoryError, match="unfinished"):
+        load_run(place)
+    with pytest.raises(RunDirectoryError, match="is no directory"):
+        load_run(tmp_path / "nothing")
+
+
+def cut_short(name: str) -> Callable[[Path], None]:
+    return lambda place: (place / name).write_bytes((place / name).read_bytes()[:-40])  # type: ignore[func-returns-value]
+
+
+def without_key(place: Path) -> None:
+    config = json.loads((place / "config.json").read_text())
+    del config["gbrrt"]
+    (place / "config.json").write_text(json.dumps(config))
+
+
+def short_parents(place: Path) -> None:
+    tensors = load_file(place / "samples.safetensors")
+    save_file(tensors | {"parents": tensors["parents"][:-1].clone()}, place / "samples.safetensors")
+
+
+def foreign_units(place: Path) -> None:
+    tensors = load_file(place / "boundary.safetensors")
+    save_file(tensors | {"units": tensors["units"] + 10_000}, place / "boundary.safetensors")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_short("config.json"),
+        cut_short("samples.safetensors"),
+        cut_short("boundary.safetensors"),
+        lambda place: (place / "metrics.json").unlink(),
+        lambda place: (place / "config.json").write_text("[]"),
+        without_key,
+        short_parents,
+        foreign_units,
+    ],
+)
+def test_damage_is_told(place: Path, damage: Callable[[Path], None]) -> None:
+    damage(place)
+    with pytest.raises(RunDirectoryError, match="damaged"):
+        load_run(place, generator=small_network())

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+import os
+from pathlib import Path
+
+import pytest
+
+from egbas.errors import RunDirectoryError
+from egbas.storage import check_destination
+from egbas.storage.place import FILES
+
+
+def test_new_and_empty_places_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert check_destination(tmp_path / "a" / "b") == (tmp_path / "a" / "b").resolve()
+    assert check_destination(str(tmp_path / "empty")) == (tmp_path / "empty").resolve()
+    assert not (tmp_path / "a").exists()  # checking makes nothing
+
+
+def test_finished_run_needs_overwrite(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).touch()
+    with pytest.raises(RunDirectoryError, match="--overwrite"):
+        check_destination(tmp_path)
+    check_destination(tmp_path, overwrite=True)
+
+
+def test_unfinished_run_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    check_destination(tmp_path)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_what_is_not_ours_is_never_touched(tmp_path: Path, overwrite: bool, is_finished: bool) -> None:
+    (tmp_path / "thesis.tex").touch()
+    if is_finished:
+        (tmp_path / "DONE").touch()
+    with pytest.raises(RunDirectoryError, match=r"thesis\.tex"):
+        check_destination(tmp_path, overwrite)
+
+
+def test_files_are_no_places(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunDirectoryError, match="is a file"):
+        check_destination(tmp_path / "file")
+    with pytest.raises(RunDirectoryError, match="is a file"):
+        check_destination(tmp_path / "file" / "run")
+
+
+def test_the_current_directory_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunDirectoryError, match="directory you are in"):
+        check_destination(".")
+
+
+def test_no_permission_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as root every folder can be written
+    with pytest.raises(RunDirectoryError, match="no permission"):
+        check_destination(tmp_path / "run")
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "nul\0byte", "~nobody-of-that-name/run"])
+def test_impossible_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunDirectoryError, match="name another"):
+        check_destination(path)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from egbas.errors import RunDirectoryError
+from egbas.storage import save, save_run
+from egbas.storage.place import FILES
+from tests.runs import colour_run, plane_run
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def fail_on(name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the writing of one file fail after half of it."""
+    write = save._write
+
+    def failing(path: Path, content: bytes) -> None:
+        if path.name == name:
+            path.write_bytes(content[: len(content) // 2])
+            raise error
+        write(path, content)
+
+    monkeypatch.setattr(save, "_write", failing)
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing where only the files count; ``saved`` is made before this and has the real ones."""
+    monkeypatch.setattr(save, "render", lambda *_: "<!DOCTYPE html>")
+    monkeypatch.setattr(save, "_picture", lambda *_: b"png")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_run(plane_run(), tmp_path_factory.mktemp("runs") / "deep" / "seven")
+
+
+def test_the_files_of_the_design(saved: Path) -> None:
+    assert names(saved) == set(FILES)
+    assert names(saved.parent) == {"seven"}  # no hidden folder is left
+
+
+def test_boundary(saved: Path) -> None:
+    tensors, run = load_file(saved / "boundary.safetensors"), plane_run()
+    assert torch.equal(tensors["theta"], run.theta)
+    assert torch.equal(tensors["units"], run.beropt.units)
+    assert tensors["units"].dtype == torch.int64
+    assert tensors["signs"].dtype == torch.int8
+    assert set(tensors["signs"].tolist()) <= {-1, 1}
+
+
+def test_samples(saved: Path) -> None:
+    tensors, run = load_file(saved / "samples.safetensors"), plane_run()
+    assert set(tensors) == {"query", "latents", "parents", "rejected", "rejected_reason"}
+    assert torch.equal(tensors["latents"][0], tensors["query"])
+    assert torch.equal(tensors["latents"], run.latents)
+    assert tensors["parents"][0] == -1
+    assert tensors["rejected_reason"].dtype == torch.int8
+
+
+def test_json_and_picture(saved: Path) -> None:
+    run = plane_run()
+    assert json.loads((saved / "metrics.json").read_text())["samples"] == len(run.latents)
+    assert json.loads((saved / "config.json").read_text())["model"]["name"] == run.model_name
+    with Image.open(saved / "samples.png") as picture:
+        assert picture.format == "PNG"
+    assert (saved / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_colour_images_too(tmp_path: Path) -> None:
+    assert names(save_run(colour_run(), tmp_path / "run")) == set(FILES)
+
+
+def test_method_of_the_exploration_saves_too(tmp_path: Path) -> None:
+    assert plane_run().save(tmp_path / "run") == (tmp_path / "run").resolve()
+
+
+def test_overwrite_replaces_the_whole_run(tmp_path: Path) -> None:
+    place = save_run(colour_run(), tmp_path / "run")
+    with pytest.raises(RunDirectoryError, match="overwrite"):
+        save_run(plane_run(), place)
+    save_run(plane_run(), place, overwrite=True)
+    assert load_file(place / "samples.safetensors")["latents"].shape[1] == 2
+    assert names(tmp_path) == {"run"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "samples.safetensors", "report.html", "DONE"])
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied"), "no permission"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_a_failed_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: OSError, message: str
+) -> None:
+    fail_on(name, error, monkeypatch)
+    with pytest.raises(RunDirectoryError, match=message):
+        save_run(plane_run(), tmp_path / "new" / "parents" / "run")
+    assert names(tmp_path) == set()
+
+
+def test_ctrl_c_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_on("metrics.json", KeyboardInterrupt(), monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        save_run(plane_run(), tmp_path / "run")
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_the_former_run_outlives_a_failed_overwrite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    place = save_run(colour_run(), tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
+    fail_on("DONE", error, monkeypatch)
+    with pytest.raises((RunDirectoryError, KeyboardInterrupt)):
+        save_run(plane_run(), place, overwrite=True)
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
+    assert names(tmp_path) == {"run"}
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_the_former_run_outlives_a_failed_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+    place = save_run(colour_run(), tmp_path / "run")
+    rename, calls = save.os.rename, []
+
+    def rename_once_failing(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == failing:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        rename(*arguments)
+
+    monkeypatch.setattr(save.os, "rename", rename_once_failing)
+    with pytest.raises(RunDirectoryError, match="busy"):
+        save_run(plane_run(), place, overwrite=True)
+    assert names(tmp_path) == {"run"}
+    assert load_file(place / "samples.safetensors")["latents"].shape[1] == 5
+
+
+def test_a_really_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    write = save._write
+    monkeypatch.setattr(save, "_write", lambda path, content: write(Path("/dev/full"), content))
+    with pytest.raises(RunDirectoryError, match="disk is full"):
+        save_run(plane_run(), tmp_path / "run")
+    assert names(tmp_path) == set()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""Algorithm 3 as a whole: on a network by hand and on the embedded models, and what it refuses."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import egbas
+from egbas.beropt import BerOptConfig
+from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
+from egbas.explore import Exploration, state_sha256
+from egbas.gbrrt import GbRrtConfig
+from egbas.latent import LatentSpace
+from tests.problems import BoxNet, RedundantUnit
+
+QUICK = BerOptConfig(sparsity=0.2, anneal_steps=100, max_steps=300)
+SHORT = GbRrtConfig(iterations=200)
+
+
+def explore_box(**changes: object) -> Exploration:
+    settings = {"rng": 3, "beropt": QUICK, "gbrrt": SHORT} | changes
+    return egbas.explore(BoxNet(), torch.tensor([0.2, -0.3]), 1, **settings)  # type: ignore[arg-type]
+
+
+def test_every_sample_lies_in_the_box() -> None:
+    run = explore_box()
+    # Every unit feeds the image with a similar weight, so all four are kept and the region is the square.
+    assert run.beropt.units.tolist() == [0, 1, 2, 3]
+    assert run.latents.abs().max() <= 1
+    assert len(run.latents) > 20
+    assert run.certificate.is_valid
+    assert run.certificate.n_samples == len(run.latents)
+    assert torch.equal(run.latents[0], run.query)
+
+
+@pytest.mark.parametrize("name", ["dcgan-mnist-2d", "dcgan-mnist"])
+@pytest.mark.parametrize("layer", [1, 4])
+def test_embedded_models(name: str, layer: int) -> None:
+    model = egbas.load_model(name)
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(7))[0]
+    run = egbas.explore(
+        model.generator, z0, layer, rng=7, beropt=BerOptConfig(anneal_steps=60, max_steps=60), gbrrt=SHORT
+    )
+    assert run.latent == model.latent  # carried by the generator
+    assert run.layer.path == f"relu{layer}"
+    assert run.certificate.is_valid
+    assert run.certificate.dtype == "float64"
+    assert run.region.contains(run.latents).all()
+    assert run.images().shape == (len(run.latents), 1, 28, 28)
+    torch.testing.assert_close(run.images()[0], run.query_image, rtol=1e-4, atol=1e-5)
+    distance = (run.masked_image - run.query_image).norm() / run.query_image.norm()
+    assert distance.item() == pytest.approx(run.beropt.fidelity, abs=1e-4)
+
+
+def test_the_same_seed_repeats_the_run() -> None:
+    first, second, other = explore_box(), explore_box(), explore_box(rng=4)
+    assert torch.equal(first.latents, second.latents)
+    assert torch.equal(first.theta, second.theta)
+    assert not torch.equal(first.latents[1], other.latents[1])
+
+
+def test_a_generator_gives_the_seed_and_the_seed_repeats_it() -> None:
+    first = explore_box(rng=torch.Generator().manual_seed(0))
+    assert torch.equal(first.latents, explore_box(rng=first.seed).latents)
+
+
+def test_the_window_does_not_change_the_run() -> None:
+    runs = [explore_box(gbrrt=GbRrtConfig(iterations=200, window=window)) for window in (1, 32, None)]
+    assert all(torch.equal(runs[0].latents, run.latents) for run in runs[1:])
+
+
+def test_defaults_come_from_the_latent_space() -> None:
+    run = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=2.0))
+    assert run.tree.half_width == pytest.approx(2 * 2.0 / 3**0.5)
+    assert run.config()["gbrrt"]["step_size"] == run.tree.step_size > 0
+    given = explore_box(gbrrt=GbRrtConfig(iterations=50, step_size=0.05, half_width=0.5))
+    assert (given.tree.step_size, given.tree.half_width) == (0.05, 0.5)
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    net = BoxNet()
+    before = copy.deepcopy(net.state_dict())
+    egbas.explore(net, torch.zeros(2), 1, rng=0, beropt=QUICK, gbrrt=SHORT)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in net.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def test_metrics_count_every_iteration() -> None:
+    run = explore_box()
+    metrics = run.metrics()
+    assert metrics["iterations"] == 200
+    assert metrics["samples"] - 1 + metrics["rejected_outside"] + metrics["rejected_too_close"] == 200
+    assert metrics["certificate"]["n_inside"] == metrics["samples"]
+    assert set(metrics["seconds"]) == {"cut", "beropt", "gbrrt", "certificate"}
+    assert metrics["left_support"] == 0
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1, 1), (1, 2)])
+def test_a_query_of_any_shape_of_the_right_size(shape: tuple[int, ...]) -> None:
+    run = egbas.explore(
+        BoxNet(), torch.zeros(shape), 1, rng=0, latent=LatentSpace(shape=(2,)), beropt=QUICK, gbrrt=SHORT
+    )
+    assert run.query.shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        torch.zeros(3),
+        torch.tensor([0.0, float("nan")]),
+        torch.tensor([0.0, float("inf")]),
+        torch.tensor([0, 0]),
+    ],
+)
+def test_a_bad_query(query: Tensor) -> None:
+    with pytest.raises(ShapeError):
+        egbas.explore(BoxNet(), query, 1, rng=0, latent=LatentSpace(shape=(2,)))
+
+
+def test_an_unknown_layer() -> None:
+    with pytest.raises(LayerNotFoundError):
+        egbas.explore(BoxNet(), torch.zeros(2), 9, rng=0)
+
+
+def test_train_mode_is_refused() -> None:
+    net = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    with pytest.raises(NetworkError, match="train mode"):
+        egbas.explore(net, torch.zeros(2), 1, rng=0)
+
+
+def test_an_empty_set_says_what_to_change() -> None:
+    with pytest.raises(ConfigError, match="lower the sparsity"):
+        egbas.explore(RedundantUnit(), torch.ones(2), 1, rng=0, beropt=BerOptConfig(sparsity=1000.0))
+
+
+def test_warnings_tell_what_limits_the_run() -> None:
+    nothing = explore_box(gbrrt=GbRrtConfig(iterations=20, step_size=50.0))
+    assert len(nothing.latents) == 1
+    assert any("no candidate was accepted" in warning for warning in nothing.warnings)
+    inner = explore_box(gbrrt=GbRrtConfig(iterations=20, step_size=0.001, half_width=0.1))
+    assert any("hardly met" in warning for warning in inner.warnings)
+    outside = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=0.1))
+    assert any("outside the support" in warning for warning in outside.warnings)
+
+
+def test_the_checksum_sees_weights_names_and_shapes() -> None:
+    net = BoxNet()
+    same = state_sha256(BoxNet())
+    assert state_sha256(net) == same
+    with torch.no_grad():
+        next(net.parameters())[0, 0] += 1
+    assert state_sha256(net) != same

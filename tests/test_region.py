@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Regions with answers known by hand: a polygon, a box, signs on both sides, and the float64 predicate."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
+from egbas.network import Network
+from egbas.region import MICRO_BATCH, Region, certify
+from tests.problems import BoxNet, linear
+
+ALL = torch.arange(4)
+
+
+def region_of(generator: nn.Module, z0: list[float], units: Tensor | None = None, layer: int = 1) -> Region:
+    network = Network(generator, (len(z0),))
+    query = torch.tensor(z0, dtype=network.dtype)
+    split = network.cut(layer)
+    h = split.head(query[None])[0]
+    units = torch.arange(len(h)) if units is None else units
+    return Region.around(network, split.layer, query, units, h[units].sign().to(torch.int8), reach=3.0)
+
+
+def test_the_region_of_all_units_is_the_box() -> None:
+    # BoxNet's units are 1 - z1, 1 + z1, 1 - z2, 1 + z2: all positive in the square |z| < 1.
+    region = region_of(BoxNet(), [0.2, -0.3])
+    z = torch.tensor([[0.0, 0.0], [0.99, -0.99], [1.01, 0.0], [0.0, -1.01], [5.0, 5.0]])
+    assert region.contains(z).tolist() == [True, True, False, False, False]
+    torch.testing.assert_close(region.margin(z), torch.tensor([1.0, 0.01, -0.01, -0.01, -4.0]).double())
+
+
+def test_a_boundary_belongs_to_the_region() -> None:
+    region = region_of(BoxNet(), [0.0, 0.0])
+    assert region.contains(torch.tensor([[1.0, 0.0], [1.0, -1.0]])).tolist() == [True, True]
+
+
+def test_dropping_units_opens_the_region() -> None:
+    region = region_of(BoxNet(), [0.0, 0.0], units=torch.tensor([0, 2]))  # z1 <= 1 and z2 <= 1 (Definition 5)
+    assert region.contains(torch.tensor([[-9.0, -9.0], [1.5, 0.0], [0.0, 1.5]])).tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_signs_take_the_query_s_side() -> None:
+    region = region_of(BoxNet(), [3.0, 0.0])  # 1 - z1 is negative there
+    assert region.signs.tolist() == [-1, 1, 1, 1]
+    assert region.contains(torch.tensor([[2.0, 0.0], [0.5, 0.0]])).tolist() == [True, False]
+
+
+def test_a_polygon_by_hand() -> None:
+    # The triangle z1 >= 0, z2 >= 0, z1 + z2 <= 1.
+    net = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]], [0.0, 0.0, 1.0]), nn.ReLU(), nn.Linear(3, 2))
+    region = region_of(net.eval(), [0.25, 0.25])
+    grid = torch.cartesian_prod(torch.linspace(-0.5, 1.5, 41), torch.linspace(-0.5, 1.5, 41)) + 0.0123
+    expected = (grid[:, 0] >= 0) & (grid[:, 1] >= 0) & (grid.sum(1) <= 1)
+    assert torch.equal(region.contains(grid), expected)
+
+
+def test_membership_does_not_depend_on_the_batch() -> None:
+    net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 4)).eval()
+    region = region_of(net, [0.1] * 8, layer=2)
+    z = 0.3 * torch.randn(3 * MICRO_BATCH + 5, 8, generator=torch.Generator().manual_seed(0))
+    one_by_one = torch.cat([region.contains(row[None]) for row in z])
+    assert torch.equal(region.contains(z), one_by_one)
+    assert len(region.contains(z[:0])) == 0
+
+
+def test_close_to_a_boundary_float64_decides() -> None:
+    # z1 + big - big is rounded away in float32: the unit is z1 by definition, 0 or a rounding step in float32.
+    class Cancelling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.big = nn.Parameter(torch.tensor(1e4))
+
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.relu(torch.stack([(z[:, 0] + self.big) - self.big, z[:, 1] + 5], dim=1))
+
+    region = region_of(Cancelling().eval(), [1.0, 0.0])
+    assert region.rounding > 0
+    z = torch.tensor([[1e-4, 0.0], [-1e-4, 0.0]])
+    in_float32 = region.split.head(z)[:, 0]
+    assert in_float32.tolist() == [0.0, 0.0]  # float32 alone would call both of them inside
+    assert region.contains(z).tolist() == [True, False]
+    assert certify(region, z[:1]).is_valid
+
+
+def test_a_float64_network_needs_no_second_look() -> None:
+    region = region_of(BoxNet().double(), [0.0, 0.0])
+    assert region.rounding == 0
+    assert region.exact is region.split
+
+
+def test_a_network_without_float64_gets_a_certificate_in_its_own_precision() -> None:
+    class Converting(BoxNet):
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z).float()
+
+    region = region_of(Converting(), [0.0, 0.0])
+    assert region.exact is region.split
+    assert certify(region, torch.zeros(1, 2)).dtype == "float32"
+
+
+def test_the_certificate_counts() -> None:
+    region = region_of(BoxNet(), [0.0, 0.0])
+    certificate = certify(region, torch.tensor([[0.0, 0.0], [0.5, 0.0], [1.5, 0.0]]))
+    assert (certificate.n_samples, certificate.n_inside, certificate.is_valid) == (3, 2, False)
+    assert certificate.dtype == "float64"
+    assert certificate.smallest_margin == -0.5
+
+
+def test_a_query_outside_is_refused() -> None:
+    network = Network(BoxNet(), (2,))
+    signs = torch.tensor([1, 1, 1, 1], dtype=torch.int8)
+    with pytest.raises(StartOutsideRegionError, match="smallest margin -1"):
+        Region.around(network, network.resolve(1), torch.tensor([2.0, 0.0]), ALL, signs, reach=1.0)
+
+
+def test_latents_of_another_shape_are_refused() -> None:
+    region = region_of(BoxNet(), [0.0, 0.0])
+    with pytest.raises(ShapeError, match=r"\(n, d\)"):
+        region.contains(torch.zeros(2))
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    class Exploding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, z: Tensor) -> Tensor:
+            return torch.relu(torch.where(z.abs() > 20, z / 0, z) + self.one)
+
+    region = region_of(Exploding().eval(), [0.5, 0.5])
+    with pytest.raises(NetworkError, match="half-width"):
+        region.contains(torch.tensor([[30.0, 0.0]]))

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+from pathlib import Path
+
+import pytest
+import torch
+
+from egbas.errors import CheckpointError, ModelNotFoundError
+from egbas.latent import LatentSpace
+from egbas.zoo.card import ModelCard, save_weights
+from egbas.zoo.dcgan import DcganCritic, DcganGenerator
+from egbas.zoo.lenet import LeNet
+from egbas.zoo.models import cards, load_classifier, load_model
+
+
+def card(name: str, architecture: dict, latent: dict) -> ModelCard:
+    return ModelCard(
+        name=name, summary=name, architecture=architecture, latent=latent, data={}, settings={}, metrics={}
+    )
+
+
+@pytest.fixture
+def generator() -> DcganGenerator:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return DcganGenerator(3, (8, 4, 4, 4)).eval()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, generator: DcganGenerator) -> Path:
+    """A zoo with the generator ``toy-gan`` and the classifier ``toy-lenet``."""
+    sizes = {"latent_size": 3, "channels": [8, 4, 4, 4], "critic_channels": [4, 4, 4, 4]}
+    parts = {"generator": generator, "critic": DcganCritic((4, 4, 4, 4))}
+    weights = {f"{part}.{key}": value for part in parts for key, value in parts[part].state_dict().items()}
+    latent = {"shape": [3], "prior": "uniform", "bound": 2.0}
+    save_weights(tmp_path, card("toy-gan", {"family": "dcgan"} | sizes, latent), weights)
+    save_weights(tmp_path, card("toy-lenet", {"family": "lenet"}, {}), LeNet().state_dict())
+    return tmp_path
+
+
+def test_loaded_generator_is_the_saved_one(folder: Path, generator: DcganGenerator) -> None:
+    model = load_model("toy-gan", folder)
+    z = model.latent.sample(4, rng=torch.Generator().manual_seed(0))
+    assert torch.equal(model.generator(z), generator(z))
+    assert model.discriminator is not None
+    assert model.discriminator(model.generator(z)).shape == (4, 1)
+    assert model.name == "toy-gan"
+    assert model.card is not None
+    assert model.sha256 == model.card.sha256 != ""
+
+
+def test_generator_carries_its_latent_space(folder: Path) -> None:
+    model = load_model("toy-gan", folder)
+    assert model.latent == model.generator.latent == LatentSpace(shape=(3,), prior="uniform", bound=2.0)
+
+
+def test_networks_are_frozen_and_in_eval_mode(folder: Path) -> None:
+    model = load_model("toy-gan", folder)
+    for network in (model.generator, model.discriminator, load_classifier("toy-lenet", folder)):
+        assert network is not None
+        assert not any(part.training for part in network.modules())
+        assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def test_cards_are_listed_by_name(folder: Path) -> None:
+    assert [card.name for card in cards(folder)] == ["toy-gan", "toy-lenet"]
+
+
+@pytest.mark.parametrize("load", [load_model, load_classifier])
+def test_unknown_name_is_told_with_what_there_is(folder: Path, load) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"no model is called 'vae'; there are: toy-\w+$"):
+        load("vae", folder)
+
+
+def test_misspelt_name_is_told_the_nearest(folder: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="did you mean 'toy-gan'"):
+        load_model("toy_gan", folder)
+
+
+def test_classifier_is_no_generator(folder: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"there are: toy-gan$"):
+        load_model("toy-lenet", folder)
+
+
+def test_empty_zoo(tmp_path: Path) -> None:
+    assert cards(tmp_path) == []
+    with pytest.raises(ModelNotFoundError, match="there are: none"):
+        load_model("toy-gan", tmp_path)
+
+
+@pytest.mark.parametrize(("name", "load"), [("toy-gan", load_model), ("toy-lenet", load_classifier)])
+def test_damaged_weights_are_refused(folder: Path, name: str, load) -> None:
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match="install egbas again"):
+        load(name, folder)
+
+
+def test_weights_of_another_model_are_refused(folder: Path) -> None:
+    (folder / "toy-lenet.safetensors").replace(folder / "toy-gan.safetensors")
+    with pytest.raises(CheckpointError, match="sha256"):
+        load_model("toy-gan", folder)
