@@ -71,9 +71,11 @@ def test_the_window_does_not_change_the_run() -> None:
     assert all(torch.equal(runs[0].latents, run.latents) for run in runs[1:])
 
 
-def test_defaults_come_from_the_latent_space() -> None:
+def test_defaults_follow_the_region_within_the_latent_space() -> None:
     run = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=2.0))
-    assert run.tree.half_width == pytest.approx(2 * 2.0 / 3**0.5)
+    assert 1.0 < run.tree.half_width < 2.0  # the corner of the square lies farthest from the query
+    small = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=0.5))
+    assert small.tree.half_width == pytest.approx(2 * 0.5 / 3**0.5)
     assert run.config()["gbrrt"]["step_size"] == run.tree.step_size > 0
     given = explore_box(gbrrt=GbRrtConfig(iterations=50, step_size=0.05, half_width=0.5))
     assert (given.tree.step_size, given.tree.half_width) == (0.05, 0.5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtConfig, GbRrtStatus, Growth, Tree, automatic_step_size, grow
+from egbas.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtConfig, GbRrtStatus, Growth, Tree, exit_distances, grow, with_automatic
 
 
 class Box:
@@ -192,21 +192,38 @@ def test_targets_are_uniform_in_the_box() -> None:
     assert len(targets.draw(10)) == 0
 
 
+class Ball:
+    """The region |z| <= 0.4."""
+
+    def contains(self, z: Tensor) -> Tensor:
+        return z.norm(dim=1) <= 0.4
+
+
 @pytest.mark.parametrize("d", [1, 2, 16])
-def test_automatic_step_size_follows_the_region(d: int) -> None:
-    z0 = torch.zeros(d)
-
-    class Ball:
-        def contains(self, z: Tensor) -> Tensor:
-            return z.norm(dim=1) <= 0.4
-
-    step_size = automatic_step_size(Ball(), z0, half_width=10.0, iterations=100)
-    assert step_size == pytest.approx(0.4 / (2 * 100 ** (1 / d)), rel=0.1)
+def test_automatic_settings_follow_the_region(d: int) -> None:
+    config = with_automatic(GbRrtConfig(iterations=100), torch.zeros(d), Ball(), largest_half_width=10.0)
+    assert config.step_size == pytest.approx(0.4 / (1 + 100 ** (1 / d)), rel=0.1)
+    assert config.half_width == pytest.approx(0.4, rel=0.1)
 
 
-def test_automatic_step_size_where_the_region_has_no_end() -> None:
-    step_size = automatic_step_size(Box(1e9), torch.zeros(3), half_width=1.0, iterations=1000)
-    assert step_size == pytest.approx(1.0 / (2 * 10), rel=1e-5)  # r is I sqrt(d / 3) = 1
+def test_automatic_settings_where_the_region_has_no_end() -> None:
+    config = with_automatic(GbRrtConfig(iterations=1000), torch.zeros(3), Box(1e9), largest_half_width=1.0)
+    assert config.step_size == pytest.approx(1.0 / 11, rel=1e-5)  # r is I sqrt(d / 3) = 1
+    assert config.half_width == 1.0
+
+
+def test_given_settings_stay() -> None:
+    config = GbRrtConfig(step_size=0.1, half_width=3.0)
+    assert with_automatic(config, torch.zeros(2), Ball(), largest_half_width=1.0) is config
+    half = with_automatic(GbRrtConfig(step_size=0.1), torch.zeros(2), Ball(), largest_half_width=1.0)
+    assert half.step_size == 0.1
+    assert half.half_width == pytest.approx(0.4, rel=0.1)
+
+
+def test_exit_distances_of_a_box() -> None:
+    exits = exit_distances(Box(0.5), torch.tensor([0.1, 0.0]), far=8.0)
+    assert 0.38 < exits.min()
+    assert exits.max() < (0.6**2 + 0.5**2) ** 0.5 * 1.1
 
 
 @pytest.mark.parametrize(

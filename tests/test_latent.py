@@ -43,14 +43,6 @@ def test_support_of_the_uniform_prior_is_the_closed_box() -> None:
     assert LatentSpace(shape=(2,)).contains(z).all()
 
 
-def test_default_step_is_a_twentieth_of_the_distance_to_a_target() -> None:
-    latent = LatentSpace(shape=(300,))
-    assert latent.default_half_width == 2.0
-    targets = 2 * torch.rand(1_000, 300, generator=torch.Generator().manual_seed(0)) - 1
-    distance = (latent.default_half_width * targets).norm(dim=1).mean().item()
-    assert latent.default_step_size == pytest.approx(distance / 20, rel=0.01)
-
-
 @pytest.mark.parametrize("prior", ["normal", "uniform"])
 def test_samples_are_flat_float32_and_follow_the_generator(prior: Any) -> None:
     latent = LatentSpace(shape=(2, 3), prior=prior)

@@ -35,6 +35,9 @@ class BerOptConfig:
         sparsity: weight of mean(theta) against the relative distance; lambda = sparsity * ||G(z0)|| / D_l. > 0.
         threshold: p; units with theta above it form the supporting set. In (0, 1).
         masks: Bernoulli masks a step. >= 1.
+        initial_theta: where every theta starts. From 0.5, layer 1 of a 2-D latent loses all its units to the L1 term
+            before the masks have shown which of them matter; well above it the set shrinks from the side of
+            faithful images. In (0, 1).
         learning_rate: of Adam on the logits of theta, at the start; falls along a cosine to a tenth. > 0.
         temperatures: of the relaxed Bernoulli masks, at the start and after the annealing. > 0.
         anneal_steps: steps over which temperature and learning rate fall. >= 1.
@@ -44,6 +47,7 @@ class BerOptConfig:
     sparsity: float = 3.0
     threshold: float = 0.5
     masks: int = 4
+    initial_theta: float = 0.75
     learning_rate: float = 0.3
     temperatures: tuple[float, float] = (1.0, 0.1)
     anneal_steps: int = 400
@@ -55,8 +59,10 @@ class BerOptConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError(f"BerOpt's {name} is {value}; it must be a positive number")
-        if not 0 < self.threshold < 1:
-            raise ConfigError(f"BerOpt's threshold is {self.threshold}; it must lie between 0 and 1, for example 0.5")
+        for name in ("threshold", "initial_theta"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ConfigError(f"BerOpt's {name} is {value}; it must lie between 0 and 1, for example 0.5")
         if self.masks < 1 or self.anneal_steps < 1:
             raise ConfigError(
                 f"BerOpt's masks ({self.masks}) and anneal_steps ({self.anneal_steps}) must be at least 1"
@@ -116,7 +122,8 @@ def optimize(
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
     objective = _Objective(tail, config)
-    logits = torch.zeros(objective.n_candidates, device=tail.a.device, dtype=tail.a.dtype, requires_grad=True)
+    start = math.log(config.initial_theta / (1 - config.initial_theta))
+    logits = tail.a.new_full((objective.n_candidates,), start, requires_grad=True)
     adam = torch.optim.Adam([logits], lr=config.learning_rate, betas=(0.9, 0.99))
     losses, sizes = [], []
     status = BerOptStatus.MAX_STEPS

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, ShapeError
-from egbas.gbrrt import GbRrtConfig, GbRrtStatus, Tree, automatic_step_size, grow
+from egbas.gbrrt import GbRrtConfig, GbRrtStatus, Tree, grow, with_automatic
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, certify
@@ -150,6 +150,7 @@ class Exploration:
             },
             "dtype": str(self.network.dtype).removeprefix("torch."),
             "device": str(self.network.device),
+            "threads": torch.get_num_threads(),
             "versions": {
                 "egbas": egbas.__version__,
                 "torch": torch.__version__,
@@ -186,8 +187,7 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         rng: a CPU generator, from which the run's seed is drawn, or that seed itself.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         beropt: settings of BerOpt.
-        gbrrt: settings of GB-RRT; where they are None, the half-width comes from the latent space and the step size
-            from the extent of the region.
+        gbrrt: settings of GB-RRT; step size and half-width follow the extent of the region where they are None.
         model_name: for reports and run directories; by default the name of the generator's class.
         progress: called with (stage, done, total, text).
 
@@ -227,12 +227,9 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
             )
     with clock.stage("gbrrt"):
         settings = gbrrt or GbRrtConfig()
-        half_width = settings.half_width or latent.default_half_width
-        region = Region.around(network, split.layer, query, found.units, found.signs, reach=half_width)
-        step_size = settings.step_size or automatic_step_size(
-            region, query, half_width=half_width, iterations=settings.iterations
-        )
-        settings = dataclasses.replace(settings, half_width=half_width, step_size=step_size)
+        reach = settings.half_width or latent.largest_half_width
+        region = Region.around(network, split.layer, query, found.units, found.signs, reach=reach)
+        settings = with_automatic(settings, query, region, largest_half_width=latent.largest_half_width)
         rng_targets = torch.Generator().manual_seed(seed + 1)
         tree = grow(query, region, settings, rng=rng_targets, progress=clock.progress("gbrrt"))
     with clock.stage("certificate"):

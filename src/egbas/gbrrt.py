@@ -10,7 +10,7 @@ next pass, the others keep their answers.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -48,8 +48,8 @@ class GbRrtConfig:
 
     Attributes:
         iterations: N, candidates to try. >= 1.
-        step_size: delta, length of every edge, in latent units; None: ``automatic_step_size``. > 0.
-        half_width: I, the targets are uniform in z0 - I .. z0 + I, in latent units; None: from the latent space. > 0.
+        step_size: delta, length of every edge, in latent units; None: ``with_automatic``. > 0.
+        half_width: I, the targets are uniform in z0 - I .. z0 + I, in latent units; None: ``with_automatic``. > 0.
         window: targets that share a forward pass; None: adapted to the acceptance. The tree does not depend on it.
     """
 
@@ -131,25 +131,43 @@ def grow(
     return growth.tree()
 
 
-def automatic_step_size(
-    region: ContainsLatents, z0: Float[Tensor, " d"], *, half_width: float, iterations: int
-) -> float:
-    """Choose delta from the extent r of the region around the query: r / (2 N^(1/d)), in latent units.
+def with_automatic(
+    config: GbRrtConfig, z0: Float[Tensor, " d"], region: ContainsLatents, *, largest_half_width: float
+) -> GbRrtConfig:
+    """Choose step_size and half_width, where they are None, from the extent of the region around the query.
 
-    N balls of radius delta then have 2^-d of the volume of a ball of radius r: few enough to fit, large enough
-    for N iterations to reach the boundaries of the region, in 2 dimensions as in 512. r is the median distance
-    at which straight lines from the query leave the region, along 32 directions that are the same in every run.
+    Straight lines from the query, in 32 directions that are the same in every run, leave the region at distances
+    whose median is r and whose largest is R.
+
+    half_width I = R, so that the targets fill the region and little more. In a much larger box nearly every target
+    lies beyond the region, and in two dimensions the tree is four arms to the corners of the box.
+
+    step_size delta = r / (1 + N^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of a
+    ball of radius r in 2 dimensions, and two steps lead from the query to the boundaries in 64 or 512.
 
     Args:
-        region: the region; the query lies in it.
-        z0: the query.
-        half_width: I; no line is followed beyond the typical distance of a target, I sqrt(d / 3).
-        iterations: N.
+        config: the settings.
+        z0: the query; it lies in the region.
+        region: tells which latents may be added.
+        largest_half_width: bound on I, from the latent space, in latent units; no line is followed beyond it
+            or the typical distance of a target in that box, I sqrt(d / 3).
     """
+    if config.step_size is not None and config.half_width is not None:
+        return config
     d = z0.numel()
+    far = (config.half_width or largest_half_width) * max(1.0, math.sqrt(d / 3))
+    exits = exit_distances(region, z0, far=far)
+    return replace(
+        config,
+        half_width=config.half_width or min(largest_half_width, exits.max().item()),
+        step_size=config.step_size or exits.median().item() / (1 + config.iterations ** (1 / d)),
+    )
+
+
+def exit_distances(region: ContainsLatents, z0: Float[Tensor, " d"], *, far: float) -> Float[Tensor, " rays"]:
+    """Distances at which straight lines from z0 leave the region, ``far`` at most; within about 6 %."""
     rng = torch.Generator().manual_seed(0)
-    directions = torch.nn.functional.normalize(torch.randn(_N_RAYS, d, generator=rng)).to(z0)
-    far = half_width * math.sqrt(d / 3)
+    directions = torch.nn.functional.normalize(torch.randn(_N_RAYS, z0.numel(), generator=rng)).to(z0)
     reached = torch.cat([z0.new_zeros(1), far / 2 ** torch.arange(_N_DOUBLINGS, -1, -1).to(z0)])  # (r,) rising
     points = z0 + reached[1:, None, None] * directions  # (r - 1, rays, d)
     is_inside = region.contains(points.flatten(0, 1)).view(points.shape[:2])
@@ -160,7 +178,7 @@ def automatic_step_size(
         middle = (inside + outside) / 2
         is_inside = region.contains(z0 + middle[:, None] * directions)
         inside, outside = torch.where(is_inside, middle, inside), torch.where(is_inside, outside, middle)
-    return outside.median().item() / (2 * iterations ** (1 / d))
+    return outside
 
 
 _N_RAYS, _N_DOUBLINGS, _N_BISECTIONS = 32, 10, 4

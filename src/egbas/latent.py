@@ -59,6 +59,6 @@ class LatentSpace:
         return (z.abs() <= self.bound).all(dim=1)
 
     @property
-    def default_half_width(self) -> float:
-        """I of GB-RRT where none is given, in latent units: two standard deviations of the prior."""
+    def largest_half_width(self) -> float:
+        """Bound on the automatic half-width I of GB-RRT, in latent units: two standard deviations of the prior."""
         return 2 * self.scale

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from egbas.errors import RunDirectoryError
-from egbas.storage import save, save_run
+from egbas.storage import save, save_files, save_run, write_file
 from egbas.storage.place import FILES
 from tests.runs import colour_run, plane_run
 
@@ -158,3 +158,41 @@ def test_a_really_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(RunDirectoryError, match="disk is full"):
         save_run(plane_run(), tmp_path / "run")
     assert names(tmp_path) == set()
+
+
+def test_write_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "new" / "rows.json"
+    write_file(place, b"first")
+    assert place.read_text() == "first"
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(save, "_write", full)
+    with pytest.raises(RunDirectoryError, match="disk is full"):
+        write_file(place, b"second")
+    assert [entry.name for entry in place.parent.iterdir()] == ["rows.json"]
+    assert place.read_text() == "first"
+
+
+def test_other_files_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = {"a.csv": b"1,2\n", "b.json": b"{}"}
+    place = save_files(contents, tmp_path / "deep" / "out")
+    assert names(place) == {"a.csv", "b.json", "DONE"}
+    assert (place / "a.csv").read_bytes() == b"1,2\n"
+    with pytest.raises(RunDirectoryError, match="--overwrite"):
+        save_files(contents, place)
+    save_files({**contents, "a.csv": b"3"}, place, overwrite=True)
+    assert (place / "a.csv").read_bytes() == b"3"
+    (place / "mine.txt").touch()
+    with pytest.raises(RunDirectoryError, match="left alone"):
+        save_files(contents, place, overwrite=True)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(save, "_write", full)
+    with pytest.raises(RunDirectoryError, match="disk is full"):
+        save_files(contents, tmp_path / "other" / "out")
+    assert not (tmp_path / "other").exists()

@@ -99,3 +99,14 @@ def test_weights_of_another_model_are_refused(folder: Path) -> None:
     (folder / "toy-lenet.safetensors").replace(folder / "toy-gan.safetensors")
     with pytest.raises(CheckpointError, match="sha256"):
         load_model("toy-gan", folder)
+
+
+def test_a_model_knows_its_layers() -> None:
+    layers = load_model("dcgan-mnist-2d").layers
+    assert [(layer.number, layer.path, layer.units) for layer in layers] == [
+        (1, "relu1", 2048),
+        (2, "relu2", 3136),
+        (3, "relu3", 6272),
+        (4, "relu4", 12544),
+        (5, "tanh", 784),
+    ]

@@ -52,6 +52,9 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
     ] = None,
     device: Annotated[str, typer.Option(help="Where the network runs, such as cpu or cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the metrics, and nothing else, on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary; warnings stay.")] = False,
@@ -80,7 +83,9 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     )
     where = inputs.find_device(device)
     generator = found.generator.to(where)
-    target = Network(generator, found.latent.shape).resolve(settings.layer_key(layer))
+    network = Network(generator, found.latent.shape)
+    target = network.resolve(settings.layer_key(layer))
+    inputs.set_threads(network, threads)
     with show.progress_bar(quiet) as progress:
         run = run_exploration(
             generator,

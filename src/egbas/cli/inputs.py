@@ -24,6 +24,7 @@ from egbas.errors import (
     ShapeError,
 )
 from egbas.latent import LatentSpace
+from egbas.network import Network
 from egbas.zoo.models import Model, load_model
 
 QUERY_KEYS = ("query", "z0", "z", "latent")
@@ -242,3 +243,18 @@ def _one_tensor(path: Path, named: dict[str, Tensor]) -> Tensor:
     if value.is_complex() or value.dtype == torch.bool:
         raise CheckpointError(f"{path} holds values of type {value.dtype}; a latent is made of real numbers")
     return value
+
+
+SMALL_NETWORK_UNITS = 200_000
+
+
+def set_threads(network: Network, threads: int | None) -> None:
+    """Choose how many processor threads torch uses, for this process.
+
+    Small networks are as fast on one thread as on several where the machine is free, and many times as fast
+    where it is not: threads that wait for one another lose more than they share. Results may differ in their
+    last digits with the number of threads, so it follows from the network and not from a timing.
+    """
+    units = sum(layer.units for layer in network.layers)
+    if threads is not None or units < SMALL_NETWORK_UNITS:
+        torch.set_num_threads(threads or 1)

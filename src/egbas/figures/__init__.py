@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Results in, matplotlib Figures out: nothing here samples, saves or touches pyplot's global state."""
 
+from egbas.figures.comparison import comparison_figure
 from egbas.figures.fixed_free import deviation_figure, fixed_free_figure, pixel_deviation
 from egbas.figures.history import history_figure
 from egbas.figures.kept import kept_units_figure
@@ -10,6 +11,7 @@ from egbas.figures.samples import choose_spread, samples_figure
 __all__ = [
     "PlaneMap",
     "choose_spread",
+    "comparison_figure",
     "deviation_figure",
     "fixed_free_figure",
     "history_figure",

@@ -2,7 +2,11 @@
 """How close BerOpt comes to the smallest supporting set: every subset tried on small random ReLU networks."""
 
 import itertools
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +14,12 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, optimize
 from egbas.network import Network, Tail
+from egbas.storage import write_file
+
+Progress = Callable[[int, int, str], None]
+
+SPARSITIES = (0.25, 0.5, 1.0)
+N_NETWORKS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +84,59 @@ def compare(seed: int, config: BerOptConfig) -> Comparison:
         best_objective=objectives[best].item(),
         smallest_size=int(sizes[distances <= found.fidelity + tiny].min()),
     )
+
+
+def run(
+    n_networks: int = N_NETWORKS, out: Path = Path("runs/reproduce"), progress: Progress | None = None
+) -> dict[str, Any]:
+    """Compare on networks 0, 1, ... at three sparsities, and write ``out/brute-force.json``.
+
+    Args:
+        n_networks: how many networks, each with its own query and masks.
+        out: folder of the file.
+        progress: called after each comparison with (done, all, text).
+
+    Returns:
+        {"rows": one for each comparison, "config"}.
+    """
+    rows: list[dict[str, Any]] = []
+    for sparsity in SPARSITIES:
+        for seed in range(n_networks):
+            rows.append({"sparsity": sparsity, **asdict(compare(seed, BerOptConfig(sparsity=sparsity)))})
+            if progress:
+                progress(len(rows), len(SPARSITIES) * n_networks, f"sparsity {sparsity} network {seed}")
+    content = {"rows": rows, "config": {"networks": n_networks, "torch": torch.__version__}}
+    write_file(out / "brute-force.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    return content
+
+
+def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines for the terminal, one line for each sparsity."""
+    headings = ["sparsity", "networks", "size", "best size", "error", "best error", "smallest for its error"]
+    headings += ["largest excess", "best objective", "mean gap"]
+    lines = []
+    for sparsity in SPARSITIES:
+        rows = [row for row in content["rows"] if row["sparsity"] == sparsity]
+        lines.append(
+            [
+                str(sparsity),
+                str(len(rows)),
+                f"{_mean(row['size'] for row in rows):.1f}",
+                f"{_mean(row['best_size'] for row in rows):.1f}",
+                f"{_mean(row['fidelity'] for row in rows):.3f}",
+                f"{_mean(row['best_fidelity'] for row in rows):.3f}",
+                str(sum(row["size"] == row["smallest_size"] for row in rows)),
+                str(max(row["size"] - row["smallest_size"] for row in rows)),
+                str(sum(row["objective"] <= row["best_objective"] + 1e-5 for row in rows)),
+                f"{_mean(row['objective'] - row['best_objective'] for row in rows):.4f}",
+            ]
+        )
+    return headings, lines
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)
 
 
 @torch.no_grad()

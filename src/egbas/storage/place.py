@@ -2,6 +2,7 @@
 """Where a run may be written: the names of its files, and the check before any work is done."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from egbas.errors import RunDirectoryError
@@ -16,11 +17,16 @@ DONE = "DONE"
 FILES = (CONFIG, BOUNDARY, SAMPLES, METRICS, PICTURE, REPORT, DONE)
 
 
-def check_destination(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+def check_destination(path: str | os.PathLike[str], overwrite: bool = False, files: Collection[str] = FILES) -> Path:
     """Say whether a run may be written at ``path``, before any work is done for it.
 
     A finished run is replaced only when asked to; what an interrupted one left may be replaced; a folder
     that holds anything that is not of a run is never touched.
+
+    Args:
+        path: of the directory.
+        overwrite: whether a finished run there may be replaced.
+        files: names that a run of its kind has.
 
     Returns:
         The absolute path.
@@ -30,7 +36,7 @@ def check_destination(path: str | os.PathLike[str], overwrite: bool = False) -> 
     """
     try:
         place = Path(path).expanduser().resolve()
-        _check_place(place, overwrite)
+        _check_place(place, overwrite, files)
     except RunDirectoryError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
@@ -40,14 +46,14 @@ def check_destination(path: str | os.PathLike[str], overwrite: bool = False) -> 
     return place
 
 
-def _check_place(place: Path, overwrite: bool) -> None:
+def _check_place(place: Path, overwrite: bool, files: Collection[str]) -> None:
     if place.exists() and not place.is_dir():
         raise RunDirectoryError(f"{place} is a file; a run needs a directory: name another one")
     if not place.exists():
         _check_parent(place)
         return
     found = sorted(entry.name for entry in place.iterdir())
-    foreign = [name for name in found if name not in FILES]
+    foreign = [name for name in found if name not in files]
     if foreign:
         some = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise RunDirectoryError(

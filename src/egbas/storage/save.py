@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,38 @@ def save_run(run: Exploration, path: str | os.PathLike[str], *, overwrite: bool 
         RunDirectoryError: the path is taken or may not be written, or the disk is full; nothing changed then.
     """
     place = check_destination(path, overwrite)
+    return _write_folder(place, _contents(run))
+
+
+def save_files(contents: Mapping[str, bytes], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a directory of files, and ``DONE``, whole or not at all, as ``save_run`` does.
+
+    Args:
+        contents: name of each file and what it holds.
+        path: of the directory; its parents are made.
+        overwrite: replace a finished directory of the same files.
+
+    Returns:
+        The absolute path of the directory.
+
+    Raises:
+        RunDirectoryError: the path is taken or may not be written, or the disk is full; nothing changed then.
+    """
+    place = check_destination(path, overwrite, (*contents, DONE))
+    return _write_folder(place, {name: _constant(content) for name, content in contents.items()})
+
+
+def _constant(content: bytes) -> Callable[[], bytes]:
+    return lambda: content
+
+
+def _write_folder(place: Path, contents: Mapping[str, Callable[[], bytes]]) -> Path:
     made = _first_missing(place.parent)
     partial: Path | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{place.name[:64]}.", suffix=".partial", dir=place.parent))
-        for name, content in _contents(run).items():
+        for name, content in contents.items():
             _write(partial / name, content())
         _write(partial / DONE, b"")
         partial.chmod(0o777 & ~_umask())
@@ -71,6 +97,23 @@ def save_run(run: Exploration, path: str | os.PathLike[str], *, overwrite: bool 
         if not place.exists():
             _remove_empty(made, place.parent)
     return place
+
+
+def write_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write one file, whole or not at all; its parent folders are made.
+
+    Raises:
+        RunDirectoryError: the disk is full, or the place cannot be written.
+    """
+    place = Path(path)
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _write(partial, content)
+        os.replace(partial, place)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunDirectoryError(_save_failed(place, error)) from error
 
 
 def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:

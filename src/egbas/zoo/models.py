@@ -9,6 +9,7 @@ from torch import nn
 
 from egbas.errors import ModelNotFoundError
 from egbas.latent import LatentSpace
+from egbas.network import Layer, list_layers
 from egbas.zoo.card import ModelCard, load_card, load_weights
 from egbas.zoo.dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.lenet import LeNet
@@ -36,6 +37,11 @@ class Model:
     latent: LatentSpace
     card: ModelCard | None = None
     sha256: str = ""
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The generator's non-linearities in forward order, the output's among them."""
+        return list_layers(self.generator, self.latent.shape)
 
 
 def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""What E-GBAS is compared with: balls around the query (Jeon et al. 2020, Experiments), and one of our own.
+
+In: an exploration, whose rejected candidates give the radius. Out: as many samples as it has. They are never
+clipped to the prior's support; how many left it is told beside them.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from egbas.errors import ConfigError
+from egbas.explore import Exploration
+from egbas.gbrrt import OUTSIDE
+from egbas.latent import LatentSpace
+
+E_GBAS, L2, LINF, RADIUS_MATCHED = "E-GBAS", "eps-L2", "eps-Linf", "radius-matched"
+METHODS = (E_GBAS, L2, LINF, RADIUS_MATCHED)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """Samples around a query, of E-GBAS or of a baseline.
+
+    Attributes:
+        method: one of ``METHODS``.
+        latents: (n, d), without the query: its image equals the query's and would flatter small samples.
+        epsilon: radius of the ball, for a cube half its width, in latent units; None where there is no ball.
+        left_support: how many of the latents lie outside the prior's support.
+    """
+
+    method: str
+    latents: Float[Tensor, "n d"]
+    epsilon: float | None
+    left_support: int
+
+
+def e_gbas(run: Exploration) -> Samples:
+    """The nodes of the tree without the query.
+
+    Raises:
+        ConfigError: the tree has no other node.
+    """
+    if len(run.latents) < 2:
+        raise ConfigError(
+            "the exploration accepted no candidate, so there are no samples to judge; lower its step size"
+        )
+    return _samples(E_GBAS, run.latents[1:], None, run.latent)
+
+
+def l2_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
+    """Draw uniformly from the L2 ball of radius ``epsilon_l2`` around the query.
+
+    A direction uniform on the sphere, and a radius eps u^(1/d) with u uniform: P(radius < r) = (r / eps)^d.
+
+    Args:
+        run: the exploration; as many samples are drawn as it has.
+        rng: a CPU generator.
+
+    Raises:
+        ConfigError: the exploration rejected nothing outside its region, or accepted nothing.
+    """
+    epsilon = epsilon_l2(run)
+    n, d = e_gbas(run).latents.shape
+    radii = epsilon * torch.rand(n, generator=rng, dtype=torch.float64) ** (1 / d)
+    return _samples(L2, _around(run.query, radii[:, None] * _directions(n, d, rng=rng)), epsilon, run.latent)
+
+
+def linf_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
+    """Draw uniformly from the cube around the query with the volume of ``l2_ball``.
+
+    Args:
+        run: the exploration; as many samples are drawn as it has.
+        rng: a CPU generator.
+
+    Raises:
+        ConfigError: the exploration rejected nothing outside its region, or accepted nothing.
+    """
+    n, d = e_gbas(run).latents.shape
+    epsilon = epsilon_linf(epsilon_l2(run), d)
+    offsets = epsilon * (2 * torch.rand(n, d, generator=rng, dtype=torch.float64) - 1)
+    return _samples(LINF, _around(run.query, offsets), epsilon, run.latent)
+
+
+def radius_matched(run: Exploration, *, rng: torch.Generator) -> Samples:
+    """Draw a uniform direction at the distance of each E-GBAS sample from the query.
+
+    Not in the paper. Samples of this baseline are exactly as far away as those of E-GBAS, so that what
+    differs between the two is the region, not the distance.
+
+    Args:
+        run: the exploration.
+        rng: a CPU generator.
+
+    Raises:
+        ConfigError: the exploration accepted nothing.
+    """
+    latents = e_gbas(run).latents
+    radii = (latents.double() - run.query.double()).norm(dim=1)
+    offsets = radii[:, None] * _directions(*latents.shape, rng=rng)
+    return _samples(RADIUS_MATCHED, _around(run.query, offsets), None, run.latent)
+
+
+def has_border(run: Exploration) -> bool:
+    """Whether the exploration rejected a candidate outside its region, so that ``epsilon_l2`` exists."""
+    return bool((run.rejected_reason == OUTSIDE).any())
+
+
+def epsilon_l2(run: Exploration) -> float:
+    """The paper's radius: the mean of the largest and the smallest distance of a rejected sample from z_avg.
+
+    eps_L2 = (max_z ||z_avg - z|| + min_z ||z_avg - z||) / 2 over the rejected z, with z_avg the mean of the
+    accepted. Only candidates outside the region count: the paper takes the rejected samples as marks of the
+    region's border, and so are these, the far ends of edges that cross it. A candidate that is merely too close
+    to another node lies inside, often next to z_avg; it would set the minimum to almost 0 and halve the ball.
+
+    Returns:
+        eps_L2 in latent units.
+
+    Raises:
+        ConfigError: no candidate was rejected outside the region: nothing marks its border.
+    """
+    if not has_border(run):
+        raise ConfigError(
+            "the exploration rejected no candidate outside its region, so nothing says how large a ball to compare "
+            "it with; raise the half-width, the step size or the iterations until the tree meets the border"
+        )
+    border = run.rejected[run.rejected_reason == OUTSIDE].double()
+    distances = (border - run.latents.double().mean(dim=0)).norm(dim=1)
+    return (distances.max() + distances.min()).item() / 2
+
+
+def epsilon_linf(epsilon: float, d: int) -> float:
+    """Half the width of the d-dimensional cube that has the volume of an L2 ball.
+
+    (2 eps_Linf)^d = pi^(d/2) eps^d / Gamma(d/2 + 1), solved in logarithms: in 512 dimensions the volumes
+    themselves are no floating-point numbers.
+
+    Args:
+        epsilon: radius of the L2 ball, in latent units.
+        d: dimensions.
+    """
+    log_unit_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
+    return epsilon / 2 * math.exp(log_unit_ball / d)
+
+
+def _directions(n: int, d: int, *, rng: torch.Generator) -> Float[Tensor, "n d"]:
+    """Unit vectors uniform on the sphere, in float64."""
+    return torch.nn.functional.normalize(torch.randn(n, d, generator=rng, dtype=torch.float64))
+
+
+def _around(query: Float[Tensor, " d"], offsets: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    return (query.double() + offsets).to(query.dtype)
+
+
+def _samples(method: str, latents: Float[Tensor, "n d"], epsilon: float | None, latent: LatentSpace) -> Samples:
+    left_support = int((~latent.contains(latents)).sum())
+    return Samples(method=method, latents=latents, epsilon=epsilon, left_support=left_support)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""``egbas compare``: E-GBAS beside the baselines, on one query or many."""
+
+import csv
+import io
+import json as json_format
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egbas.cli import show
+from egbas.cli.explore import LATENT_SIZE_HELP, MODEL_HELP, default_out
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from egbas.baselines import Samples
+    from egbas.explore import Exploration
+
+CLASSIFIER = "lenet-mnist"  # of the embedded generators
+PICTURED = 10
+JSON, CSV, PICTURE = "comparison.json", "comparison.csv", "comparison.png"
+COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
+
+
+def compare(  # noqa: PLR0913, PLR0917  each option is an argument
+    model: Annotated[str, typer.Option(metavar="NAME", help=MODEL_HELP)] = "dcgan-mnist-2d",
+    layer: Annotated[
+        str,
+        typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'."),
+    ] = "1",
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
+    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries; intervals need two.")] = 1,
+    latent: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="One query of your own: a seed, or a .safetensors, .npy or .npz file."),
+    ] = None,
+    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/compare-MODEL-lL-sS"),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Keep units with theta above P, 0 to 1.", show_default="0.5"),
+    ] = None,
+    sparsity: Annotated[
+        float | None,
+        typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="3"),
+    ] = None,
+    half_width: Annotated[
+        float | None,
+        typer.Option(metavar="I", help="Targets come from the box query +- I, latent units.", show_default="automatic"),
+    ] = None,
+    step_size: Annotated[
+        float | None,
+        typer.Option(metavar="DELTA", help="Length of every edge of the tree, latent units.", show_default="automatic"),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the networks run, such as cpu or cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished comparison in --out.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows, and nothing else, on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings stay.")] = False,
+) -> None:
+    """Compare the samples of E-GBAS with those of balls around the query: how alike are their images?
+
+    Writes comparison.json, comparison.csv and comparison.png (samples of the first query) to --out; all or none.
+    """
+    from egbas.cli import inputs, settings
+    from egbas.comparison import draw_all, evaluate, ratios, summarise
+    from egbas.errors import ConfigError
+    from egbas.explore import explore
+    from egbas.network import Network
+    from egbas.storage import check_destination, save_files
+    from egbas.storage.place import DONE
+    from egbas.zoo.models import load_classifier
+
+    if latent is not None and queries > 1:
+        raise ConfigError(f"--latent gives one query, --queries asks for {queries}; leave one of them out")
+    named = default_out(model, layer, latent or str(seed))
+    place = check_destination(out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, DONE))
+    found = inputs.find_model(model, latent_size, latent)
+    inputs.seeded(seed + queries)  # so that the last seed is in range, too
+    first = inputs.find_query(latent if latent is not None else str(seed), found.latent)
+    options = {"half_width": half_width, "step_size": step_size, "iterations": iterations}
+    beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, **options)
+    where = inputs.find_device(device)
+    generator = found.generator.to(where)
+    network = Network(generator, found.latent.shape)
+    target = network.resolve(settings.layer_key(layer))
+    inputs.set_threads(network, threads)
+    discriminator = None if found.discriminator is None else found.discriminator.to(where)
+    classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
+
+    scores, config, picture = [], {}, b""
+    with show.progress_bar(quiet) as progress:
+        for done, number in enumerate(range(seed, seed + queries)):
+            z0 = inputs.find_query(str(number), found.latent) if done else first
+            run = explore(
+                generator,
+                z0.to(where),
+                target.number or target.path,
+                rng=number,
+                latent=found.latent,
+                beropt=beropt,
+                gbrrt=gbrrt,
+                model_name=found.name,
+                progress=partial(_tell, progress, number, (done, queries)),
+            )
+            settings.refuse_empty(run)
+            progress("comparing", done, queries, f"query {number}: judging")
+            samples = draw_all(run, rng=inputs.seeded(number))
+            scores += evaluate(run, samples, discriminator=discriminator, classifier=classifier)
+            for text in (*inputs.warnings_of(z0, found.latent), *run.warnings):
+                show.warning(f"query {number}: {text}")
+            if not done:
+                picture = draw(run, samples)
+                config = {"n_queries": queries, "seeds": list(range(seed, seed + queries)), "first": run.config()}
+        progress("comparing", queries, queries, str(place))
+    content = {
+        "rows": summarise(scores),
+        "ratios": ratios(scores),
+        "scores": [vars(s) for s in scores],
+        "config": config,
+    }
+    shown = [*content["rows"], *content["ratios"]]
+    text = json_format.dumps(content, indent=2, allow_nan=False) + "\n"
+    save_files({JSON: text.encode(), CSV: as_csv(shown), PICTURE: picture}, place, overwrite=overwrite)
+    if json:
+        show.as_json({name: content[name] for name in ("rows", "ratios")})
+    elif not quiet:
+        show.table(*as_table(shown))
+        typer.echo(f"{place / PICTURE}")
+
+
+def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
+    progress: show.StageProgress, number: int, queries: tuple[int, int], stage: str, done: int, total: int, text: str
+) -> None:
+    """Show how far one exploration is, in the text of the bar that counts the queries."""
+    progress("comparing", *queries, f"query {number}: {stage} {done}/{total} {text}")
+
+
+def draw(run: "Exploration", samples: "Sequence[Samples]") -> bytes:
+    """Draw the query and some samples of every method, as PNG."""
+    import torch
+
+    from egbas.comparison import choose_pictured, images_of
+    from egbas.figures import comparison_figure
+    from egbas.figures.style import as_images
+
+    def chosen(latents: "Tensor") -> "Tensor":
+        rng = torch.Generator().manual_seed(run.seed)
+        return as_images(images_of(run, latents[choose_pictured(len(latents), PICTURED, rng=rng)]))
+
+    rows = {drawn.method: chosen(drawn.latents) for drawn in samples}
+    title = f"{run.model_name}, layer {run.layer.number or run.layer.path}: samples chosen at random"
+    buffer = io.BytesIO()
+    comparison_figure(as_images(run.query_image[None])[0], rows, title).savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    """Rows of a summary as CSV; an interval that there is not stays empty."""
+    text = io.StringIO()
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def as_table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines for the terminal: one line for each metric, one column for each method."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    cells = {(row["metric"], row["method"]): estimate(row) for row in rows}
+    lines = [[metric, *(cells.get((metric, method), "-") for method in methods)] for metric in metrics]
+    return ["metric", *methods], lines
+
+
+def estimate(row: dict[str, Any]) -> str:
+    """A mean with its interval, such as ``0.652 [0.601, 0.700]``."""
+    mean = f"{row['mean']:.4g}"
+    return mean if row["low"] is None else f"{mean} [{row['low']:.4g}, {row['high']:.4g}]"

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""``egbas reproduce``: make a table or figure of the docs again."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from egbas.cli import show
+
+WHAT = {
+    "supporting-sets": "BerOpt's sets and the certified trees at every hidden layer",
+    "brute-force": "BerOpt beside all subsets of the units, on small random networks",
+    "model-sheets": "what the embedded generators make",
+    "table1": "standard deviation of E-GBAS and the epsilon balls (the paper's Table 1)",
+    "table2": "similarity of critic features (the paper's Table 2)",
+}
+Told = Callable[[int, int, str], None]
+Table = tuple[list[str], list[list[str]]]
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="One embedded model.", show_default="both DCGANs")
+    ] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Queries; networks of brute-force.", show_default="10; 50"),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
+    json: Annotated[bool, typer.Option("--json", help="Print the result, and nothing else, on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal."""
+    import torch
+
+    from egbas.errors import ConfigError
+    from egbas.zoo.models import load_model
+
+    if name not in WHAT:
+        raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
+    if model is not None:
+        load_model(model)  # an unknown name is told before the work, not after it
+    torch.set_num_threads(1)  # as ``egbas explore`` does for networks of this size
+    if name == "model-sheets":
+        typer.echo(_model_sheets(out))
+        return
+    with show.progress_bar(quiet) as progress:
+
+        def told(done: int, total: int, text: str) -> None:
+            progress(name, done, total, text)
+
+        content, table = _run(name, (model,) if model else None, queries, out, told)
+    if json:
+        show.as_json(content)
+    else:
+        show.table(*table)
+        typer.echo(out / f"{name}.json")
+
+
+def _run(
+    name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told
+) -> tuple[dict[str, Any], Table]:
+    from egbas.reproduce import brute_force, supporting_sets, table1, table2
+
+    if name == "brute-force":
+        content = brute_force.run(queries or brute_force.N_NETWORKS, out, told)
+        return content, brute_force.as_table(content)
+    models, n_queries = models or supporting_sets.MODELS, queries or supporting_sets.N_QUERIES
+    if name == "supporting-sets":
+        content = supporting_sets.run(models, n_queries, out, told)
+        return content, supporting_sets.as_table(content)
+    module = table1 if name == "table1" else table2
+    content = module.run(models, n_queries=n_queries, out=out, progress=told)
+    return content, module.as_table(content)
+
+
+def _model_sheets(out: Path) -> Path:
+    from egbas.reproduce import model_sheets
+    from egbas.storage import write_file
+
+    place = out / "model-sheets.png"
+    write_file(place, model_sheets.run())
+    return place

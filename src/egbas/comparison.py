@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""E-GBAS beside the baselines (Jeon et al. 2020, Experiments): from explorations to the rows of a table.
+
+``evaluate`` judges all methods at one query. ``summarise`` and ``ratios`` go from the scores of many queries
+to means and intervals. Rows are dicts, ready for JSON and CSV.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from egbas.baselines import E_GBAS, METHODS, Samples, e_gbas, has_border, l2_ball, linf_ball, radius_matched
+from egbas.explore import Exploration
+from egbas.metrics import (
+    bootstrap_interval,
+    bootstrap_ratio,
+    class_consistency,
+    critic_similarity,
+    deviation,
+    search_evaluations,
+    share_in_region,
+)
+from egbas.region import MICRO_BATCH
+
+DEVIATION, CLASS_CONSISTENCY, IN_REGION = "deviation", "class consistency", "in region"
+SIMILARITY = "critic similarity"  # followed by the number of the critic's layer
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What one metric says of one method at one query.
+
+    Attributes:
+        model: name of the generator.
+        layer: number of the explored layer, or its path where it has none.
+        query: tells the queries of a layer apart: the seed of the exploration.
+        method: one of ``egbas.baselines.METHODS``.
+        metric: ``"deviation"``, ``"critic similarity 1"`` and so on, ``"class consistency"``, ``"in region"``,
+            ``"left support"`` (a share of the samples), ``"epsilon"``, ``"samples"`` or ``"search evaluations"``.
+        value: in the unit of the metric.
+    """
+
+    model: str
+    layer: int | str
+    query: int
+    method: str
+    metric: str
+    value: float
+
+
+def draw_all(run: Exploration, *, rng: torch.Generator) -> list[Samples]:
+    """The samples of E-GBAS and of every baseline; without the two balls where nothing marks the border.
+
+    Args:
+        run: the exploration.
+        rng: a CPU generator, for the baselines.
+
+    Raises:
+        ConfigError: the exploration accepted nothing.
+    """
+    drawn = [e_gbas(run)]
+    if has_border(run):
+        drawn += [l2_ball(run, rng=rng), linf_ball(run, rng=rng)]
+    return [*drawn, radius_matched(run, rng=rng)]
+
+
+def evaluate(
+    run: Exploration,
+    samples: Sequence[Samples],
+    *,
+    discriminator: nn.Module | None = None,
+    classifier: nn.Module | None = None,
+) -> list[Score]:
+    """Judge the samples of every method at one query.
+
+    Args:
+        run: the exploration that the samples belong to.
+        samples: as ``draw_all`` gives them.
+        discriminator: for the critic similarity, in eval mode; None: that is left out.
+        classifier: for the class consistency, in eval mode; None: that is left out.
+
+    Returns:
+        The scores, method by method.
+
+    Raises:
+        NetworkError: one of the networks fails, or is in train mode.
+    """
+    scores = []
+    for drawn in samples:
+        values = _values(run, drawn, discriminator, classifier)
+        scores += [
+            Score(
+                model=run.model_name,
+                layer=run.layer.number or run.layer.path,
+                query=run.seed,
+                method=drawn.method,
+                metric=metric,
+                value=value,
+            )
+            for metric, value in values.items()
+        ]
+    return scores
+
+
+def images_of(run: Exploration, latents: Tensor) -> Tensor:
+    """G of latents (n, d), on the CPU, in batches of a fixed size."""
+    return torch.cat([run.network.generate(z).cpu() for z in latents.split(MICRO_BATCH)])
+
+
+def summarise(scores: Iterable[Score]) -> list[Row]:
+    """Average over queries, with the bootstrap interval of the mean.
+
+    Returns:
+        Rows {"model", "layer", "method", "metric", "mean", "low", "high", "n_queries"}; low and high are None
+        for a single query.
+    """
+    rows = []
+    for (model, layer, method, metric), group in _grouped(scores, "model", "layer", "method", "metric").items():
+        values = [score.value for score in group]
+        key = {"model": model, "layer": layer, "method": method, "metric": metric}
+        rows.append(key | _estimate(sum(values) / len(values), bootstrap_interval(values), len(values)))
+    return rows
+
+
+def ratios(scores: Iterable[Score], metric: str = DEVIATION) -> list[Row]:
+    """E-GBAS over each baseline: the ratio of the means over queries, with its paired bootstrap interval.
+
+    Queries where the baseline could not be drawn are left out on both sides.
+
+    Args:
+        scores: of many queries, models and layers.
+        metric: of which the ratio is taken; its values are positive.
+
+    Returns:
+        Rows as ``summarise`` gives, whose method is the baseline.
+    """
+    rows = []
+    chosen = [score for score in scores if score.metric == metric]
+    for (model, layer), group in _grouped(chosen, "model", "layer").items():
+        by_method = {name: {s.query: s.value for s in group if s.method == name} for name in METHODS}
+        ours = by_method[E_GBAS]
+        for method in METHODS[1:]:
+            queries = [query for query in by_method[method] if query in ours]
+            if not queries:
+                continue
+            above = [ours[query] for query in queries]
+            below = [by_method[method][query] for query in queries]
+            key = {"model": model, "layer": layer, "method": method, "metric": f"E-GBAS / baseline, {metric}"}
+            rows.append(key | _estimate(sum(above) / sum(below), bootstrap_ratio(above, below), len(queries)))
+    return rows
+
+
+def choose_pictured(n_samples: int, count: int, *, rng: torch.Generator) -> list[int]:
+    """Choose samples for a picture at random, the same way for every method: trees list the near ones first."""
+    return torch.randperm(n_samples, generator=rng)[:count].tolist()
+
+
+def _values(
+    run: Exploration, drawn: Samples, discriminator: nn.Module | None, classifier: nn.Module | None
+) -> dict[str, float]:
+    images, query_image = images_of(run, drawn.latents), run.query_image
+    values = {DEVIATION: deviation(images)}
+    if discriminator is not None:
+        similarities = critic_similarity(discriminator, images, query_image)
+        values |= {f"{SIMILARITY} {number}": value for number, value in enumerate(similarities, 1)}
+    if classifier is not None:
+        values[CLASS_CONSISTENCY] = class_consistency(classifier, images, query_image)
+    values[IN_REGION] = share_in_region(run.region, drawn.latents)
+    values["left support"] = drawn.left_support / len(drawn.latents)
+    if drawn.epsilon is not None:
+        values["epsilon"] = drawn.epsilon
+    return values | {"samples": float(len(images)), "search evaluations": float(search_evaluations(run))}
+
+
+def _grouped(scores: Iterable[Score], *names: str) -> dict[tuple[Any, ...], list[Score]]:
+    groups: dict[tuple[Any, ...], list[Score]] = {}
+    for score in scores:
+        groups.setdefault(tuple(getattr(score, name) for name in names), []).append(score)
+    return groups
+
+
+def _estimate(mean: float, interval: tuple[float, float] | None, n_queries: int) -> Row:
+    low, high = interval or (None, None)
+    return {"mean": mean, "low": low, "high": high, "n_queries": n_queries}

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""How alike the images of samples are: the metrics of the paper's Tables 1 and 2, and two of our own.
+
+One metric, one function; its docstring is its protocol. All take what any method drew, E-GBAS or baseline,
+without the query among the samples. Intervals are over queries.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from egbas.errors import NetworkError, ShapeError
+from egbas.explore import Exploration
+from egbas.network.output import close, image_of
+from egbas.network.replica import Replica, freeze
+from egbas.network.trace import activation_name
+from egbas.region import MICRO_BATCH, Region
+
+N_RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+def deviation(images: Tensor) -> float:
+    """Measure how much the images differ among each other (Table 1; Jeon et al. 2020, eq. 3 with the square it drops).
+
+    The standard deviation over the samples of each pixel and channel, of the population (divided by n), in
+    float64; then the mean over pixels and channels. In pixel units: 0 for equal images, at most 1 in -1..1.
+
+    Args:
+        images: (n, c, h, w), n >= 1.
+    """
+    return images.double().std(dim=0, correction=0).mean().item()
+
+
+def critic_similarity(discriminator: nn.Module, images: Tensor, query_image: Tensor) -> list[float]:
+    """Measure how alike the discriminator finds the samples and the query (Table 2; Jeon et al. 2020, eq. 2).
+
+    d_l is the flattened output of the discriminator's l-th non-linearity, after the activation; S_l is the mean over
+    samples of the cosine of d_l(sample) and d_l(query), in float64. Two features that are zero throughout
+    count as alike (1), a zero and another as unlike (0). A discriminator whose features depend on the
+    other images in the batch (minibatch statistics) sees every image alone, so that no method's result depends
+    on how its samples were batched.
+
+    Args:
+        discriminator: maps images (n, c, h, w) to anything; in eval mode; left as it is.
+        images: (n, c, h, w), n >= 1.
+        query_image: (c, h, w).
+
+    Returns:
+        S_l of every non-linearity, in forward order; each in -1..1.
+
+    Raises:
+        NetworkError: the discriminator is in train mode, raised, or gives other features the second time.
+    """
+    replica = _judge(discriminator, "discriminator")
+    query = query_image[None]
+    expected = _features(replica, query)
+    if not all(map(close, _features(replica, query), expected)):
+        raise NetworkError("the discriminator gives other features the second time; turn off its random noise")
+    beside = _features(replica, torch.cat([query, images[:1]]))
+    is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in zip(beside, expected, strict=True))
+    parts = images.split(MICRO_BATCH if is_independent else 1)
+    by_part = [
+        [_cosine(got, alone) for got, alone in zip(_features(replica, part), expected, strict=True)] for part in parts
+    ]
+    return [torch.cat(values).mean().item() for values in zip(*by_part, strict=True)]
+
+
+def share_in_region(region: Region, latents: Tensor) -> float:
+    """Measure which share of the samples lies in the region of E-GBAS, 0..1; 1 for its own by construction.
+
+    Args:
+        region: the region.
+        latents: (n, d), n >= 1.
+    """
+    return region.contains(latents).double().mean().item()
+
+
+def class_consistency(classifier: nn.Module, images: Tensor, query_image: Tensor) -> float:
+    """Measure which share of the samples a classifier puts in the query's class, 0..1.
+
+    The class is the largest logit of the query's own image; whether that is the right one does not matter.
+
+    Args:
+        classifier: maps images (n, c, h, w) to logits (n, k); in eval mode; left as it is.
+        images: (n, c, h, w), n >= 1.
+        query_image: (c, h, w).
+
+    Raises:
+        NetworkError: the classifier is in train mode, raised, or gives no logits.
+    """
+    replica = _judge(classifier, "classifier")
+    expected = _classes(replica, query_image[None])
+    found = torch.cat([_classes(replica, part) for part in images.split(MICRO_BATCH)])
+    return (found == expected).double().mean().item()
+
+
+def search_evaluations(run: Exploration) -> int:
+    """Count what the search for samples cost, in passes of one latent or mask through a part of the generator.
+
+    Masks that BerOpt sent through the tail, forward and back, and latents that GB-RRT sent through the head. The
+    paper's balls need their exploration too, for its rejected samples; radius-matched needs it for the radii.
+    """
+    return run.beropt.steps * run.beropt.config.masks + run.tree.evaluations
+
+
+def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float = LEVEL) -> tuple[float, float] | None:
+    """Interval of the mean over queries: percentiles of the means of resampled queries (Efron 1979).
+
+    Args:
+        values: (q,), one for each query.
+        seed: of the 10,000 resamples.
+        level: share of the resampled means between the two ends.
+
+    Returns:
+        Its low and its high end; None for fewer than two queries, which tell nothing of the spread.
+    """
+    return _interval(lambda chosen: _double(values)[chosen].mean(dim=1), len(values), seed, level)
+
+
+def bootstrap_ratio(
+    values: Sequence[float], reference: Sequence[float], *, seed: int = 0, level: float = LEVEL
+) -> tuple[float, float] | None:
+    """Interval of mean(values) / mean(reference) over queries, resampled in pairs.
+
+    Both were measured at the same queries, so that what makes one query harder than another cancels out.
+
+    Args:
+        values: (q,), one for each query.
+        reference: (q,), of the same queries in the same order.
+        seed: of the 10,000 resamples.
+        level: share of the resampled ratios between the two ends.
+
+    Raises:
+        ShapeError: the two have different lengths.
+    """
+    if len(values) != len(reference):
+        raise ShapeError(f"{len(values)} values and {len(reference)} references; expected pairs from the same queries")
+    above, below = _double(values), _double(reference)
+    return _interval(lambda chosen: above[chosen].mean(1) / below[chosen].mean(1), len(values), seed, level)
+
+
+def _interval(
+    statistic: Callable[[Int[Tensor, "resamples q"]], Float[Tensor, " resamples"]], n: int, seed: int, level: float
+) -> tuple[float, float] | None:
+    if n < 2:
+        return None
+    chosen = torch.randint(n, (N_RESAMPLES, n), generator=torch.Generator().manual_seed(seed))
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = statistic(chosen).quantile(ends).tolist()
+    return low, high
+
+
+def _double(values: Sequence[float]) -> Float[Tensor, " q"]:
+    return torch.tensor(list(values), dtype=torch.float64)
+
+
+def _judge(network: nn.Module, role: str) -> Replica:
+    if any(module.training for module in network.modules()):
+        raise NetworkError(f"the {role} is in train mode; call {role}.eval() first")
+    return freeze(network)
+
+
+@torch.no_grad()
+def _classes(replica: Replica, images: Tensor) -> Int[Tensor, " n"]:
+    return image_of(_run(replica, images), len(images)).flatten(1).argmax(dim=1).cpu()
+
+
+@torch.no_grad()
+def _features(replica: Replica, images: Tensor) -> list[Tensor]:
+    """The outputs of every non-linearity, flattened to (n, k_l)."""
+    with _AfterActivations() as seen:
+        _run(replica, images)
+    wrong = [value.shape for value in seen.values if value.ndim == 0 or len(value) != len(images)]
+    if wrong:
+        raise NetworkError(
+            f"a non-linearity of the discriminator has shape {tuple(wrong[0])} for {len(images)} images; expected one "
+            "row for each"
+        )
+    return [value.flatten(1) for value in seen.values]
+
+
+def _run(replica: Replica, images: Tensor) -> Any:
+    """Run a judge on images, on the device and in the dtype of its weights."""
+    like = next((p for p in replica.module.parameters() if p.is_floating_point()), images)
+    return replica(images.to(device=like.device, dtype=like.dtype))
+
+
+def _cosine(features: Float[Tensor, "n k"], query: Float[Tensor, "1 k"]) -> Float[Tensor, " n"]:
+    a, b = features.double().cpu(), query.double().cpu()
+    norms_a, norm_b = a.norm(dim=1), b.norm(dim=1)
+    both_zero = (norms_a == 0) & (norm_b == 0)
+    cosines = (a * b).sum(dim=1) / (norms_a * norm_b).clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.where(both_zero, torch.ones_like(cosines), cosines)
+
+
+class _AfterActivations(TorchFunctionMode):
+    """Keeps what every non-linearity gives, module or function, in forward order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if activation_name(func) is not None:
+            self.values.append(output.clone())  # the network may overwrite it in place
+        return output

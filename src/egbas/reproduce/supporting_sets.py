@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""BerOpt's sets, the trees and their certificates, for ten queries at every hidden layer of an embedded model."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from egbas.explore import Exploration, explore
+from egbas.network import Tail
+from egbas.storage import write_file
+from egbas.zoo.models import load_model
+
+Progress = Callable[[int, int, str], None]
+
+MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
+LAYERS = (1, 2, 3, 4)
+N_QUERIES = 10
+_N_RANDOM_SETS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One query at one layer.
+
+    Attributes:
+        model: name in the zoo.
+        layer: l.
+        query: its number, the seed of its draw from the prior and of the exploration.
+        units: of the layer.
+        active: those that are not zero at the query.
+        size: of BerOpt's set.
+        fidelity: relative distance that it leaves; 0 is perfect.
+        random_fidelity: the same, mean over random sets of active units of that size.
+        largest_fidelity: the same, for the units with the largest |h0 output|.
+        status: how BerOpt ended.
+        steps: that it took.
+        samples: nodes of the tree.
+        inside: how many of them lie in the region in float64.
+        smallest_margin: of the samples, in units of the layer's pre-activation.
+        edge_error: largest relative deviation of an edge from the step size.
+        spacing: smallest distance between two nodes that are not parent and child, over the step size.
+        seconds: BerOpt and GB-RRT.
+    """
+
+    model: str
+    layer: int
+    query: int
+    units: int
+    active: int
+    size: int
+    fidelity: float
+    random_fidelity: float
+    largest_fidelity: float
+    status: str
+    steps: int
+    samples: int
+    inside: int
+    smallest_margin: float
+    edge_error: float
+    spacing: float
+    seconds: float
+
+
+def run(
+    model_names: Sequence[str] = MODELS,
+    n_queries: int = N_QUERIES,
+    out: Path = Path("runs/reproduce"),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Explore every hidden layer around queries 0, 1, ... and write ``out/supporting-sets.json``.
+
+    ``egbas explore --model MODEL --layer L --seed QUERY`` repeats one case.
+
+    Args:
+        model_names: of embedded models.
+        n_queries: how many queries of each.
+        out: folder of the file.
+        progress: called after each case with (done, all, text).
+
+    Returns:
+        {"rows": one for each case, "config"}.
+    """
+    cases: list[Case] = []
+    total = len(model_names) * len(LAYERS) * n_queries
+    for name in model_names:
+        model = load_model(name)
+        for layer in LAYERS:
+            for query in range(n_queries):
+                z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
+                cases.append(_case(name, layer, query, explore(model.generator, z0, layer, rng=query)))
+                if progress:
+                    progress(len(cases), total, f"{name} layer {layer} query {query}")
+    content = {
+        "rows": [asdict(case) for case in cases],
+        "config": {"models": list(model_names), "queries": n_queries, "torch": torch.__version__},
+    }
+    write_file(out / "supporting-sets.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    return content
+
+
+def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines for the terminal, one line for each layer of each model."""
+    headings = ["model", "l", "units", "set size", "error", "worst", "largest", "random", "converged", "samples"]
+    headings += ["inside", "edge error", "spacing", "seconds"]
+    cases = [Case(**row) for row in content["rows"]]
+    lines = []
+    for name, layer in dict.fromkeys((case.model, case.layer) for case in cases):
+        group = [case for case in cases if (case.model, case.layer) == (name, layer)]
+        sizes = [case.size for case in group]
+        lines.append(
+            [
+                name,
+                str(layer),
+                str(group[0].units),
+                f"{_mean(sizes):.0f} ({min(sizes)}-{max(sizes)})",
+                f"{_mean(case.fidelity for case in group):.3f}",
+                f"{max(case.fidelity for case in group):.3f}",
+                f"{_mean(case.largest_fidelity for case in group):.3f}",
+                f"{_mean(case.random_fidelity for case in group):.3f}",
+                f"{sum(case.status == 'CONVERGED' for case in group)}/{len(group)}",
+                f"{_mean(case.samples for case in group):.0f}",
+                f"{sum(case.inside for case in group)}/{sum(case.samples for case in group)}",
+                f"{max(case.edge_error for case in group):.0e}",
+                f"{min(case.spacing for case in group):.6f}",
+                f"{_mean(case.seconds for case in group):.1f}",
+            ]
+        )
+    return headings, lines
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
+    found, tree, certificate = exploration.beropt, exploration.tree, exploration.certificate
+    tail = exploration.region.split.at(exploration.query)
+    active = tail.a != 0
+    size = len(found.units)
+    edges = (tree.latents[1:] - tree.latents[tree.parents[1:]]).double().norm(dim=1)
+    return Case(
+        model=name,
+        layer=layer,
+        query=query,
+        units=len(active),
+        active=int(active.sum()),
+        size=size,
+        fidelity=found.fidelity,
+        random_fidelity=_fidelity(tail, _random_sets(active, size, seed=query)),
+        largest_fidelity=_fidelity(tail, _largest_set(tail, size)[None]),
+        status=found.status.name,
+        steps=found.steps,
+        samples=certificate.n_samples,
+        inside=certificate.n_inside,
+        smallest_margin=certificate.smallest_margin,
+        edge_error=((edges / tree.step_size - 1).abs().max().item() if len(edges) else 0.0),
+        spacing=_spacing(exploration) / tree.step_size,
+        seconds=exploration.seconds["beropt"] + exploration.seconds["gbrrt"],
+    )
+
+
+def _random_sets(active: Bool[Tensor, " units"], size: int, *, seed: int) -> Bool[Tensor, "masks units"]:
+    rng = torch.Generator().manual_seed(seed)
+    order = torch.rand(_N_RANDOM_SETS, len(active), generator=rng).masked_fill(~active, -1.0)
+    kept = torch.zeros_like(order, dtype=torch.bool)
+    return kept.scatter(1, order.topk(size, dim=1).indices, value=True)
+
+
+def _largest_set(tail: Tail, size: int) -> Bool[Tensor, " units"]:
+    kept = torch.zeros_like(tail.a, dtype=torch.bool)
+    kept[tail.a.abs().topk(size).indices] = True
+    return kept
+
+
+@torch.no_grad()
+def _fidelity(tail: Tail, kept: Bool[Tensor, "masks units"]) -> float:
+    x = tail(torch.where(kept, tail.a, torch.zeros_like(tail.a)))
+    return ((x - tail.x).flatten(1).norm(dim=1) / tail.x.norm()).mean().item()
+
+
+def _spacing(exploration: Exploration) -> float:
+    """Smallest distance between two nodes that are not parent and child."""
+    z, parents = exploration.latents.double(), exploration.parents
+    gaps = torch.cdist(z, z)
+    gaps.fill_diagonal_(torch.inf)
+    child = torch.arange(1, len(z))
+    gaps[child, parents[1:]] = gaps[parents[1:], child] = torch.inf
+    return gaps.min().item()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Table 1 of Jeon et al. 2020: standard deviation of the generated images, E-GBAS beside the baselines."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from egbas.baselines import L2, LINF, METHODS, RADIUS_MATCHED
+from egbas.comparison import DEVIATION, ratios, summarise
+from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
+from egbas.storage import write_file
+
+# DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
+PAPER_E_GBAS = (0.0781, 0.0694, 0.0675, 0.0323)
+PAPER = {L2: (0.0819, 0.0711, 0.0718, 0.0343), LINF: (0.0834, 0.0722, 0.0720, 0.0344)}
+
+
+def run(
+    model_names: Sequence[str] = MODELS,
+    layers: Sequence[int] = LAYERS,
+    n_queries: int = N_QUERIES,
+    out: Path = Path("runs/reproduce"),
+    progress: Progress | None = None,
+    measured: Measurement | None = None,
+) -> dict[str, Any]:
+    """Make the table, and write it to ``out/table1.json``.
+
+    Args:
+        model_names: embedded generators.
+        layers: numbers of their non-linearities.
+        n_queries: how many queries.
+        out: folder of the file.
+        progress: called with (done, all, text).
+        measured: use these scores instead of measuring.
+
+    Returns:
+        {"rows": standard deviations, "ratios": E-GBAS over each baseline, "config"}; rows as
+        ``egbas.comparison.summarise`` gives, those of "ratios" with "paper", its ratio or None.
+
+    Raises:
+        RunDirectoryError: the file cannot be written.
+    """
+    measured = measured or measure(model_names, layers, n_queries, progress)
+    content = {
+        "rows": [row for row in summarise(measured.scores) if row["metric"] == DEVIATION],
+        "ratios": [{**row, "paper": paper_ratio(row["layer"], row["method"])} for row in ratios(measured.scores)],
+        "config": measured.config,
+        "note": OTHER_MODELS,
+    }
+    write_file(out / "table1.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    return content
+
+
+def paper_ratio(layer: int | str, method: str) -> float | None:
+    """E-GBAS over a baseline in the paper's Table 1, DCGAN-MNIST; None where it has no such number."""
+    if method not in PAPER or layer not in LAYERS:
+        return None
+    return PAPER_E_GBAS[int(layer) - 1] / PAPER[method][int(layer) - 1]
+
+
+def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines for the terminal: deviations of every method, then ratios beside the paper's."""
+    headings = ["model", "l", *METHODS]
+    for method in (L2, LINF, RADIUS_MATCHED):
+        headings += [f"/ {method}", "paper"] if method in PAPER else [f"/ {method}"]
+    means = {(row["model"], row["layer"], row["method"]): row["mean"] for row in content["rows"]}
+    found = {(row["model"], row["layer"], row["method"]): row for row in content["ratios"]}
+    lines = []
+    for model, layer in dict.fromkeys((row["model"], row["layer"]) for row in content["rows"]):
+        line = [model, str(layer)]
+        line += [f"{means[key]:.4f}" if (key := (model, layer, name)) in means else "-" for name in METHODS]
+        for method in (L2, LINF, RADIUS_MATCHED):
+            row = found.get((model, layer, method))
+            line.append("-" if row is None else _ratio(row))
+            if method in PAPER:
+                paper = paper_ratio(layer, method)
+                line.append("-" if paper is None else f"{paper:.3f}")
+        lines.append(line)
+    return headings, lines
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['mean']:.3f}{interval}"

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Table 2 of Jeon et al. 2020: cosine similarity of discriminator features of the samples and the query.
+
+Each number is over the explored layers as well as over queries, as the paper has one row per model and method:
+first the mean over a query's layers, then mean and interval over queries.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from egbas.baselines import E_GBAS, L2, LINF, METHODS
+from egbas.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
+from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
+from egbas.storage import write_file
+
+# DCGAN-MNIST, discriminator layers 1..4, as printed.
+PAPER = {E_GBAS: (0.747, 0.838, 0.878, 0.992), L2: (0.722, 0.819, 0.864, 0.991), LINF: (0.727, 0.823, 0.867, 0.991)}
+ALL_LAYERS = "all"
+
+
+def run(
+    model_names: Sequence[str] = MODELS,
+    layers: Sequence[int] = LAYERS,
+    n_queries: int = N_QUERIES,
+    out: Path = Path("runs/reproduce"),
+    progress: Progress | None = None,
+    measured: Measurement | None = None,
+) -> dict[str, Any]:
+    """Make the table, and write it to ``out/table2.json``.
+
+    Args:
+        model_names: embedded generators.
+        layers: numbers of their non-linearities.
+        n_queries: how many queries.
+        out: folder of the file.
+        progress: called with (done, all, text).
+        measured: use these scores instead of measuring.
+
+    Returns:
+        {"rows": similarities and class consistencies of every layer and of all layers ("all"), "ratios": E-GBAS
+        over each baseline with "paper", its ratio or None, "config"}.
+
+    Raises:
+        RunDirectoryError: the file cannot be written.
+    """
+    measured = measured or measure(model_names, layers, n_queries, progress)
+    chosen = [s for s in measured.scores if s.metric.startswith(SIMILARITY) or s.metric == CLASS_CONSISTENCY]
+    scores = [*chosen, *over_layers(chosen)]
+    quotients = []
+    for metric in dict.fromkeys(score.metric for score in chosen):
+        quotients += [{**row, "paper": _paper(row, metric)} for row in ratios(scores, metric)]
+    content = {"rows": summarise(scores), "ratios": quotients, "config": measured.config, "note": OTHER_MODELS}
+    write_file(out / "table2.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    return content
+
+
+def over_layers(scores: Iterable[Score]) -> list[Score]:
+    """Mean over the layers of each query where the method was drawn; their layer is ``"all"``."""
+    groups: dict[Score, list[float]] = defaultdict(list)
+    for score in scores:
+        groups[replace(score, layer=ALL_LAYERS, value=0.0)].append(score.value)
+    return [replace(score, value=sum(values) / len(values)) for score, values in groups.items()]
+
+
+def paper_ratio(critic_layer: int, method: str) -> float | None:
+    """E-GBAS over a baseline in the paper's Table 2, DCGAN-MNIST; None where it has no such number."""
+    if method not in PAPER or not 1 <= critic_layer <= len(PAPER[E_GBAS]):
+        return None
+    return PAPER[E_GBAS][critic_layer - 1] / PAPER[method][critic_layer - 1]
+
+
+def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines for the terminal: every method's means, and E-GBAS over each ball beside the paper's."""
+    headings = ["model", "l", "metric", *METHODS, f"/ {L2}", "paper", f"/ {LINF}", "paper"]
+    means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
+    found = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
+    lines = []
+    for key in dict.fromkeys(name[:3] for name in means):
+        model, layer, metric = key
+        line = [model, str(layer), metric]
+        line += [f"{means[*key, name]:.4f}" if (*key, name) in means else "-" for name in METHODS]
+        for method in (L2, LINF):
+            row = found.get((model, layer, f"E-GBAS / baseline, {metric}", method))
+            line += ["-", "-"] if row is None else [f"{row['mean']:.3f}", _plain(row["paper"])]
+        lines.append(line)
+    return headings, lines
+
+
+def _paper(row: dict[str, Any], metric: str) -> float | None:
+    # The paper does not say which explored layers its similarities are over; ours over all are the nearest.
+    is_similarity = metric.startswith(SIMILARITY) and row["layer"] == ALL_LAYERS
+    return paper_ratio(int(metric.removeprefix(SIMILARITY)), row["method"]) if is_similarity else None
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

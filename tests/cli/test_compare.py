@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from egbas.baselines import METHODS
+from egbas.cli import app
+from egbas.cli.compare import as_csv, as_table, estimate
+
+SMALL = ["compare", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
+QUICK = ["--iterations", "150", "--sparsity", "1", "--half-width", "4"]
+ROW = {"model": "m", "layer": 1, "method": "a", "metric": "x", "mean": 0.5, "low": 0.25, "high": 1.0, "n_queries": 3}
+
+
+def compare(*words: str) -> Result:
+    return CliRunner().invoke(app, [*SMALL, *QUICK, *words])
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_two_queries(here: Path) -> None:
+    result = compare("--out", "out", "--queries", "2", "--seed", "5", "--json")
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    printed = json.loads(result.stdout)
+    written = json.loads((here / "out" / "comparison.json").read_text())
+    assert printed["rows"] == written["rows"]
+    assert written["config"]["seeds"] == [5, 6]
+    deviations = {row["method"]: row for row in written["rows"] if row["metric"] == "deviation"}
+    assert list(deviations) == list(METHODS)
+    for row in deviations.values():
+        assert 0 < row["low"] <= row["mean"] <= row["high"]
+        assert row["n_queries"] == 2
+    with (here / "out" / "comparison.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(written["rows"]) + len(written["ratios"])
+    Image.open(here / "out" / "comparison.png").verify()
+    assert {path.name for path in (here / "out").iterdir()} == {
+        "comparison.csv",
+        "comparison.json",
+        "comparison.png",
+        "DONE",
+    }
+
+
+def test_one_query_on_the_terminal(here: Path) -> None:
+    result = compare()
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    for word in (*METHODS, "deviation", "in region", "comparison.png"):
+        assert word in result.stdout
+    assert "[" not in result.stdout  # no interval from one query
+    (place,) = (here / "runs").iterdir()
+    assert place.name.startswith("compare-")
+
+
+def test_the_zoo_has_judges(here: Path) -> None:
+    words = ["compare", "--model", "dcgan-mnist", "--iterations", "60", "--out", "out", "--json"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    metrics = {row["metric"] for row in json.loads(result.stdout)["rows"]}
+    assert metrics >= {*(f"critic similarity {layer}" for layer in range(1, 5)), "class consistency"}
+
+
+def test_finished_comparisons_and_foreign_files_are_kept(here: Path) -> None:
+    assert compare("--out", "out", "--quiet").exit_code == 0
+    result = compare("--out", "out")
+    assert (result.exit_code, "--overwrite" in result.stderr) == (2, True)
+    assert compare("--out", "out", "--overwrite", "--quiet").stdout == ""
+    (here / "out" / "mine.txt").touch()
+    result = compare("--out", "out", "--overwrite")
+    assert (result.exit_code, "left alone" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--latent", "3", "--queries", "2"], "leave one of them out"),
+        (["--layer", "nine"], "nine"),
+        (["--seed", str(2**63 - 1)], "out of range"),
+        (["--queries", "0"], "--queries"),
+    ],
+)
+def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) -> None:
+    result = compare("--out", "out", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(here.iterdir())
+
+
+def test_table_and_csv_by_hand() -> None:
+    other = {**ROW, "method": "b", "metric": "y", "low": None, "high": None}
+    assert as_table([ROW, other]) == (["metric", "a", "b"], [["x", "0.5 [0.25, 1]", "-"], ["y", "-", "0.5"]])
+    assert estimate(other) == "0.5"
+    assert as_csv([ROW, other]).decode().splitlines() == [
+        "model,layer,method,metric,mean,low,high,n_queries",
+        "m,1,a,x,0.5,0.25,1.0,3",
+        "m,1,b,y,0.5,,,3",
+    ]

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from egbas.cli import app
+from egbas.reproduce.brute_force import Comparison
+
+
+def test_rows_go_to_a_file_and_a_summary_to_the_terminal(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "brute-force", "--queries", "1", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "brute-force.json").read_text())
+    assert written["config"]["networks"] == 1
+    assert len(written["rows"]) == 3
+    assert set(Comparison.__annotations__) < set(written["rows"][0])
+    assert "smallest for its error" in result.output
+
+
+def test_an_unknown_experiment_is_bad_input(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "table9", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "supporting-sets" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_model_is_told_before_the_work(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "supporting-sets", "--model", "dcgan-mist", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "did you mean 'dcgan-mnist'" in result.output
