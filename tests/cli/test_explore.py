@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import errno
+import functools
 import json
 import re
 import signal
@@ -264,8 +265,12 @@ def test_ctrl_c_leaves_nothing(here: Path) -> None:
     model = network(here, "user_slow", f"if len(z) != 1: {wait}")
     code = "import sys; sys.argv[0] = 'egbas'; from egbas.cli import main; main()"
     words = ["explore", "--model", model, "--latent-size", "2", "--out", "run", "--iterations", "100000"]
+    words += ["--sparsity", "0.1"]
     command = [sys.executable, "-c", code, *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=here) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A suite that runs in the background of a shell ignores SIGINT, and its children would inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=here, preexec_fn=heed, **pipes) as run:  # noqa: PLW1509  no threads here
         for _ in range(600):
             if (here / "running").exists() or run.poll() is not None:
                 break

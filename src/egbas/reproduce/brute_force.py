@@ -3,9 +3,10 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -121,22 +122,17 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             [
                 str(sparsity),
                 str(len(rows)),
-                f"{_mean(row['size'] for row in rows):.1f}",
-                f"{_mean(row['best_size'] for row in rows):.1f}",
-                f"{_mean(row['fidelity'] for row in rows):.3f}",
-                f"{_mean(row['best_fidelity'] for row in rows):.3f}",
+                f"{fmean(row['size'] for row in rows):.1f}",
+                f"{fmean(row['best_size'] for row in rows):.1f}",
+                f"{fmean(row['fidelity'] for row in rows):.3f}",
+                f"{fmean(row['best_fidelity'] for row in rows):.3f}",
                 str(sum(row["size"] == row["smallest_size"] for row in rows)),
                 str(max(row["size"] - row["smallest_size"] for row in rows)),
                 str(sum(row["objective"] <= row["best_objective"] + 1e-5 for row in rows)),
-                f"{_mean(row['objective'] - row['best_objective'] for row in rows):.4f}",
+                f"{fmean(row['objective'] - row['best_objective'] for row in rows):.4f}",
             ]
         )
     return headings, lines
-
-
-def _mean(values: Iterable[float]) -> float:
-    values = list(values)
-    return sum(values) / len(values)
 
 
 @torch.no_grad()

@@ -2,9 +2,10 @@
 """BerOpt's sets, the trees and their certificates, for ten queries at every hidden layer of an embedded model."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -118,25 +119,20 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
                 name,
                 str(layer),
                 str(group[0].units),
-                f"{_mean(sizes):.0f} ({min(sizes)}-{max(sizes)})",
-                f"{_mean(case.fidelity for case in group):.3f}",
+                f"{fmean(sizes):.0f} ({min(sizes)}-{max(sizes)})",
+                f"{fmean(case.fidelity for case in group):.3f}",
                 f"{max(case.fidelity for case in group):.3f}",
-                f"{_mean(case.largest_fidelity for case in group):.3f}",
-                f"{_mean(case.random_fidelity for case in group):.3f}",
+                f"{fmean(case.largest_fidelity for case in group):.3f}",
+                f"{fmean(case.random_fidelity for case in group):.3f}",
                 f"{sum(case.status == 'CONVERGED' for case in group)}/{len(group)}",
-                f"{_mean(case.samples for case in group):.0f}",
+                f"{fmean(case.samples for case in group):.0f}",
                 f"{sum(case.inside for case in group)}/{sum(case.samples for case in group)}",
                 f"{max(case.edge_error for case in group):.0e}",
                 f"{min(case.spacing for case in group):.6f}",
-                f"{_mean(case.seconds for case in group):.1f}",
+                f"{fmean(case.seconds for case in group):.1f}",
             ]
         )
     return headings, lines
-
-
-def _mean(values: Iterable[float]) -> float:
-    values = list(values)
-    return sum(values) / len(values)
 
 
 def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
