@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import numpy as np
 import pytest
 import torch
 
@@ -18,11 +19,21 @@ def test_no_more_than_there_are() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 28, 28), (9, 1, 8, 8), (20, 3, 16, 16), (3, 1, 1, 40)])
-def test_one_panel_per_image(shape: tuple[int, ...]) -> None:
-    figure = samples_figure(torch.rand(shape))
+def test_every_image_has_its_place(shape: tuple[int, ...]) -> None:
+    images = torch.rand(shape)
+    figure = samples_figure(images)
     figure.canvas.draw()
-    assert sum(bool(axes.images) for axes in figure.axes) == shape[0]
-    assert figure.axes[0].get_title() == "query"
+    (drawn,) = figure.axes[0].images
+    mosaic = np.asarray(drawn.get_array())
+    n, c, h, w = shape
+    columns, gap = min(8, n), max(1, round(0.09 * w))
+    for index, image in enumerate(images):
+        top, left = index // columns * (h + gap), index % columns * (w + gap)
+        cell = torch.from_numpy(mosaic[top : top + h, left : left + w]).permute(2, 0, 1)
+        torch.testing.assert_close(cell, image if c == 3 else image.expand(3, h, w))
+    if n > 1:
+        assert (mosaic[:h, w : w + gap] == 1).all()  # white between them
+    assert [text.get_text() for text in figure.axes[0].texts] == ["query"]
 
 
 @pytest.mark.parametrize("shape", [(0, 1, 4, 4), (4, 4)])
