@@ -2,6 +2,7 @@
 """Algorithm 3 as a whole: on a network by hand and on the embedded models, and what it refuses."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -155,3 +156,36 @@ def test_the_checksum_sees_weights_names_and_shapes() -> None:
     with torch.no_grad():
         next(net.parameters())[0, 0] += 1
     assert state_sha256(net) != same
+
+
+def test_the_snippet_of_the_readme(tmp_path: Path) -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    z0 = model.latent.sample(1, torch.Generator().manual_seed(7))[0]
+    with torch.no_grad():  # as callers may have it
+        run = egbas.explore(model.generator, z0, layer=2, rng=7, beropt=QUICK, gbrrt=SHORT)
+    assert run.model_name == "dcgan-mnist-2d"
+    again = egbas.load_run(run.save(tmp_path / "seven"))
+    assert torch.equal(again.latents, run.latents)
+    assert again.region.rounding == run.region.rounding
+    assert again.region.contains(run.latents).all()
+
+
+def test_inference_mode_of_the_caller_does_no_harm() -> None:
+    net = BoxNet()
+    with torch.inference_mode():
+        run = egbas.explore(net, torch.zeros(2), 1, rng=0, beropt=QUICK, gbrrt=SHORT)
+    assert run.certificate.is_valid
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("rng", [-1, 2**63, True, None, "7"])
+def test_a_seed_out_of_range(rng: object) -> None:
+    with pytest.raises(ConfigError, match="seed"):
+        egbas.explore(BoxNet(), torch.zeros(2), 1, rng=rng)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("layer", [None, 1.0])
+def test_what_is_no_layer(layer: object) -> None:
+    with pytest.raises(LayerNotFoundError, match="expected a number"):
+        egbas.explore(BoxNet(), torch.zeros(2), layer, rng=0)  # type: ignore[arg-type]

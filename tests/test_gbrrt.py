@@ -230,6 +230,7 @@ def test_exit_distances_of_a_box() -> None:
     "bad",
     [
         {"iterations": 0},
+        {"iterations": 10**12},
         {"step_size": 0.0},
         {"step_size": -1.0},
         {"half_width": float("nan")},
@@ -245,3 +246,10 @@ def test_settings_out_of_range(bad: dict[str, float]) -> None:
 def test_growth_needs_a_step_size_and_a_half_width() -> None:
     with pytest.raises(ConfigError, match="step_size"):
         grow(torch.zeros(2), Box(1.0), GbRrtConfig(half_width=1.0), rng=rng())
+
+
+def test_a_step_below_the_rounding_of_the_latents_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rounding"):
+        grow(torch.zeros(2), Box(1.0), GbRrtConfig(step_size=1e-6, half_width=1.0), rng=rng())
+    fine = GbRrtConfig(step_size=1e-6, half_width=1.0, iterations=5)
+    assert len(grow(torch.zeros(2, dtype=torch.float64), Box(1.0), fine, rng=rng()).latents) > 1

@@ -122,7 +122,26 @@ def optimize(
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
     objective = _Objective(tail, config)
-    start = math.log(config.initial_theta / (1 - config.initial_theta))
+    found = _descend(objective, config.initial_theta, rng=rng, progress=progress)
+    # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
+    # start from the side of faithful images decides which of the two is better.
+    if objective.n_candidates and found.fidelity > _MOSTLY_LOST * objective.empty_fidelity():
+        again = _descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress)
+        found = min(found, again, key=objective.value)
+    return found
+
+
+_MOSTLY_LOST = 0.5
+_CHECK_EVERY = 25
+_N_CHECK_MASKS = 8
+
+
+def _descend(
+    objective: "_Objective", initial_theta: float, *, rng: torch.Generator, progress: Progress | None
+) -> BerOptResult:
+    """Take steps from one start until the set has settled."""
+    tail, config = objective.tail, objective.config
+    start = math.log(initial_theta / (1 - initial_theta))
     logits = tail.a.new_full((objective.n_candidates,), start, requires_grad=True)
     adam = torch.optim.Adam([logits], lr=config.learning_rate, betas=(0.9, 0.99))
     losses, sizes = [], []
@@ -145,10 +164,6 @@ def optimize(
             break
     theta = logits.detach().sigmoid()
     return _result(objective, theta, losses, sizes, status, rng=rng)
-
-
-_CHECK_EVERY = 25
-_N_CHECK_MASKS = 8
 
 
 class _Objective:
@@ -179,6 +194,13 @@ class _Objective:
     @torch.no_grad()
     def fidelity(self, kept: Bool[Tensor, " candidates"]) -> float:
         return self.distance(kept[None].to(self.tail.a.dtype)).item()
+
+    def empty_fidelity(self) -> float:
+        return self.fidelity(torch.zeros(self.n_candidates, dtype=torch.bool, device=self.tail.a.device))
+
+    def value(self, found: BerOptResult) -> float:
+        """The loss of a thresholded set."""
+        return found.fidelity + self.config.sparsity * len(found.units) / self.n_units
 
     @torch.no_grad()
     def sampled_fidelity(self, theta: Float[Tensor, " candidates"], *, rng: torch.Generator) -> float:

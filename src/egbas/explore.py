@@ -166,6 +166,9 @@ class Exploration:
         return save_run(self, path, overwrite=overwrite)
 
 
+# BerOpt needs gradients, also where the caller has switched them off.
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
 def explore(  # noqa: PLR0913  the public face: three things to explore, then settings
     generator: nn.Module,
     z0: Tensor,
@@ -188,7 +191,7 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         beropt: settings of BerOpt.
         gbrrt: settings of GB-RRT; step size and half-width follow the extent of the region where they are None.
-        model_name: for reports and run directories; by default the name of the generator's class.
+        model_name: for reports and run directories; by default the zoo's name of the generator, or that of its class.
         progress: called with (stage, done, total, text).
 
     Returns:
@@ -209,15 +212,15 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         True
     """
     latent = latent or _latent_of(generator, z0)
-    seed = rng if isinstance(rng, int) else int(torch.randint(2**62, (), generator=rng))
+    seed = _seed_of(rng)
     clock = _Clock(progress)
 
     with clock.stage("cut"):
         network = Network(generator, latent.shape)
         query = as_query(z0, latent, network)
         split = network.cut(network.resolve(layer))
-        tail = split.at(query)
     with clock.stage("beropt"):
+        tail = split.at(query)
         rng_masks = torch.Generator().manual_seed(seed)
         found = optimize(tail, beropt or BerOptConfig(), rng=rng_masks, progress=clock.progress("beropt"))
         if found.status is BerOptStatus.EMPTY:
@@ -227,7 +230,7 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
             )
     with clock.stage("gbrrt"):
         settings = gbrrt or GbRrtConfig()
-        reach = settings.half_width or latent.largest_half_width
+        reach = max(settings.half_width or 0.0, latent.largest_half_width)
         region = Region.around(network, split.layer, query, found.units, found.signs, reach=reach)
         settings = with_automatic(settings, query, region, largest_half_width=latent.largest_half_width)
         rng_targets = torch.Generator().manual_seed(seed + 1)
@@ -237,7 +240,7 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
 
     return Exploration(
         network=network,
-        model_name=model_name or type(generator).__name__,
+        model_name=model_name or _name_of(generator),
         latent=latent,
         layer=split.layer,
         query=query.cpu(),
@@ -266,7 +269,7 @@ def as_query(z0: Tensor, latent: LatentSpace, network: Network) -> Float[Tensor,
         raise ShapeError("the query must hold finite floating-point numbers; it holds NaN, infinity or another type")
     # Geometry in half precision would not even keep the step size: float32 at least.
     dtype = torch.promote_types(network.dtype, torch.float32)
-    return z0.detach().reshape(-1).to(device=network.device, dtype=dtype)
+    return z0.detach().clone().reshape(-1).to(device=network.device, dtype=dtype)
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -277,6 +280,19 @@ def state_sha256(module: nn.Module) -> str:
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _name_of(generator: nn.Module) -> str:
+    carried = getattr(generator, "zoo_name", None)
+    return carried if isinstance(carried, str) else type(generator).__name__
+
+
+def _seed_of(rng: torch.Generator | int) -> int:
+    if isinstance(rng, torch.Generator):
+        return int(torch.randint(2**62, (), generator=rng))
+    if isinstance(rng, bool) or not isinstance(rng, int) or not 0 <= rng < 2**63:
+        raise ConfigError(f"got rng={rng!r}; expected a CPU torch.Generator, or a seed from 0 to 2**63 - 1")
+    return rng
 
 
 def _latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:

@@ -24,6 +24,8 @@ from egbas.errors import ConfigError
 Progress = Callable[[int, int, str], None]
 
 OUTSIDE, TOO_CLOSE = 1, 2  # reasons for a rejection, as stored in run directories
+_MOST_ITERATIONS = 10_000_000
+_LEAST_STEPS_OF_ROUNDING = 1000  # edges then have the step size to a tenth of a percent
 
 
 class GbRrtStatus(Enum):
@@ -47,7 +49,7 @@ class GbRrtConfig:
     """Settings of GB-RRT.
 
     Attributes:
-        iterations: N, candidates to try. >= 1.
+        iterations: N, candidates to try. 1 to 10,000,000.
         step_size: delta, length of every edge, in latent units; None: ``with_automatic``. > 0.
         half_width: I, the targets are uniform in z0 - I .. z0 + I, in latent units; None: ``with_automatic``. > 0.
         window: targets that share a forward pass; None: adapted to the acceptance. The tree does not depend on it.
@@ -60,8 +62,8 @@ class GbRrtConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.iterations < 1:
-            raise ConfigError(f"GB-RRT's iterations is {self.iterations}; it must be at least 1")
+        if not 1 <= self.iterations <= _MOST_ITERATIONS:
+            raise ConfigError(f"GB-RRT's iterations is {self.iterations}; it must be from 1 to {_MOST_ITERATIONS:,}")
         for name in ("step_size", "half_width"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -192,6 +194,12 @@ class Growth:
         if config.step_size is None or config.half_width is None:
             raise ConfigError(
                 "GB-RRT needs a step_size and a half_width; egbas.explore chooses them where they are None"
+            )
+        rounding = torch.finfo(z0.dtype).eps * (z0.abs().max().item() + config.half_width)
+        if config.step_size < _LEAST_STEPS_OF_ROUNDING * rounding:
+            raise ConfigError(
+                f"a step size of {config.step_size:.3g} is lost in the rounding of {z0.dtype} latents; expected at "
+                f"least {_LEAST_STEPS_OF_ROUNDING * rounding:.2g}: raise it, or use a network in float64"
             )
         self.config, self.step_size = config, config.step_size
         self.targets = _Targets(z0, config.half_width, config.iterations, rng=rng)

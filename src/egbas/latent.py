@@ -46,7 +46,7 @@ class LatentSpace:
         """Standard deviation of one coordinate under the prior, in latent units."""
         return 1.0 if self.prior == "normal" else self.bound / math.sqrt(3)
 
-    def sample(self, n: int, *, rng: torch.Generator) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n flat latents (n, d) from the prior, float32, on the CPU."""
         if self.prior == "normal":
             return torch.randn(n, self.size, generator=rng)

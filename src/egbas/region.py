@@ -167,7 +167,7 @@ def _in_float64(network: Network, split: Split) -> Split:
     try:
         return network.in_float64().cut(split.layer)
     except NetworkError as error:
-        logger.warning("no float64 check: %s", error)
+        logger.info("no float64 check: %s", error)
         return split
 
 

@@ -90,6 +90,10 @@ def command(run: Exploration) -> tuple[str, str]:
         "--layer",
         str(run.layer.number or run.layer.path),
     ]
+    if ":" in run.model_name:
+        words += ["--latent-size", "x".join(map(str, run.latent.shape))]
+    if run.network.device.type != "cpu":
+        words += ["--device", str(run.network.device)]
     words += ["--seed", str(run.seed)]
     drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
     is_drawn = torch.equal(drawn.to(run.query), run.query)

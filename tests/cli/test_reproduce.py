@@ -29,3 +29,11 @@ def test_an_unknown_model_is_told_before_the_work(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["reproduce", "supporting-sets", "--model", "dcgan-mist", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "did you mean 'dcgan-mnist'" in result.output
+
+
+def test_a_file_for_a_folder_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    result = CliRunner().invoke(app, ["reproduce", "supporting-sets", "--out", str(tmp_path / "taken")])
+    assert result.exit_code == 2
+    assert "is a file" in result.output
+    assert (tmp_path / "taken").read_text() == "mine"

@@ -49,7 +49,9 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, PermissionError):
         return f"no permission: {error}; write elsewhere", EXIT_BAD_INPUT
     torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+    is_cpu_memory = isinstance(error, RuntimeError) and "not enough memory" in str(error)  # torch has no class for it
+    is_memory = isinstance(error, MemoryError) or is_cpu_memory
+    if is_memory or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return "out of memory; use a smaller layer, fewer --iterations, or another --device", EXIT_UNFINISHED
     return None
 

@@ -7,6 +7,7 @@ import math
 import sys
 import traceback
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,13 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
         ConfigError: the size of the latent is not known.
     """
     if ":" not in name:
-        return _zoo_model(name)
+        model = _zoo_model(name)
+        if latent_size is not None and parse_shape(latent_size) != model.latent.shape:
+            raise ConfigError(
+                f"--latent-size {latent_size} contradicts {name}, whose latent has shape {model.latent.shape}; "
+                "leave it out"
+            )
+        return model
     found = _call(name)
     if isinstance(found, Model):
         return found
@@ -54,7 +61,9 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
         raise NetworkError(f"{name} returned a {type(found).__name__}; expected a torch.nn.Module")
     latent = getattr(found, "latent", None)
     if latent_size is not None:
-        latent = LatentSpace(shape=parse_shape(latent_size))
+        shape = parse_shape(latent_size)
+        # The module's own prior stays; only the shape is what the user says it is.
+        latent = replace(latent, shape=shape) if isinstance(latent, LatentSpace) else LatentSpace(shape=shape)
     elif not isinstance(latent, LatentSpace):
         latent = _latent_of_file(name, latent_file)
     return Model(name=name, generator=found, discriminator=None, latent=latent)

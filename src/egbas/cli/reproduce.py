@@ -41,6 +41,8 @@ def reproduce(
 
     if name not in WHAT:
         raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; name a folder")
     if model is not None:
         load_model(model)  # an unknown name is told before the work, not after it
     torch.set_num_threads(1)  # as ``egbas explore`` does for networks of this size

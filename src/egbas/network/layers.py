@@ -81,7 +81,8 @@ class Catalogue:
                 "method), so the latent "
                 f"does not reach it; choose one of: {self._names(self.layers)}"
             )
-        near = difflib.get_close_matches(path, [*self.layers, *self.several, *self.aliases, *self.modules], n=3)
+        names = dict.fromkeys([*self.layers, *self.several, *self.aliases, *self.modules])  # each one once
+        near = difflib.get_close_matches(path, names, n=3)
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise LayerNotFoundError(
             f"layer {path!r} is not in the generator; {hint}its non-linearities are: "

@@ -84,7 +84,7 @@ class Network:
         Raises:
             LayerNotFoundError: there is none, or several; the message has the names to choose from.
         """
-        if isinstance(layer, bool):
+        if isinstance(layer, bool) or not isinstance(layer, int | str | nn.Module | Layer):
             raise LayerNotFoundError(f"layer {layer!r} is no layer; expected a number, a path or a module")
         if isinstance(layer, int):
             return self._catalogue.number(layer)

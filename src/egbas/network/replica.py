@@ -43,7 +43,7 @@ class Replica:
             return functional_call(self.module, self.borrowed, (latents,))
         except EgbasError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise NetworkError(
                 f"the network raised {type(error).__name__} on latents of shape {tuple(latents.shape)}: "
                 f"{error}; "

@@ -64,6 +64,7 @@ def _rebuild(
     layer = network.resolve(config["layer"]["path"])
     _check_shapes(tensors, latent.size, layer.units)
     query, gbrrt = tensors["query"].to(network.device), config["gbrrt"]
+    reach = max(gbrrt["half_width"], latent.largest_half_width)  # as egbas.explore had it
     certificate = {name: value for name, value in metrics["certificate"].items() if name != "is_valid"}
     return Exploration(
         network=network,
@@ -73,7 +74,7 @@ def _rebuild(
         query=tensors["query"],
         seed=config["seed"],
         beropt=_beropt_result(config["beropt"], metrics, tensors),
-        region=Region.around(network, layer, query, tensors["units"], tensors["signs"], reach=gbrrt["half_width"]),
+        region=Region.around(network, layer, query, tensors["units"], tensors["signs"], reach=reach),
         tree=Tree(
             **{name: tensors[name] for name in ("latents", "parents", "rejected", "rejected_reason")},
             evaluations=metrics["head_evaluations"],

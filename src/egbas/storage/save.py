@@ -4,6 +4,7 @@
 A run that is replaced stays whole until the new one is.
 """
 
+import contextlib
 import errno
 import io
 import json
@@ -112,8 +113,10 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         _write(partial, content)
         os.replace(partial, place)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunDirectoryError(_save_failed(place, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
@@ -172,12 +175,10 @@ def _move_into_place(partial: Path, place: Path) -> None:
     former = partial.with_suffix(".former")
     try:
         os.rename(place, former)
-        try:
-            os.rename(partial, place)
-        except BaseException:  # Ctrl-C too: the former run goes back first
-            os.rename(former, place)
-            raise
+        os.rename(partial, place)
     finally:
+        if former.exists() and not place.exists():  # Ctrl-C too: the former run goes back
+            os.rename(former, place)
         if place.exists():
             shutil.rmtree(former, ignore_errors=True)
 

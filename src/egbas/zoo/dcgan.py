@@ -21,9 +21,11 @@ class DcganGenerator(nn.Sequential):
 
     Attributes:
         latent: where the inputs come from; set where the weights were trained with it.
+        zoo_name: of the model it belongs to; set with the latent.
     """
 
     latent: LatentSpace
+    zoo_name: str
 
     def __init__(self, latent_size: int, channels: tuple[int, int, int, int] = (128, 64, 32, 16)) -> None:
         """Build the generator.

@@ -73,6 +73,7 @@ def load_model(name: str, folder: Path = WEIGHTS) -> Model:
         module.load_state_dict(own)
         module.eval().requires_grad_(False)
     latent = LatentSpace(**{**card.latent, "shape": tuple(card.latent["shape"])})
+    generator.zoo_name = name
     generator.latent = latent  # egbas.explore reads it
     return Model(name=name, generator=generator, discriminator=critic, latent=latent, card=card, sha256=card.sha256)
 
