@@ -2,7 +2,6 @@
 """How close BerOpt comes to the smallest supporting set: every subset tried on small random ReLU networks."""
 
 import itertools
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, optimize
 from egbas.network import Network, Tail
-from egbas.storage import write_file
+from egbas.storage import write_json
 
 Progress = Callable[[int, int, str], None]
 
@@ -107,7 +106,7 @@ def run(
             if progress:
                 progress(len(rows), len(SPARSITIES) * n_networks, f"sparsity {sparsity} network {seed}")
     content = {"rows": rows, "config": {"networks": n_networks, "torch": torch.__version__}}
-    write_file(out / "brute-force.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    write_json(out / "brute-force.json", content)
     return content
 
 

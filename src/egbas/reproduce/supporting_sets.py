@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """BerOpt's sets, the trees and their certificates, for ten queries at every hidden layer of an embedded model."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,14 +13,10 @@ from torch import Tensor
 
 from egbas.explore import Exploration, explore
 from egbas.network import Tail
-from egbas.storage import write_file
+from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, Progress
+from egbas.storage import write_json
 from egbas.zoo.models import load_model
 
-Progress = Callable[[int, int, str], None]
-
-MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
-LAYERS = (1, 2, 3, 4)
-N_QUERIES = 10
 _N_RANDOM_SETS = 20
 
 
@@ -101,7 +96,7 @@ def run(
         "rows": [asdict(case) for case in cases],
         "config": {"models": list(model_names), "queries": n_queries, "torch": torch.__version__},
     }
-    write_file(out / "supporting-sets.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    write_json(out / "supporting-sets.json", content)
     return content
 
 

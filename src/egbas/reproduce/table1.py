@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Table 1 of Jeon et al. 2020: standard deviation of the generated images, E-GBAS beside the baselines."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from egbas.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.comparison import DEVIATION, ratios, summarise
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
-from egbas.storage import write_file
+from egbas.storage import write_json
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
 PAPER_E_GBAS = (0.0781, 0.0694, 0.0675, 0.0323)
@@ -48,7 +47,7 @@ def run(
         "config": measured.config,
         "note": OTHER_MODELS,
     }
-    write_file(out / "table1.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    write_json(out / "table1.json", content)
     return content
 
 

@@ -5,7 +5,6 @@ Each number is over the explored layers as well as over queries, as the paper ha
 first the mean over a query's layers, then mean and interval over queries.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import Any
 from egbas.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
-from egbas.storage import write_file
+from egbas.storage import write_json
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.
 PAPER = {E_GBAS: (0.747, 0.838, 0.878, 0.992), L2: (0.722, 0.819, 0.864, 0.991), LINF: (0.727, 0.823, 0.867, 0.991)}
@@ -54,7 +53,7 @@ def run(
     for metric in dict.fromkeys(score.metric for score in chosen):
         quotients += [{**row, "paper": _paper(row, metric)} for row in ratios(scores, metric)]
     content = {"rows": summarise(scores), "ratios": quotients, "config": measured.config, "note": OTHER_MODELS}
-    write_file(out / "table2.json", (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    write_json(out / "table2.json", content)
     return content
 
 

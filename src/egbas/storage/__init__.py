@@ -3,6 +3,6 @@
 
 from egbas.storage.load import load_run
 from egbas.storage.place import check_destination
-from egbas.storage.save import save_files, save_run, write_file
+from egbas.storage.save import save_files, save_run, write_file, write_json
 
-__all__ = ["check_destination", "load_run", "save_files", "save_run", "write_file"]
+__all__ = ["check_destination", "load_run", "save_files", "save_run", "write_file", "write_json"]

@@ -119,6 +119,11 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
             partial.unlink()
 
 
+def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    """Write one JSON file as ``write_file`` does; NaN and infinity are refused."""
+    write_file(path, _json(content))
+
+
 def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
     """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
     images = run.images().cpu()
