@@ -76,7 +76,7 @@ def test_defaults_follow_the_region_within_the_latent_space() -> None:
     run = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=2.0))
     assert 1.0 < run.tree.half_width < 2.0  # the corner of the square lies farthest from the query
     small = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=0.5))
-    assert small.tree.half_width == pytest.approx(2 * 0.5 / 3**0.5)
+    assert small.tree.half_width == 2 * 0.5  # the width of the support
     assert run.config()["gbrrt"]["step_size"] == run.tree.step_size > 0
     given = explore_box(gbrrt=GbRrtConfig(iterations=50, step_size=0.05, half_width=0.5))
     assert (given.tree.step_size, given.tree.half_width) == (0.05, 0.5)

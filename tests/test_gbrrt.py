@@ -202,12 +202,21 @@ class Ball:
 @pytest.mark.parametrize("d", [1, 2, 16])
 def test_automatic_settings_follow_the_region(d: int) -> None:
     config = with_automatic(GbRrtConfig(iterations=100), torch.zeros(d), Ball(), largest_half_width=10.0)
-    assert config.step_size == pytest.approx(0.4 / (1 + 100 ** (1 / d)), rel=0.1)
+    assert config.step_size == pytest.approx(0.4 / (1 + (100 / 9) ** (1 / d)), rel=0.1)
     assert config.half_width == pytest.approx(0.4, rel=0.1)
 
 
+def test_the_automatic_step_fills_a_disc_and_still_meets_its_border() -> None:
+    config = with_automatic(GbRrtConfig(), torch.zeros(2), Ball(), largest_half_width=10.0)
+    tree = grow(torch.zeros(2), Ball(), config, rng=torch.Generator().manual_seed(0))
+    angle = torch.linspace(0, 2 * torch.pi, 100)
+    places = torch.cat([r * torch.stack([angle.cos(), angle.sin()], dim=1) for r in (0.1, 0.2, 0.3, 0.38)])
+    assert torch.cdist(places, tree.latents).amin(dim=1).max() < 2.5 * tree.step_size
+    assert (tree.rejected_reason == OUTSIDE).float().mean() > 0.2
+
+
 def test_automatic_settings_where_the_region_has_no_end() -> None:
-    config = with_automatic(GbRrtConfig(iterations=1000), torch.zeros(3), Box(1e9), largest_half_width=1.0)
+    config = with_automatic(GbRrtConfig(iterations=9000), torch.zeros(3), Box(1e9), largest_half_width=1.0)
     assert config.step_size == pytest.approx(1.0 / 11, rel=1e-5)  # r is I sqrt(d / 3) = 1
     assert config.half_width == 1.0
 

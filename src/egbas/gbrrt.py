@@ -144,8 +144,9 @@ def with_automatic(
     half_width I = R, so that the targets fill the region and little more. In a much larger box nearly every target
     lies beyond the region, and in two dimensions the tree is four arms to the corners of the box.
 
-    step_size delta = r / (1 + N^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of a
-    ball of radius r in 2 dimensions, and two steps lead from the query to the boundaries in 64 or 512.
+    step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: in 2 dimensions about N/5 nodes that far
+    apart fill a disc of radius r, which leaves enough candidates to reach all of its border; in 64 or 512, two steps
+    lead from the query to the boundaries.
 
     Args:
         config: the settings.
@@ -162,7 +163,8 @@ def with_automatic(
     return replace(
         config,
         half_width=config.half_width or min(largest_half_width, exits.max().item()),
-        step_size=config.step_size or exits.median().item() / (1 + config.iterations ** (1 / d)),
+        step_size=config.step_size
+        or exits.median().item() / (1 + (config.iterations / _ITERATIONS_PER_CELL) ** (1 / d)),
     )
 
 
@@ -184,6 +186,7 @@ def exit_distances(region: ContainsLatents, z0: Float[Tensor, " d"], *, far: flo
 
 
 _N_RAYS, _N_DOUBLINGS, _N_BISECTIONS = 32, 10, 4
+_ITERATIONS_PER_CELL = 9  # of side delta, in the disc of radius r
 
 
 class Growth:

@@ -60,5 +60,9 @@ class LatentSpace:
 
     @property
     def largest_half_width(self) -> float:
-        """Bound on the automatic half-width I of GB-RRT, in latent units: two standard deviations of the prior."""
-        return 2 * self.scale
+        """Bound on the automatic half-width I of GB-RRT, in latent units.
+
+        Four standard deviations of the normal prior; the width of a bounded support, which holds every other
+        latent of the prior whatever the query.
+        """
+        return 4.0 if self.prior == "normal" else 2 * self.bound

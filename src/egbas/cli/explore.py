@@ -38,7 +38,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     ] = None,
     sparsity: Annotated[
         float | None,
-        typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="3"),
+        typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
     ] = None,
     half_width: Annotated[
         float | None,
