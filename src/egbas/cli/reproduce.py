@@ -15,6 +15,7 @@ WHAT = {
     "model-sheets": "what the embedded generators make",
     "table1": "standard deviation of E-GBAS and the epsilon balls (the paper's Table 1)",
     "table2": "similarity of critic features (the paper's Table 2)",
+    "sensitivity": "how Table 1's ratios move with the settings",
 }
 Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
@@ -27,7 +28,9 @@ def reproduce(
     ] = None,
     queries: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Queries; networks of brute-force.", show_default="10; 50"),
+        typer.Option(
+            metavar="N", min=1, help="Queries; networks of brute-force.", show_default="10; sensitivity 5; 50"
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
     json: Annotated[bool, typer.Option("--json", help="Print the result, and nothing else, on stdout.")] = False,
@@ -65,17 +68,20 @@ def reproduce(
 def _run(
     name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told
 ) -> tuple[dict[str, Any], Table]:
-    from egbas.reproduce import brute_force, supporting_sets, table1, table2
+    from egbas.reproduce import brute_force, measurement, sensitivity, supporting_sets, table1, table2
 
     if name == "brute-force":
         content = brute_force.run(queries or brute_force.N_NETWORKS, out, told)
         return content, brute_force.as_table(content)
-    models, n_queries = models or supporting_sets.MODELS, queries or supporting_sets.N_QUERIES
-    if name == "supporting-sets":
-        content = supporting_sets.run(models, n_queries, out, told)
-        return content, supporting_sets.as_table(content)
-    module = table1 if name == "table1" else table2
-    content = module.run(models, n_queries=n_queries, out=out, progress=told)
+    modules = {
+        "supporting-sets": supporting_sets,
+        "table1": table1,
+        "table2": table2,
+        "sensitivity": sensitivity,
+    }
+    module = modules[name]
+    n_queries = queries or (sensitivity.N_QUERIES if name == "sensitivity" else measurement.N_QUERIES)
+    content = module.run(models or measurement.MODELS, n_queries=n_queries, out=out, progress=told)
     return content, module.as_table(content)
 
 

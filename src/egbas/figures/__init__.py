@@ -7,6 +7,7 @@ from egbas.figures.history import history_figure
 from egbas.figures.kept import kept_units_figure
 from egbas.figures.plane import PlaneMap, map_plane, plane_figure, plane_window
 from egbas.figures.samples import choose_spread, samples_figure
+from egbas.figures.sensitivity import sensitivity_figure
 
 __all__ = [
     "PlaneMap",
@@ -21,4 +22,5 @@ __all__ = [
     "plane_figure",
     "plane_window",
     "samples_figure",
+    "sensitivity_figure",
 ]

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""How Table 1's ratios move with the settings of E-GBAS, one setting at a time; what the defaults are chosen from."""
+
+import dataclasses
+import io
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import egbas
+from egbas.baselines import E_GBAS, METHODS, Samples
+from egbas.beropt import BerOptConfig
+from egbas.comparison import DEVIATION, Score, draw_all, images_of, ratios
+from egbas.explore import Exploration, explore
+from egbas.figures import sensitivity_figure
+from egbas.gbrrt import OUTSIDE, GbRrtConfig, grow
+from egbas.metrics import deviation
+from egbas.region import Region
+from egbas.reproduce.measurement import LAYERS, MODELS, Progress
+from egbas.storage import write_file, write_json
+from egbas.zoo.models import Model, load_model
+
+N_QUERIES = 5
+SPARSITIES = (0.3, 1.0, 3.0, 10.0)
+THRESHOLDS = (0.1, 0.5, 0.9)
+FACTORS = (1 / 3, 1.0, 3.0)  # of the automatic step size
+WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of the automatic half-width
+ITERATIONS = (500, 2000, 8000)
+SETTINGS = ("sparsity", "threshold", "step size", "half-width", "iterations")
+
+Row = dict[str, Any]
+
+
+def run(
+    model_names: Sequence[str] = MODELS,
+    n_queries: int = N_QUERIES,
+    out: Path = Path("runs/reproduce"),
+    progress: Progress | None = None,
+    layers: Sequence[int] = LAYERS,
+) -> dict[str, Any]:
+    """Vary each setting around its default; write ``out/sensitivity.json`` and ``out/sensitivity.png``.
+
+    Args:
+        model_names: embedded generators.
+        n_queries: how many queries of each, numbered as in Table 1.
+        out: folder of the files.
+        progress: called after each query with (done, all, text).
+        layers: numbers of their non-linearities.
+
+    Returns:
+        {"rows": [{"model", "layer", "setting", "value", "method", "mean", "low", "high", "n_queries", "acceptance",
+        "outside"}, ...], "config"}: E-GBAS over the baseline ``method``; value is the setting itself, or for step
+        size and half-width its multiple of the automatic one; acceptance and outside are shares of the iterations.
+        A setting whose supporting set comes out empty at a query leaves that query out (n_queries tells).
+
+    Raises:
+        RunDirectoryError: a file cannot be written.
+    """
+    start = time.perf_counter()
+    cases = [(name, layer, query) for name in model_names for layer in layers for query in range(n_queries)]
+    models = {name: load_model(name) for name in model_names}
+    found: dict[tuple[str, int, str, float], list[tuple[Exploration, list[Score]]]] = {}
+    for done, (name, layer, query) in enumerate(cases):
+        if progress:
+            progress(done, len(cases), f"{name} l={layer} q={query}")
+        for setting, value, varied in variations(models[name], layer, query):
+            found.setdefault((name, layer, setting, value), []).append((varied, _scores(varied)))
+    rows = [row for key, runs in found.items() for row in _rows(*key, runs)]
+    content = {
+        "rows": rows,
+        "config": {
+            "models": {name: model.sha256 for name, model in models.items()},
+            "layers": list(layers),
+            "seeds": list(range(n_queries)),
+            "defaults": {
+                "beropt": dataclasses.asdict(BerOptConfig()),
+                "gbrrt": dataclasses.asdict(GbRrtConfig()),
+            },
+            "versions": {"egbas": egbas.__version__, "torch": torch.__version__},
+            "seconds": time.perf_counter() - start,
+        },
+    }
+    if progress:
+        progress(len(cases), len(cases), "done")
+    picture = io.BytesIO()
+    sensitivity_figure(rows).savefig(picture, format="png")
+    write_json(out / "sensitivity.json", content)
+    write_file(out / "sensitivity.png", picture.getvalue())
+    return content
+
+
+def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, float, Exploration]]:
+    """Explore one query under every setting: (setting, value, exploration), the default once in each setting."""
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
+    default = explore(model.generator, z0, layer, rng=query, model_name=model.name)
+    for sparsity in SPARSITIES:
+        if sparsity == default.beropt.config.sparsity:
+            yield "sparsity", sparsity, default
+            continue
+        try:
+            config = BerOptConfig(sparsity=sparsity)
+            yield "sparsity", sparsity, explore(model.generator, z0, layer, rng=query, beropt=config)
+        except egbas.ConfigError:
+            continue  # the set is empty: there is nothing to explore
+    for threshold in THRESHOLDS:
+        yield "threshold", threshold, _with_threshold(default, threshold)
+    step, width = default.tree.step_size, default.tree.half_width
+    for factor in FACTORS:
+        yield "step size", factor, _regrown(default, step_size=factor * step)
+    for factor in WIDTHS:
+        yield "half-width", factor, _regrown(default, half_width=factor * width)
+    for n in ITERATIONS:
+        yield "iterations", float(n), _regrown(default, iterations=n)
+
+
+def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines for the terminal: per setting, ratios over each baseline and the acceptance."""
+    methods = METHODS[1:]
+    groups: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for row in content["rows"]:
+        groups.setdefault((row["model"], row["layer"], row["setting"], row["value"]), {})[row["method"]] = row
+    lines = []
+    for (model, layer, setting, value), by_method in groups.items():
+        some = next(iter(by_method.values()))
+        cells = [f"{by_method[name]['mean']:.3f}" if name in by_method else "-" for name in methods]
+        lines.append([model, str(layer), setting, f"{value:.3g}", *cells, f"{some['acceptance']:.0%}"])
+    return ["model", "l", "setting", "value", *(f"/ {name}" for name in methods), "accepted"], lines
+
+
+def _with_threshold(run: Exploration, threshold: float) -> Exploration:
+    """The same theta cut elsewhere, with the tree that the new region gets from the same settings."""
+    if threshold == run.beropt.config.threshold:
+        return run
+    units = (run.theta > threshold).nonzero()[:, 0]
+    signs = run.region.split.at(run.query).h[units].sign().to(torch.int8)
+    reach = run.latent.largest_half_width
+    region = Region.around(run.network, run.layer, run.query, units, signs, reach=reach)
+    return _regrown(dataclasses.replace(run, region=region))
+
+
+def _regrown(
+    run: Exploration, *, step_size: float | None = None, half_width: float | None = None, iterations: int | None = None
+) -> Exploration:
+    """The same region under other settings of GB-RRT; those not given are the run's."""
+    config = GbRrtConfig(
+        iterations=iterations or GbRrtConfig().iterations,
+        step_size=step_size or run.tree.step_size,
+        half_width=half_width or run.tree.half_width,
+    )
+    tree = grow(run.query, run.region, config, rng=torch.Generator().manual_seed(run.seed + 1))
+    return dataclasses.replace(run, tree=tree)
+
+
+def _scores(run: Exploration) -> list[Score]:
+    """Deviation of every method; nothing where the tree accepted nothing."""
+    if len(run.latents) == 1:
+        return []
+    drawn = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
+    return [_score(run, samples) for samples in drawn]
+
+
+def _score(run: Exploration, samples: Samples) -> Score:
+    value = deviation(images_of(run, samples.latents))
+    return Score(
+        model=run.model_name,
+        layer=run.layer.number or run.layer.path,
+        query=run.seed,
+        method=samples.method,
+        metric=DEVIATION,
+        value=value,
+    )
+
+
+def _rows(
+    model: str, layer: int, setting: str, value: float, runs: list[tuple[Exploration, list[Score]]]
+) -> Iterator[Row]:
+    judged = [run for run, scores in runs if any(score.method == E_GBAS for score in scores)]
+    outside = [float((run.rejected_reason == OUTSIDE).sum()) / _iterations(run) for run in judged]
+    for row in ratios([score for _, scores in runs for score in scores]):
+        yield {
+            "model": model,
+            "layer": layer,
+            "setting": setting,
+            "value": value,
+            **{key: row[key] for key in ("method", "mean", "low", "high", "n_queries")},
+            "acceptance": sum(run.tree.acceptance for run in judged) / len(judged),
+            "outside": sum(outside) / len(outside),
+        }
+
+
+def _iterations(run: Exploration) -> int:
+    return len(run.latents) - 1 + len(run.rejected)
