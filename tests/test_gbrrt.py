@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from egbas.errors import ConfigError
+from egbas.geometry import Flat
 from egbas.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtConfig, GbRrtStatus, Growth, Tree, exit_distances, grow, with_automatic
 
 
@@ -180,10 +181,10 @@ def test_nothing_accepted_is_a_status() -> None:
 
 
 def test_targets_are_uniform_in_the_box() -> None:
-    from egbas.gbrrt import _Targets
+    from egbas.gbrrt.targets import Targets
 
     z0 = torch.tensor([5.0, -3.0], dtype=torch.float64)
-    targets = _Targets(z0, 2.0, 20_000, rng=rng())
+    targets = Targets(Flat(z0), 2.0, 20_000, rng=rng())
     drawn = torch.cat([targets.draw(n) for n in (1, 999, 19_000)]) - z0
     assert drawn.abs().max() <= 2.0
     # Mean and variance of U(-2, 2) are 0 and 4/3; five standard errors of 20,000 draws.
