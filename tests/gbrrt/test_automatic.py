@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from egbas.gbrrt import GbRrtConfig, exit_distances, with_automatic
+from egbas.geometry import Sphere
+from tests.regions import Ball, Box
+
+
+@pytest.mark.parametrize("d", [1, 2, 16])
+def test_automatic_settings_follow_the_region(d: int) -> None:
+    config = with_automatic(GbRrtConfig(iterations=100), torch.zeros(d), Ball(), largest_half_width=10.0)
+    assert config.step_size == pytest.approx(0.4 / (1 + 100 ** (1 / d)), rel=0.1)
+    assert config.half_width == pytest.approx(0.4, rel=0.1)
+
+
+def test_automatic_settings_where_the_region_has_no_end() -> None:
+    config = with_automatic(GbRrtConfig(iterations=1000), torch.zeros(3), Box(1e9), largest_half_width=1.0)
+    assert config.step_size == pytest.approx(1.0 / 11, rel=1e-5)  # r is I sqrt(d / 3) = 1
+    assert config.half_width == 1.0
+
+
+def test_given_settings_stay() -> None:
+    config = GbRrtConfig(step_size=0.1, half_width=3.0)
+    assert with_automatic(config, torch.zeros(2), Ball(), largest_half_width=1.0) is config
+    half = with_automatic(GbRrtConfig(step_size=0.1), torch.zeros(2), Ball(), largest_half_width=1.0)
+    assert half.step_size == 0.1
+    assert half.half_width == pytest.approx(0.4, rel=0.1)
+
+
+def test_exit_distances_of_a_box() -> None:
+    exits = exit_distances(Box(0.5), torch.tensor([0.1, 0.0]), far=8.0)
+    assert 0.38 < exits.min()
+    assert exits.max() < (0.6**2 + 0.5**2) ** 0.5 * 1.1
+
+
+class Cap:
+    """Latents within an angle of the query, whatever their length."""
+
+    def __init__(self, query: Tensor, angle: float) -> None:
+        self.query, self.least = query / query.norm(), math.cos(angle)
+
+    def contains(self, z: Tensor) -> Tensor:
+        return z @ self.query >= self.least * z.norm(dim=1)
+
+
+@pytest.mark.parametrize("d", [3, 64])
+def test_automatic_settings_on_a_sphere_follow_great_circles(d: int) -> None:
+    z0 = torch.full((d,), 2.0)
+    config = with_automatic(
+        GbRrtConfig(iterations=100), z0, Cap(z0, 0.8), largest_half_width=math.inf, geometry=Sphere(z0)
+    )
+    radius = 2 * math.sqrt(d)
+    assert config.half_width == pytest.approx(0.8 * radius, rel=0.07)
+    assert config.step_size == pytest.approx(0.8 * radius / (1 + 100 ** (1 / (d - 1))), rel=0.07)
+
+
+def test_a_region_that_is_the_whole_sphere() -> None:
+    z0 = torch.tensor([0.0, 0.0, 2.0])
+    config = with_automatic(GbRrtConfig(iterations=100), z0, Box(9.0), largest_half_width=math.inf, geometry=Sphere(z0))
+    assert config.half_width == pytest.approx(2 * math.pi)
+    assert config.step_size == pytest.approx(2 * math.pi / 11)
+
+
+def test_exit_distances_of_an_octant_of_the_sphere() -> None:
+    class Octant:
+        def contains(self, z: Tensor) -> Tensor:
+            return (z >= 0).all(dim=1)
+
+    z0 = torch.ones(3)
+    exits = exit_distances(Octant(), z0, far=math.pi * 3**0.5, geometry=Sphere(z0)) / 3**0.5
+    # From the middle the sides' middles are asin(1/sqrt(3)) away, the corners acos(1/sqrt(3)).
+    assert exits.min() >= math.asin(3**-0.5)
+    assert math.asin(3**-0.5) * 1.2 < exits.max() <= math.acos(3**-0.5) * 1.07
