@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
+import dataclasses
 import math
 
 import pytest
 import torch
 from torch import Tensor
 
-from egbas.gbrrt import GbRrtConfig, exit_distances, with_automatic
+from egbas.gbrrt import GbRrtConfig, exit_distances, grow, with_automatic
 from egbas.geometry import Sphere
 from tests.regions import Ball, Box
 
@@ -75,3 +76,14 @@ def test_exit_distances_of_an_octant_of_the_sphere() -> None:
     # From the middle the sides' middles are asin(1/sqrt(3)) away, the corners acos(1/sqrt(3)).
     assert exits.min() >= math.asin(3**-0.5)
     assert math.asin(3**-0.5) * 1.2 < exits.max() <= math.acos(3**-0.5) * 1.07
+
+
+def test_an_automatic_step_is_not_lost_in_rounding() -> None:
+    # One dimension and many iterations would ask for steps of 1e-7.
+    z0 = torch.tensor([3.0, 4.0])
+    config = with_automatic(
+        GbRrtConfig(iterations=1_000_000), z0, Cap(z0, 0.02), largest_half_width=math.inf, geometry=Sphere(z0)
+    )
+    assert config.step_size == pytest.approx(1000 * 5 * torch.finfo(torch.float32).eps)
+    small = dataclasses.replace(config, iterations=50, half_width=1.0)
+    assert len(grow(z0, Cap(z0, 0.02), small, rng=torch.Generator(), geometry=Sphere(z0)).latents) > 1

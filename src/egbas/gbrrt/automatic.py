@@ -11,6 +11,7 @@ from egbas.gbrrt.config import GbRrtConfig
 from egbas.gbrrt.tree import ContainsLatents
 from egbas.geometry import Flat, Geometry
 
+_LEAST_STEPS_OF_ROUNDING = 1000  # edges then have the step size to a tenth of a percent
 _N_RAYS, _N_DOUBLINGS, _N_BISECTIONS = 32, 10, 4
 
 
@@ -32,7 +33,7 @@ def with_automatic(
 
     step_size delta = r / (1 + N^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of a
     ball of radius r in 2 dimensions, and two steps lead from the query to the boundaries in 64 or 512. A sphere in
-    d dimensions has d - 1 of its own.
+    d dimensions has d - 1 of its own. It is never less than what the rounding of latents allows.
 
     Args:
         config: the settings.
@@ -47,11 +48,15 @@ def with_automatic(
     geometry = geometry or Flat(z0)
     largest = geometry.limit(largest_half_width)
     exits = exit_distances(region, z0, far=geometry.far(config.half_width or largest), geometry=geometry)
-    return replace(
-        config,
-        half_width=config.half_width or min(largest, exits.max().item()),
-        step_size=config.step_size or exits.median().item() / (1 + config.iterations ** (1 / geometry.dimensions)),
-    )
+    half_width = config.half_width or min(largest, exits.max().item())
+    step_size = exits.median().item() / (1 + config.iterations ** (1 / geometry.dimensions))
+    least = smallest_step(geometry, half_width, z0.dtype)
+    return replace(config, half_width=half_width, step_size=config.step_size or max(step_size, least))
+
+
+def smallest_step(geometry: Geometry, half_width: float, dtype: torch.dtype) -> float:
+    """The least step size that the rounding of latents allows, in latent units."""
+    return _LEAST_STEPS_OF_ROUNDING * geometry.rounding(half_width, dtype)
 
 
 def exit_distances(

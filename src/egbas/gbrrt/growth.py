@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
+from egbas.gbrrt.automatic import smallest_step
 from egbas.gbrrt.config import GbRrtConfig
 from egbas.gbrrt.targets import Targets
 from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
@@ -24,7 +25,6 @@ from egbas.geometry import Flat, Geometry
 
 Progress = Callable[[int, int, str], None]
 
-_LEAST_STEPS_OF_ROUNDING = 1000  # edges then have the step size to a tenth of a percent
 _FIRST_WINDOW, _SMALLEST_WINDOW, _LARGEST_WINDOW = 16, 8, 256
 
 
@@ -170,10 +170,10 @@ def _checked(config: GbRrtConfig, geometry: Geometry, dtype: torch.dtype) -> tup
             f"a step size of {config.step_size:.3g} is more than the largest distance on a {geometry.description}, "
             f"{geometry.limit(config.step_size):.3g}; lower it"
         )
-    rounding = geometry.rounding(config.half_width, dtype)
-    if config.step_size < _LEAST_STEPS_OF_ROUNDING * rounding:
+    least = smallest_step(geometry, config.half_width, dtype)
+    if config.step_size < least:
         raise ConfigError(
             f"a step size of {config.step_size:.3g} is lost in the rounding of {dtype} latents; expected at "
-            f"least {_LEAST_STEPS_OF_ROUNDING * rounding:.2g}: raise it, or use a network in float64"
+            f"least {least:.2g}: raise it, or use a network in float64"
         )
     return config.step_size, geometry.limit(config.half_width)
