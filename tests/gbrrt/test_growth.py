@@ -25,7 +25,7 @@ Points = NDArray[np.float64]
 def literal(
     targets: Points,
     start: Points,
-    region: Polytope,
+    region: Polytope | Box,
     config: GbRrtConfig,
     gap: Callable[[Points, Points], float],
     steer: Callable[[Points, Points], Points],
@@ -73,7 +73,7 @@ def literal_flat(z0: Tensor, region: Polytope, config: GbRrtConfig, seed: int) -
     return literal(start + config.half_width * (2 * uniform.numpy() - 1), start, region, config, gap, steer)
 
 
-def literal_sphere(z0: Tensor, region: Polytope, config: GbRrtConfig, seed: int) -> Tree:
+def literal_sphere(z0: Tensor, region: Polytope | Box, config: GbRrtConfig, seed: int) -> Tree:
     """The same with arcs for distances and spherical interpolation for steps, both from the angle at the origin."""
     start, draws, targets = z0.numpy(), rng(seed), []
     radius = np.sqrt((start**2).sum())
@@ -132,6 +132,15 @@ def test_batched_equals_the_literal_algorithm_on_a_sphere(
     assert len(tree.latents) > 10
     assert len(tree.rejected) > 10
     assert_same(tree, reference, tolerance=1e-10)  # spherical interpolation loses digits where the target is far
+
+
+def test_large_steps_keep_their_spacing_along_the_sphere() -> None:
+    # At 1.6 on a radius of 2 the chord is 3 % shorter than the arc: which of the two is compared shows.
+    z0 = on_sphere(3)
+    config = GbRrtConfig(iterations=2000, step_size=1.6, half_width=7.0)
+    tree = grow(z0, Box(9.0), config, rng=rng(), geometry=Sphere(z0))
+    assert_same(tree, literal_sphere(z0, Box(9.0), config, seed=0), tolerance=1e-10)
+    assert len(tree.latents) > 8
 
 
 @settings(max_examples=25, deadline=None)
