@@ -314,3 +314,42 @@ class RedundantUnit(nn.Sequential):
             ),
         )
         self.eval()
+
+
+# Generators that ignore the length of their latent, G(3z) = G(z)
+
+
+class PixelNorm(nn.Module):
+    """z / sqrt(mean of z^2 + 1e-8), as PGGAN begins."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class OctantNet(nn.Sequential):
+    """Three units, the coordinates of the normalised latent; all three are in the image with equal weights.
+
+    Around a query of positive coordinates the region of all of them is the octant: an eighth of the sphere.
+    """
+
+    def __init__(self) -> None:
+        axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+        super().__init__(PixelNorm(), linear(axes), nn.ReLU(), linear(axes))
+        self.eval()
+
+
+class ScaleInvariantNet(nn.Sequential):
+    """Normalises its latent of d coordinates; 40 units with biases, images (1, 4, 4). No random numbers."""
+
+    def __init__(self, d: int) -> None:
+        def formula(rows: int, columns: int) -> Tensor:
+            return torch.sin(torch.arange(rows * columns) * 1.7 + rows).reshape(rows, columns)
+
+        first, second = nn.Linear(d, 40), nn.Linear(40, 16)
+        with torch.no_grad():
+            first.weight.copy_(formula(40, d) / d**0.5)
+            first.bias.copy_(formula(1, 40)[0] / 2)
+            second.weight.copy_(formula(16, 40) / 4)
+            second.bias.zero_()
+        super().__init__(PixelNorm(), first, nn.ReLU(), second, nn.Tanh(), nn.Unflatten(1, (1, 4, 4)))
+        self.eval()

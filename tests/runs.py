@@ -11,6 +11,7 @@ from egbas.cli.selftest import small_network
 from egbas.explore import Exploration, explore
 from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
+from tests.problems import ScaleInvariantNet
 
 QUICK = BerOptConfig(sparsity=0.5, anneal_steps=60, max_steps=120)
 
@@ -38,6 +39,12 @@ def colour_run() -> Exploration:
         for parameter in network.parameters():
             parameter.mul_(3)  # far from zero, so that no image is nearly black
     return _run(network.eval(), torch.tensor([0.5, -0.4, 0.3, 1.0, -1.0]), LatentSpace(shape=(5,)))
+
+
+@functools.cache
+def sphere_run() -> Exploration:
+    """An exploration of the sphere in a 5-D latent space, images (1, 4, 4); the generator says that it is one."""
+    return _run(ScaleInvariantNet(5), torch.tensor([0.5, -0.4, 0.3, 1.0, -1.0]), LatentSpace(shape=(5,)))
 
 
 def _run(network: nn.Module, z0: Tensor, latent: LatentSpace) -> Exploration:

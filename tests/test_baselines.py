@@ -12,15 +12,16 @@ from egbas.baselines import Samples, e_gbas, epsilon_l2, epsilon_linf, l2_ball, 
 from egbas.errors import ConfigError
 from egbas.explore import Exploration
 from egbas.gbrrt import OUTSIDE, TOO_CLOSE
+from egbas.geometry import Sphere
 from egbas.latent import LatentSpace
-from tests.runs import colour_run, plane_run
+from tests.runs import colour_run, plane_run, sphere_run
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def run_of(latents: Tensor, rejected: Tensor, reasons: list[int]) -> Exploration:
+def run_of(latents: Tensor, rejected: Tensor, reasons: list[int], geometry: str = "flat") -> Exploration:
     """An exploration with these samples and rejected candidates; the query is the first sample."""
     run = plane_run()
     tree = dataclasses.replace(
@@ -30,7 +31,8 @@ def run_of(latents: Tensor, rejected: Tensor, reasons: list[int]) -> Exploration
         rejected=rejected,
         rejected_reason=torch.tensor(reasons, dtype=torch.int8),
     )
-    return dataclasses.replace(run, query=latents[0], tree=tree, latent=LatentSpace(shape=(latents.shape[1],)))
+    latent = LatentSpace(shape=(latents.shape[1],), geometry=geometry)  # type: ignore[arg-type]
+    return dataclasses.replace(run, query=latents[0], tree=tree, latent=latent)
 
 
 def many(d: int, n: int = 20_000) -> Exploration:
@@ -107,6 +109,69 @@ def test_each_radius_is_kept() -> None:
     there = (e_gbas(run).latents - run.query).norm(dim=1)
     assert torch.allclose((drawn.latents - run.query).norm(dim=1), there, rtol=1e-5)
     assert not torch.allclose(drawn.latents, e_gbas(run).latents)
+
+
+def many_on_a_sphere(d: int, angle: float, n: int = 20_000) -> Exploration:
+    """n samples at a query on a sphere of radius 5, and a border at an angle from it."""
+    query = 5 * torch.nn.functional.normalize(torch.arange(1.0, d + 1)[None])
+    border = Sphere(query[0]).around(5 * angle * Sphere(query[0]).directions(torch.eye(1, d)))
+    return run_of(query.expand(n + 1, d).clone(), border, [OUTSIDE], geometry="sphere")
+
+
+def test_radius_on_a_sphere_by_hand() -> None:
+    def at(degrees: list[float]) -> Tensor:
+        angles = torch.tensor(degrees) * math.pi / 180
+        return 2 * torch.stack([torch.cos(angles), torch.sin(angles)], dim=1)
+
+    run = run_of(at([0.0, 40.0]), at([-30.0, 110.0, 20.0]), [OUTSIDE, OUTSIDE, TOO_CLOSE], geometry="sphere")
+    # The mean lies at 20 degrees, 50 and 90 degrees from the border.
+    assert epsilon_l2(run) == pytest.approx(70 * math.pi / 180 * 2)
+
+
+@pytest.mark.parametrize("angle", [0.5, 2.0])
+def test_ball_on_a_sphere_is_a_uniform_cap(angle: float) -> None:
+    run = many_on_a_sphere(3, angle)
+    drawn = l2_ball(run, rng=seeded())
+    assert drawn.epsilon == pytest.approx(5 * angle)
+    torch.testing.assert_close(drawn.latents.norm(dim=1), torch.full((20_000,), 5.0))
+    heights = (drawn.latents.double() @ run.query.double()) / 25  # uniform between the rim's and 1 (Archimedes)
+    share = (heights - math.cos(angle)) / (1 - math.cos(angle))
+    assert share.min() > -1e-6
+    assert share.mean().item() == pytest.approx(0.5, abs=0.011)  # five standard errors of 20,000 draws
+    assert share.std().item() == pytest.approx(math.sqrt(1 / 12), abs=0.01)
+
+
+@pytest.mark.parametrize("d", [64, 512])
+def test_ball_on_a_sphere_in_many_dimensions(d: int) -> None:
+    run = many_on_a_sphere(d, 0.5, n=2000)
+    away = run.geometry.distances(l2_ball(run, rng=seeded()).latents.double(), run.query.double()[None]) / 5
+    assert away.max() <= 0.5 + 1e-5
+    # Near the rim the density grows as exp((d - 2) t / tan(0.5)): the mean gap to the rim is its inverse rate.
+    assert (0.5 - away).mean().item() == pytest.approx(math.tan(0.5) / (d - 2), rel=0.1)
+
+
+def test_cube_on_a_sphere_is_the_exponential_map_of_a_uniform_cube() -> None:
+    run = many_on_a_sphere(3, 0.5)
+    drawn, on = linf_ball(run, rng=seeded()), run.geometry
+    assert drawn.epsilon == pytest.approx(epsilon_linf(2.5, 2))  # two dimensions: the area of the circle in the plane
+    torch.testing.assert_close(drawn.latents.norm(dim=1), torch.full((20_000,), 5.0))
+    # Back by the logarithm: direction across the query, as long as the arc.
+    z, query = drawn.latents.double(), run.query.double()
+    across = torch.nn.functional.normalize(z - (z @ query)[:, None] * query / 25)
+    offsets = on.distances(z, query[None])[:, None] * across
+    coordinates = offsets @ on.embed(torch.eye(2, dtype=torch.float64)).T
+    assert coordinates.abs().max().item() == pytest.approx(drawn.epsilon, rel=1e-3)
+    assert coordinates.std(0).tolist() == pytest.approx([drawn.epsilon / math.sqrt(3)] * 2, rel=0.03)
+    assert torch.corrcoef(coordinates.T)[0, 1].abs() < 0.04
+
+
+def test_each_distance_is_kept_on_a_sphere() -> None:
+    run = sphere_run()
+    drawn = radius_matched(run, rng=seeded()).latents
+    there = run.geometry.distances(e_gbas(run).latents, run.query[None])
+    torch.testing.assert_close(run.geometry.distances(drawn, run.query[None]), there, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(drawn.norm(dim=1), run.query.norm().expand(len(drawn)))
+    assert not torch.allclose(drawn, e_gbas(run).latents)
 
 
 @pytest.mark.parametrize("draw", [l2_ball, linf_ball, radius_matched])

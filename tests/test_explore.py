@@ -2,6 +2,7 @@
 """Algorithm 3 as a whole: on a network by hand and on the embedded models, and what it refuses."""
 
 import copy
+import math
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeErr
 from egbas.explore import Exploration, state_sha256
 from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
-from tests.problems import BoxNet, RedundantUnit
+from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
 
 QUICK = BerOptConfig(sparsity=0.2, anneal_steps=100, max_steps=300)
 SHORT = GbRrtConfig(iterations=200)
@@ -189,3 +190,67 @@ def test_a_seed_out_of_range(rng: object) -> None:
 def test_what_is_no_layer(layer: object) -> None:
     with pytest.raises(LayerNotFoundError, match="expected a number"):
         egbas.explore(BoxNet(), torch.zeros(2), layer, rng=0)  # type: ignore[arg-type]
+
+
+def explore_octant(**changes: object) -> Exploration:
+    settings = {"rng": 3, "beropt": QUICK, "gbrrt": SHORT} | changes
+    return egbas.explore(OctantNet(), torch.tensor([2.0, 1.5, 2.5]), 1, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_carried", [False, True])
+def test_a_generator_that_ignores_the_length_of_its_latent_is_explored_on_a_sphere(is_carried: bool) -> None:
+    net, z0 = OctantNet(), torch.tensor([2.0, 1.5, 2.5])
+    if is_carried:
+        net.latent = LatentSpace(shape=(3,), prior="uniform", bound=4.0)  # says nothing of the geometry
+    run = egbas.explore(net, z0, 1, rng=3, beropt=QUICK, gbrrt=GbRrtConfig(iterations=1000))
+    assert run.latent.geometry == run.config()["latent"]["geometry"] == "sphere"
+    assert run.latent.prior == ("uniform" if is_carried else "normal")
+    assert run.beropt.units.tolist() == [0, 1, 2]
+    assert torch.equal(run.latents[0], z0)
+    radius = z0.norm()
+    torch.testing.assert_close(run.latents.norm(dim=1), radius.expand(len(run.latents)))
+    assert (run.latents >= 0).all()
+    assert run.certificate.is_valid
+    assert run.certificate.dtype == "float64"
+    # The region is the octant, an eighth of the sphere, and the tree comes near all of it.
+    everywhere = run.geometry.targets(8000, math.inf, rng=torch.Generator().manual_seed(0))
+    inside = everywhere[run.region.contains(everywhere)]
+    assert len(inside) / 8000 == pytest.approx(1 / 8, abs=5 * (7 / 64 / 8000) ** 0.5)  # five standard errors
+    gaps = torch.cdist(inside, run.latents).min(dim=1).values
+    assert (gaps < 0.15 * radius).float().mean() > 0.95
+
+
+def test_the_geometry_can_be_asked_for() -> None:
+    flat = explore_octant(geometry="flat")
+    assert flat.latent.geometry == "flat"
+    assert (flat.latents.norm(dim=1) - flat.query.norm()).abs().max() > 0.1
+    forced = explore_box(geometry="sphere")
+    assert forced.latent.geometry == "sphere"
+    torch.testing.assert_close(forced.latents.norm(dim=1), forced.query.norm().expand(len(forced.latents)))
+    assert forced.certificate.is_valid
+    assert explore_box().latent.geometry == "flat"
+    said = explore_box(latent=LatentSpace(shape=(2,), geometry="sphere"))
+    assert torch.equal(said.latents, forced.latents)
+
+
+def test_the_window_does_not_change_a_run_on_a_sphere() -> None:
+    def latents(window: int | None) -> Tensor:
+        net = ScaleInvariantNet(64).double()
+        z0 = torch.randn(64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        gbrrt = GbRrtConfig(iterations=200, window=window)
+        return egbas.explore(net, z0, 1, rng=0, beropt=QUICK, gbrrt=gbrrt).latents
+
+    first = latents(1)
+    assert 20 < len(first) < 200
+    assert all(torch.equal(first, latents(window)) for window in (7, 32, None))
+
+
+def test_a_sphere_needs_a_query_that_is_not_zero() -> None:
+    with pytest.raises(ConfigError, match="query is zero"):
+        egbas.explore(OctantNet(), torch.zeros(3), 1, rng=0)
+
+
+@pytest.mark.usefixtures("without_type_checks")
+def test_an_unknown_geometry() -> None:
+    with pytest.raises(ConfigError, match="geometry 'round' is unknown"):
+        explore_box(geometry="round")

@@ -36,6 +36,12 @@ def test_scale_is_the_deviation_of_one_coordinate() -> None:
     assert LatentSpace(shape=(2,), prior="uniform", bound=2.0).scale == pytest.approx(2 / math.sqrt(3))
 
 
+def test_a_box_has_a_largest_half_width_and_a_sphere_none() -> None:
+    assert LatentSpace(shape=(2,)).geometry == "flat"  # the paper's
+    assert LatentSpace(shape=(2,)).largest_half_width == 4.0
+    assert LatentSpace(shape=(2,), geometry="sphere").largest_half_width == math.inf
+
+
 def test_support_of_the_uniform_prior_is_the_closed_box() -> None:
     z = torch.tensor([[0.0, 0.0], [3.0, -3.0], [0.0, 3.01], [-9.0, 0.0]])
     uniform = LatentSpace(shape=(2,), prior="uniform", bound=3.0)
@@ -61,6 +67,7 @@ def test_samples_are_flat_float32_and_follow_the_generator(prior: Any) -> None:
         ({"shape": ()}, "not a list of positive sizes"),
         ({"shape": (0,)}, "not a list of positive sizes"),
         ({"shape": (2,), "prior": "cauchy"}, "'cauchy' is unknown; expected 'normal' or 'uniform'"),
+        ({"shape": (2,), "geometry": "round"}, "'round' is unknown; expected 'flat' or 'sphere'"),
         ({"shape": (2,), "prior": "uniform", "bound": 0.0}, "bound 0.0 is not a positive number"),
         ({"shape": (2,), "prior": "uniform", "bound": math.inf}, "bound inf is not a positive number"),
         ({"shape": (2,), "prior": "uniform", "bound": math.nan}, "bound nan is not a positive number"),

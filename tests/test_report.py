@@ -14,7 +14,7 @@ from PIL import Image
 
 from egbas.beropt import BerOptConfig
 from egbas.report import command, render
-from tests.runs import colour_run, plane_run
+from tests.runs import colour_run, plane_run, sphere_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -110,7 +110,24 @@ def test_command_names_a_drawn_query_by_its_seed() -> None:
     assert "--seed 3" in line
     assert f"--step-size {run.tree.step_size}" in line
     assert "--iterations 200" in line
+    assert "--geometry flat" in line
     assert "anneal_steps=60" in note
+
+
+def test_a_run_on_a_sphere_says_so() -> None:
+    run = sphere_run()
+    assert "--geometry sphere" in command(run)[0]
+    page = render(run, run.images())
+    assert f"sphere of radius {run.query.norm():.4g}" in Page(page).text
+    away = run.geometry.distances(run.latents, run.query[None])
+    alts = [attributes["alt"] or "" for tag, attributes in Page(page).tags if tag == "img"]
+    shown = [float(found[1]) for alt in alts if (found := re.match(r"sample \d+, (\S+) latent units", alt))]
+    assert max(shown) == pytest.approx(away.max().item(), rel=1e-2)  # the farthest sample comes first
+
+
+def test_a_circle_is_drawn_in_its_plane() -> None:
+    circle = dataclasses.replace(plane_run(), latent=dataclasses.replace(plane_run().latent, geometry="sphere"))
+    assert "Grey: boundaries" in Page(render(circle, circle.images())).text
 
 
 def test_command_names_another_query_by_its_file() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from egbas.errors import ConfigError
 from egbas.explore import Exploration
 from egbas.gbrrt import OUTSIDE
+from egbas.geometry import Geometry
 from egbas.latent import LatentSpace
 
 E_GBAS, L2, LINF, RADIUS_MATCHED = "E-GBAS", "eps-L2", "eps-Linf", "radius-matched"
@@ -52,9 +53,10 @@ def e_gbas(run: Exploration) -> Samples:
 
 
 def l2_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
-    """Draw uniformly from the L2 ball of radius ``epsilon_l2`` around the query.
+    """Draw uniformly from the L2 ball of radius ``epsilon_l2`` around the query; on a sphere, that is a cap.
 
-    A direction uniform on the sphere, and a radius eps u^(1/d) with u uniform: P(radius < r) = (r / eps)^d.
+    A uniform direction, and a radius whose distribution makes it uniform: in flat space eps u^(1/d) with u
+    uniform, since P(radius < r) = (r / eps)^d.
 
     Args:
         run: the exploration; as many samples are drawn as it has.
@@ -64,13 +66,18 @@ def l2_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
         ConfigError: the exploration rejected nothing outside its region, or accepted nothing.
     """
     epsilon = epsilon_l2(run)
-    n, d = e_gbas(run).latents.shape
-    radii = epsilon * torch.rand(n, generator=rng, dtype=torch.float64) ** (1 / d)
-    return _samples(L2, _around(run.query, radii[:, None] * _directions(n, d, rng=rng)), epsilon, run.latent)
+    latents, geometry = e_gbas(run).latents, run.geometry
+    radii = geometry.ball_radii(torch.rand(len(latents), generator=rng, dtype=torch.float64), epsilon)
+    offsets = radii[:, None] * _directions(geometry, latents.shape, rng=rng)
+    return _samples(L2, geometry.around(offsets), epsilon, run.latent)
 
 
 def linf_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
     """Draw uniformly from the cube around the query with the volume of ``l2_ball``.
+
+    On a sphere the cube lies in the tangent space of the query, with the volume of the ball of radius eps there, and
+    great circles carry it onto the sphere: the ball would become the cap. Their volumes on the sphere itself
+    differ a little more the larger they are.
 
     Args:
         run: the exploration; as many samples are drawn as it has.
@@ -79,10 +86,10 @@ def linf_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
     Raises:
         ConfigError: the exploration rejected nothing outside its region, or accepted nothing.
     """
-    n, d = e_gbas(run).latents.shape
-    epsilon = epsilon_linf(epsilon_l2(run), d)
-    offsets = epsilon * (2 * torch.rand(n, d, generator=rng, dtype=torch.float64) - 1)
-    return _samples(LINF, _around(run.query, offsets), epsilon, run.latent)
+    n, geometry = len(e_gbas(run).latents), run.geometry
+    epsilon = epsilon_linf(epsilon_l2(run), geometry.dimensions)
+    coordinates = epsilon * (2 * torch.rand(n, geometry.dimensions, generator=rng, dtype=torch.float64) - 1)
+    return _samples(LINF, geometry.around(geometry.embed(coordinates)), epsilon, run.latent)
 
 
 def radius_matched(run: Exploration, *, rng: torch.Generator) -> Samples:
@@ -98,10 +105,10 @@ def radius_matched(run: Exploration, *, rng: torch.Generator) -> Samples:
     Raises:
         ConfigError: the exploration accepted nothing.
     """
-    latents = e_gbas(run).latents
-    radii = (latents.double() - run.query.double()).norm(dim=1)
-    offsets = radii[:, None] * _directions(*latents.shape, rng=rng)
-    return _samples(RADIUS_MATCHED, _around(run.query, offsets), None, run.latent)
+    latents, geometry = e_gbas(run).latents, run.geometry
+    radii = geometry.distances(latents.double(), run.query.double()[None])
+    offsets = radii[:, None] * _directions(geometry, latents.shape, rng=rng)
+    return _samples(RADIUS_MATCHED, geometry.around(offsets), None, run.latent)
 
 
 def has_border(run: Exploration) -> bool:
@@ -116,6 +123,7 @@ def epsilon_l2(run: Exploration) -> float:
     accepted. Only candidates outside the region count: the paper takes the rejected samples as marks of the
     region's border, and so are these, the far ends of edges that cross it. A candidate that is merely too close
     to another node lies inside, often next to z_avg; it would set the minimum to almost 0 and halve the ball.
+    On a sphere the mean lies on it, too, and the distances are along it.
 
     Returns:
         eps_L2 in latent units.
@@ -129,7 +137,8 @@ def epsilon_l2(run: Exploration) -> float:
             "it with; raise the half-width, the step size or the iterations until the tree meets the border"
         )
     border = run.rejected[run.rejected_reason == OUTSIDE].double()
-    distances = (border - run.latents.double().mean(dim=0)).norm(dim=1)
+    geometry = run.geometry
+    distances = geometry.distances(border, geometry.mean(run.latents.double())[None])
     return (distances.max() + distances.min()).item() / 2
 
 
@@ -147,13 +156,9 @@ def epsilon_linf(epsilon: float, d: int) -> float:
     return epsilon / 2 * math.exp(log_unit_ball / d)
 
 
-def _directions(n: int, d: int, *, rng: torch.Generator) -> Float[Tensor, "n d"]:
-    """Unit vectors uniform on the sphere, in float64."""
-    return torch.nn.functional.normalize(torch.randn(n, d, generator=rng, dtype=torch.float64))
-
-
-def _around(query: Float[Tensor, " d"], offsets: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    return (query.double() + offsets).to(query.dtype)
+def _directions(geometry: Geometry, shape: torch.Size, *, rng: torch.Generator) -> Float[Tensor, "n d"]:
+    """Uniform directions from the query, in float64."""
+    return geometry.directions(torch.randn(shape, generator=rng, dtype=torch.float64))
 
 
 def _samples(method: str, latents: Float[Tensor, "n d"], epsilon: float | None, latent: LatentSpace) -> Samples:

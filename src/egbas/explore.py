@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int, Int8
@@ -18,6 +18,7 @@ import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, ShapeError
 from egbas.gbrrt import GbRrtConfig, GbRrtStatus, Tree, grow, with_automatic
+from egbas.geometry import Geometry, choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, certify
@@ -32,7 +33,7 @@ class Exploration:
     Attributes:
         network: the generator, checked and ready to call on flat latents.
         model_name: name of the generator in reports and run directories.
-        latent: the latent space.
+        latent: the latent space, with the geometry that the run has.
         layer: the explored layer.
         query: (d,) z0.
         seed: of the masks and targets; ``explore(..., rng=seed)`` repeats the run.
@@ -61,6 +62,11 @@ class Exploration:
     def generator(self) -> nn.Module:
         """G, as it was given."""
         return self.network.generator
+
+    @property
+    def geometry(self) -> Geometry:
+        """The space that the tree lies in, with its distances."""
+        return geometry_around(self.latent, self.query)
 
     @property
     def latents(self) -> Float[Tensor, "n d"]:
@@ -176,6 +182,7 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
     *,
     rng: torch.Generator | int,
     latent: LatentSpace | None = None,
+    geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
     gbrrt: GbRrtConfig | None = None,
     model_name: str | None = None,
@@ -189,6 +196,9 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         layer: number l of a non-linearity, dotted path of a module, or the module.
         rng: a CPU generator, from which the run's seed is drawn, or that seed itself.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
+        geometry: ``"flat"``, the paper's; ``"sphere"``, the one through the query around the origin; or ``"auto"``: a
+            sphere where ``latent`` says so or the generator ignores a latent's length, G(3z) = G(z), else flat. The
+            latent space of the result has what was chosen.
         beropt: settings of BerOpt.
         gbrrt: settings of GB-RRT; step size and half-width follow the extent of the region where they are None.
         model_name: for reports and run directories; by default the zoo's name of the generator, or that of its class.
@@ -201,7 +211,8 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         ShapeError: the query has the wrong size or values that are not finite.
         LayerNotFoundError: the network has no such layer, or the latent does not reach it.
         NetworkError: the network raised, is in train mode, or gave values that are not finite.
-        ConfigError: a setting is out of range, or the supporting set came out empty.
+        ConfigError: a setting is out of range, the supporting set came out empty, or a sphere has no query to go
+            through because that is zero.
 
     Example:
         >>> import egbas, torch
@@ -217,7 +228,9 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
 
     with clock.stage("cut"):
         network = Network(generator, latent.shape)
+        latent = choose_geometry(latent, network, geometry)
         query = as_query(z0, latent, network)
+        space = geometry_around(latent, query)
         split = network.cut(network.resolve(layer))
     with clock.stage("beropt"):
         tail = split.at(query)
@@ -230,11 +243,12 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
             )
     with clock.stage("gbrrt"):
         settings = gbrrt or GbRrtConfig()
-        reach = max(settings.half_width or 0.0, latent.largest_half_width)
+        largest = latent.largest_half_width
+        reach = space.reach(max(settings.half_width or 0.0, largest))
         region = Region.around(network, split.layer, query, found.units, found.signs, reach=reach)
-        settings = with_automatic(settings, query, region, largest_half_width=latent.largest_half_width)
+        settings = with_automatic(settings, query, region, largest_half_width=largest, geometry=space)
         rng_targets = torch.Generator().manual_seed(seed + 1)
-        tree = grow(query, region, settings, rng=rng_targets, progress=clock.progress("gbrrt"))
+        tree = grow(query, region, settings, rng=rng_targets, geometry=space, progress=clock.progress("gbrrt"))
     with clock.stage("certificate"):
         certificate = certify(region, tree.latents)
 
@@ -316,7 +330,7 @@ def _warnings(
     outside = int((tree.rejected_reason == 1).sum())
     if outside < _WELL_REACHED * (outside + len(tree.latents) - 1):
         messages.append(
-            "The tree hardly met the region's boundaries: the box or the iterations shape the samples, not the region. "
+            "The tree hardly met the region's boundaries: half-width or iterations shape the samples, not the region. "
             "Raise the half-width, the step size or the iterations."
         )
     if certificate.dtype != "float64":

@@ -21,11 +21,14 @@ class LatentSpace:
         shape: of one latent as the generator takes it, for example ``(64,)`` or ``(512, 1, 1)``.
         prior: ``"normal"`` for N(0, 1) in every coordinate, ``"uniform"`` for U(-bound, bound).
         bound: half the width of the uniform prior's support, in latent units; unused for ``"normal"``.
+        geometry: ``"flat"`` for the paper's box around the query, ``"sphere"`` for the sphere through the query:
+            right for a generator that ignores the length of its latent. ``egbas.explore`` tests for that.
     """
 
     shape: tuple[int, ...]
     prior: Literal["normal", "uniform"] = "normal"
     bound: float = 1.0
+    geometry: Literal["flat", "sphere"] = "flat"
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -35,6 +38,8 @@ class LatentSpace:
             raise ConfigError(f"latent prior {self.prior!r} is unknown; expected 'normal' or 'uniform'")
         if not (self.bound > 0 and math.isfinite(self.bound)):
             raise ConfigError(f"latent bound {self.bound} is not a positive number")
+        if self.geometry not in ("flat", "sphere"):
+            raise ConfigError(f"latent geometry {self.geometry!r} is unknown; expected 'flat' or 'sphere'")
 
     @property
     def size(self) -> int:
@@ -63,6 +68,8 @@ class LatentSpace:
         """Bound on the automatic half-width I of GB-RRT, in latent units.
 
         Four standard deviations of the normal prior; the width of a bounded support, which holds every other
-        latent of the prior whatever the query.
+        latent of the prior whatever the query. None (infinity) on a sphere, all of which the prior reaches.
         """
+        if self.geometry == "sphere":
+            return math.inf
         return 4.0 if self.prior == "normal" else 2 * self.bound

@@ -94,7 +94,7 @@ def command(run: Exploration) -> tuple[str, str]:
         words += ["--latent-size", "x".join(map(str, run.latent.shape))]
     if run.network.device.type != "cpu":
         words += ["--device", str(run.network.device)]
-    words += ["--seed", str(run.seed)]
+    words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]
     drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
     is_drawn = torch.equal(drawn.to(run.query), run.query)
     if not is_drawn:
@@ -139,7 +139,7 @@ def _headline(run: Exploration, images: Tensor) -> list[tuple[str, str]]:
 def _samples(run: Exploration, images: Tensor) -> dict[str, Any]:
     limits = pixel_range(images)
     chosen = choose_spread(run.latents, SHOWN_SAMPLES)
-    away = (run.latents - run.latents[0]).norm(dim=1)
+    away = run.geometry.distances(run.latents, run.latents[:1])
     shown = [
         {
             "src": _picture(images[i], limits),
@@ -272,6 +272,7 @@ def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("model", run.model_name),
                 ("layer", f"{_layer_name(run)}, {run.layer.kind}, {_times(run.layer.shape)}"),
                 ("latent space", f"{_times(latent.shape)}, {prior}"),
+                ("geometry", run.geometry.description),
                 ("seed", str(run.seed)),
                 *((f"seconds, {stage}", f"{seconds:.2f}") for stage, seconds in run.seconds.items()),
             ],

@@ -50,6 +50,15 @@ def test_two_queries(here: Path) -> None:
     }
 
 
+def test_the_geometry_of_all_methods(here: Path) -> None:
+    assert compare("--out", "out", "--geometry", "sphere", "--quiet", "--step-size", "0.05").exit_code == 0
+    written = json.loads((here / "out" / "comparison.json").read_text())
+    assert written["config"]["first"]["latent"]["geometry"] == "sphere"
+    assert {row["method"] for row in written["rows"]} == set(METHODS)
+    result = compare("--out", "other", "--geometry", "round")
+    assert (result.exit_code, "geometry 'round'" in result.stderr, (here / "other").exists()) == (2, True, False)
+
+
 def test_one_query_on_the_terminal(here: Path) -> None:
     result = compare()
     assert result.exit_code == 0, (result.stderr, result.exception)

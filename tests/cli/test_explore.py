@@ -111,6 +111,25 @@ def test_every_option_reaches_its_config(tmp_path: Path) -> None:
     assert config["gbrrt"] == {"iterations": 60, "step_size": 0.2, "half_width": 1.5}
 
 
+@pytest.mark.parametrize(
+    ("first", "asked", "used"),
+    [
+        ("pass", "auto", "flat"),
+        ("pass", "sphere", "sphere"),
+        ("z = z / z.norm(dim=1, keepdim=True)", "auto", "sphere"),
+        ("z = z / z.norm(dim=1, keepdim=True)", "flat", "flat"),
+    ],
+)
+def test_the_geometry_follows_the_network(here: Path, first: str, asked: str, used: str) -> None:
+    model = network(here, f"user_{asked}_{used}", first)
+    words = ["explore", "--model", model, "--latent-size", "2", "--out", "run", *QUICK, "--step-size", "0.05"]
+    result = CliRunner().invoke(app, [*words, "--geometry", asked])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert ("on a sphere of radius" in result.stdout) == (used == "sphere")
+    assert json.loads((here / "run" / "config.json").read_text())["latent"]["geometry"] == used
+    assert json.loads((here / "run" / "metrics.json").read_text())["certificate"]["is_valid"]
+
+
 def test_a_run_repeats_itself(tmp_path: Path) -> None:
     assert explore("--out", "one", "--seed", "5").exit_code == 0
     assert explore("--out", "two", "--latent", "one/samples.safetensors", "--seed", "5").exit_code == 0
@@ -153,6 +172,7 @@ def test_default_run_directory() -> None:
         (["--iterations", "0"], ["iterations is 0"]),
         (["--seed", "-1"], ["seed -1"]),
         (["--device", "quantum"], ["device 'quantum'"]),
+        (["--geometry", "round"], ["geometry 'round'", "auto, flat, sphere"]),
         (["--latent-size", "2x0"], ["--latent-size '2x0'"]),
         (["--latent", "missing.npy"], ["no file missing.npy"]),
         (["--sparsity", "1e9"], ["is empty", "lower the sparsity"]),

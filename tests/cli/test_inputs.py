@@ -118,6 +118,10 @@ def test_norms_of_the_normal_prior(scale: float, is_warned: bool) -> None:
     assert bool(warnings_of(z0, LatentSpace(shape=(64,)))) == is_warned
 
 
+def test_on_a_sphere_the_norm_means_nothing() -> None:
+    assert warnings_of(100 * torch.ones(64), LatentSpace(shape=(64,), geometry="sphere")) == []
+
+
 def test_the_uniform_prior_is_left_to_explore() -> None:
     assert warnings_of(torch.full((2,), 9.0), LatentSpace(shape=(2,), prior="uniform")) == []
 

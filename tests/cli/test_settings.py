@@ -8,7 +8,7 @@ from egbas.beropt import BerOptConfig
 from egbas.cli.settings import configs, layer_key, refuse_empty, summary
 from egbas.errors import ConfigError
 from egbas.gbrrt import GbRrtConfig, GbRrtStatus
-from tests.runs import plane_run
+from tests.runs import plane_run, sphere_run
 
 
 def test_what_is_not_given_keeps_its_default() -> None:
@@ -38,3 +38,6 @@ def test_summary() -> None:
     text = "\n".join(summary(plane_run(), Path("there")))
     assert "units kept" in text
     assert str(Path("there") / "report.html") in text
+    assert "sphere" not in text
+    on_sphere = "\n".join(summary(sphere_run(), Path("there")))
+    assert f"on a sphere of radius {sphere_run().query.norm():.4g}, " in on_sphere

@@ -211,6 +211,14 @@ def test_float64_is_a_copy() -> None:
     assert all(parameter.dtype == torch.float32 for parameter in generator.parameters())
 
 
+def test_a_network_that_cannot_normalise_zero_has_a_float64_copy() -> None:
+    class Unit(problems.Plain):
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z / z.norm(dim=1, keepdim=True))
+
+    assert Network(Unit(), (2,)).in_float64().dtype == torch.float64
+
+
 def test_float64_is_refused_where_it_cannot_be() -> None:
     class Single(problems.Plain):
         def forward(self, z: Tensor) -> Tensor:

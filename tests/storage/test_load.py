@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from egbas.cli.selftest import small_network
 from egbas.errors import ModelNotFoundError, RunDirectoryError
 from egbas.storage import load_run, save_run
-from tests.runs import colour_run, plane_run
+from tests.problems import ScaleInvariantNet
+from tests.runs import colour_run, plane_run, sphere_run
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,25 @@ def test_a_run_comes_back_as_it_was(finished: Path) -> None:
     assert back.beropt.config == run.beropt.config
     assert torch.equal(back.images(), run.images())
     assert torch.equal(back.region.contains(run.rejected), run.region.contains(run.rejected))
+
+
+def test_a_run_on_a_sphere_comes_back_as_it_was(tmp_path: Path) -> None:
+    run = sphere_run()
+    back = load_run(save_run(run, tmp_path / "run"), generator=ScaleInvariantNet(5))
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["latent"]["geometry"] == "sphere"
+    assert back.config() == run.config()
+    assert back.latent == run.latent
+    assert back.region.rounding == run.region.rounding
+    assert torch.equal(
+        back.geometry.distances(back.latents, run.rejected[:1]), run.geometry.distances(run.latents, run.rejected[:1])
+    )
+
+
+def test_a_run_from_before_there_were_geometries_is_flat(place: Path) -> None:
+    config = json.loads((place / "config.json").read_text())
+    del config["latent"]["geometry"]
+    (place / "config.json").write_text(json.dumps(config))
+    assert load_run(place, generator=small_network()).latent == plane_run().latent
 
 
 def test_a_loaded_run_can_be_saved_again(finished: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from egbas.errors import DataError, ModelNotFoundError
+from egbas.latent import LatentSpace
 from egbas.training import recipes
 from egbas.training.mnist import Mnist
 from egbas.training.quality import Judge
@@ -39,7 +40,7 @@ def test_card_says_what_its_recipe_says(card) -> None:
     assert card.data["md5"] == recipes.checksums()
     if card.name in recipes.LATENTS:
         latent = recipes.LATENTS[card.name]
-        assert card.latent == {**asdict(latent), "shape": list(latent.shape)}
+        assert LatentSpace(**{**card.latent, "shape": tuple(card.latent["shape"])}) == latent
         assert card.architecture["latent_size"] == latent.size
         assert card.architecture["channels"] == list(recipes.CHANNELS)
         assert card.architecture["critic_channels"] == list(recipes.CRITIC_CHANNELS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egbas.cli import show
-from egbas.cli.explore import LATENT_SIZE_HELP, MODEL_HELP, default_out
+from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MODEL_HELP, default_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,9 +51,14 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
         float | None,
         typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
     ] = None,
+    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
     half_width: Annotated[
         float | None,
-        typer.Option(metavar="I", help="Targets come from the box query +- I, latent units.", show_default="automatic"),
+        typer.Option(
+            metavar="I",
+            help="Targets come from the box query +- I (a cap on a sphere), latent units.",
+            show_default="automatic",
+        ),
     ] = None,
     step_size: Annotated[
         float | None,
@@ -78,6 +83,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.comparison import draw_all, evaluate, ratios, summarise
     from egbas.errors import ConfigError
     from egbas.explore import explore
+    from egbas.geometry import choose_geometry
     from egbas.network import Network
     from egbas.storage import check_destination, save_files
     from egbas.storage.place import DONE
@@ -97,6 +103,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
     inputs.set_threads(network, threads)
+    space = choose_geometry(found.latent, network, geometry)
     discriminator = None if found.discriminator is None else found.discriminator.to(where)
     classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
 
@@ -109,7 +116,8 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
                 z0.to(where),
                 target.number or target.path,
                 rng=number,
-                latent=found.latent,
+                latent=space,
+                geometry=space.geometry,
                 beropt=beropt,
                 gbrrt=gbrrt,
                 model_name=found.name,
@@ -119,7 +127,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
             progress("comparing", done, queries, f"query {number}: judging")
             samples = draw_all(run, rng=inputs.seeded(number))
             scores += evaluate(run, samples, discriminator=discriminator, classifier=classifier)
-            for text in (*inputs.warnings_of(z0, found.latent), *run.warnings):
+            for text in (*inputs.warnings_of(z0, space), *run.warnings):
                 show.warning(f"query {number}: {text}")
             if not done:
                 picture = draw(run, samples)

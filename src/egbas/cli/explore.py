@@ -12,6 +12,9 @@ from egbas.cli import show
 MODEL_HELP = "A model of the zoo (see 'egbas models'), or your own network as package.module:callable."
 LATENT_SIZE_HELP = "Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
 
+HALF_WIDTH_HELP = "Targets come from the box query +- I, on a sphere from the cap of that radius; latent units."
+GEOMETRY_HELP = "Of the latents; auto: a sphere where the network ignores the length of its latent, else flat."
+
 
 def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     model: Annotated[str, typer.Option(metavar="NAME", help=MODEL_HELP)] = "dcgan-mnist-2d",
@@ -40,9 +43,14 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         float | None,
         typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
     ] = None,
+    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
     half_width: Annotated[
         float | None,
-        typer.Option(metavar="I", help="Targets come from the box query +- I, latent units.", show_default="automatic"),
+        typer.Option(
+            metavar="I",
+            help="Targets come from the box query +- I (a cap on a sphere), latent units.",
+            show_default="automatic",
+        ),
     ] = None,
     step_size: Annotated[
         float | None,
@@ -67,6 +75,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
 
     from egbas.cli import inputs, settings
     from egbas.explore import explore as run_exploration
+    from egbas.geometry import choose_geometry
     from egbas.network import Network
     from egbas.storage import check_destination, save_run
 
@@ -86,20 +95,22 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
     inputs.set_threads(network, threads)
+    space = choose_geometry(found.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
         run = run_exploration(
             generator,
             z0.to(where),
             layer=target.number or target.path,
             rng=seed,
-            latent=found.latent,
+            latent=space,
+            geometry=space.geometry,
             model_name=found.name,
             beropt=beropt,
             gbrrt=gbrrt,
             progress=progress,
         )
         settings.refuse_empty(run)
-        run = replace(run, warnings=(*inputs.warnings_of(z0, found.latent), *run.warnings))
+        run = replace(run, warnings=(*inputs.warnings_of(z0, space), *run.warnings))
         progress("writing", 0, 1, str(place))
         save_run(run, place, overwrite=overwrite)
         progress("writing", 1, 1, str(place))

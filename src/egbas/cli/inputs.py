@@ -127,9 +127,9 @@ def read_latent(path: Path) -> Tensor:
 def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:
     """Say when a query (d,) could come from the normal prior only by a miracle.
 
-    The support of the uniform prior is watched by ``egbas.explore``.
+    The support of the uniform prior is watched by ``egbas.explore``; on a sphere the norm means nothing.
     """
-    if latent.prior != "normal":
+    if latent.prior != "normal" or latent.geometry == "sphere":
         return []
     d, norm = z0.numel(), float(z0.norm())
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # of the chi distribution

@@ -115,7 +115,7 @@ class Network:
                 "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
             ) from error
         network = Network(generator, self.latent_shape)
-        image = network.generate(torch.zeros(1, self.latent_size))
+        image = network.generate(torch.ones(1, self.latent_size))  # not zero, which cannot be normalised
         if network.dtype != torch.float64 or image.dtype != torch.float64:
             raise NetworkError(
                 f"the network returns {image.dtype} where its weights are float64; expected torch.float64: "

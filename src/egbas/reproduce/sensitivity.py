@@ -136,7 +136,7 @@ def _with_threshold(run: Exploration, threshold: float) -> Exploration:
         return run
     units = (run.theta > threshold).nonzero()[:, 0]
     signs = run.region.split.at(run.query).h[units].sign().to(torch.int8)
-    reach = run.latent.largest_half_width
+    reach = run.geometry.reach(run.latent.largest_half_width)
     region = Region.around(run.network, run.layer, run.query, units, signs, reach=reach)
     return _regrown(dataclasses.replace(run, region=region))
 
@@ -150,7 +150,8 @@ def _regrown(
         step_size=step_size or run.tree.step_size,
         half_width=half_width or run.tree.half_width,
     )
-    tree = grow(run.query, run.region, config, rng=torch.Generator().manual_seed(run.seed + 1))
+    rng = torch.Generator().manual_seed(run.seed + 1)
+    tree = grow(run.query, run.region, config, rng=rng, geometry=run.geometry)
     return dataclasses.replace(run, tree=tree)
 
 

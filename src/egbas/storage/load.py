@@ -14,6 +14,7 @@ from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import EgbasError, ModelNotFoundError, RunDirectoryError
 from egbas.explore import Exploration, state_sha256
 from egbas.gbrrt import GbRrtStatus, Tree
+from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import Certificate, Region
@@ -64,7 +65,8 @@ def _rebuild(
     layer = network.resolve(config["layer"]["path"])
     _check_shapes(tensors, latent.size, layer.units)
     query, gbrrt = tensors["query"].to(network.device), config["gbrrt"]
-    reach = max(gbrrt["half_width"], latent.largest_half_width)  # as egbas.explore had it
+    space = geometry_around(latent, query)
+    reach = space.reach(max(gbrrt["half_width"], latent.largest_half_width))  # as egbas.explore had it
     certificate = {name: value for name, value in metrics["certificate"].items() if name != "is_valid"}
     return Exploration(
         network=network,

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+"""GB-RRT (Jeon et al. 2020, Algorithm 2): a rapidly-exploring random tree that stays in a generative region."""
+
+from egbas.gbrrt.automatic import exit_distances, with_automatic
+from egbas.gbrrt.config import GbRrtConfig
+from egbas.gbrrt.growth import Growth, Progress, grow
+from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
+
+__all__ = [
+    "OUTSIDE",
+    "TOO_CLOSE",
+    "ContainsLatents",
+    "GbRrtConfig",
+    "GbRrtStatus",
+    "Growth",
+    "Progress",
+    "Tree",
+    "exit_distances",
+    "grow",
+    "with_automatic",
+]

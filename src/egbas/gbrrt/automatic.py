@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Step size and half-width where the user gives none: both from the extent of the region around the query."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from egbas.gbrrt.config import GbRrtConfig
+from egbas.gbrrt.tree import ContainsLatents
+from egbas.geometry import Flat, Geometry
+
+_LEAST_STEPS_OF_ROUNDING = 1000  # edges then have the step size to a tenth of a percent
+_N_RAYS, _N_DOUBLINGS, _N_BISECTIONS = 32, 10, 4
+_ITERATIONS_PER_CELL = 9  # of side delta, in the disc of radius r
+
+
+def with_automatic(
+    config: GbRrtConfig,
+    z0: Float[Tensor, " d"],
+    region: ContainsLatents,
+    *,
+    largest_half_width: float,
+    geometry: Geometry | None = None,
+) -> GbRrtConfig:
+    """Choose step_size and half_width, where they are None, from the extent of the region around the query.
+
+    Straight lines from the query (great circles on a sphere), in 32 directions that are the same in every run,
+    leave the region at distances whose median is r and whose largest is R.
+
+    half_width I = R, so that the targets fill the region and little more. In a much larger box nearly every target
+    lies beyond the region, and in two dimensions the tree is four arms to the corners of the box.
+
+    step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: in 2 dimensions about N/5 nodes that far
+    apart fill a disc of radius r, which leaves enough candidates to reach all of its border; in 64 or 512, two steps
+    lead from the query to the boundaries. A sphere in d dimensions has d - 1 of its own. It is never less than what
+    the rounding of latents allows.
+
+    Args:
+        config: the settings.
+        z0: the query; it lies in the region.
+        region: tells which latents may be added.
+        largest_half_width: bound on I, from the latent space, in latent units; no line is followed beyond it
+            or the typical distance of a target in that box, I sqrt(d / 3).
+        geometry: the space around the query; None: flat.
+    """
+    if config.step_size is not None and config.half_width is not None:
+        return config
+    geometry = geometry or Flat(z0)
+    largest = geometry.limit(largest_half_width)
+    exits = exit_distances(region, z0, far=geometry.far(config.half_width or largest), geometry=geometry)
+    half_width = config.half_width or min(largest, exits.max().item())
+    step_size = exits.median().item() / (1 + (config.iterations / _ITERATIONS_PER_CELL) ** (1 / geometry.dimensions))
+    least = smallest_step(geometry, half_width, z0.dtype)
+    return replace(config, half_width=half_width, step_size=config.step_size or max(step_size, least))
+
+
+def smallest_step(geometry: Geometry, half_width: float, dtype: torch.dtype) -> float:
+    """The least step size that the rounding of latents allows, in latent units."""
+    return _LEAST_STEPS_OF_ROUNDING * geometry.rounding(half_width, dtype)
+
+
+def exit_distances(
+    region: ContainsLatents, z0: Float[Tensor, " d"], *, far: float, geometry: Geometry | None = None
+) -> Float[Tensor, " rays"]:
+    """Distances at which straight lines from z0 leave the region, ``far`` at most; within about 6 %."""
+    geometry = geometry or Flat(z0)
+    rng = torch.Generator().manual_seed(0)
+    directions = geometry.directions(torch.randn(_N_RAYS, z0.numel(), generator=rng)).to(z0)
+    reached = torch.cat([z0.new_zeros(1), far / 2 ** torch.arange(_N_DOUBLINGS, -1, -1).to(z0)])  # (r,) rising
+    points = geometry.around(reached[1:, None, None] * directions)  # (r - 1, rays, d)
+    is_inside = region.contains(points.flatten(0, 1)).view(points.shape[:2])
+    n_inside = is_inside.cummin(dim=0).values.sum(dim=0)  # (rays,) before a line is outside for the first time
+    inside = reached[n_inside]
+    outside = reached[(n_inside + 1).clamp(max=len(reached) - 1)]
+    for _ in range(_N_BISECTIONS):
+        middle = (inside + outside) / 2
+        is_inside = region.contains(geometry.around(middle[:, None] * directions))
+        inside, outside = torch.where(is_inside, middle, inside), torch.where(is_inside, outside, middle)
+    return outside

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""The sphere through the query around the origin, for generators that ignore the length of their latent.
+
+Deviation from paper: there is no sphere in it. Distances are geodesic, the lengths of great-circle arcs in latent
+units, and everything follows from them: steps and rays are arcs, the box of targets and the L2 ball are caps.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from egbas.errors import ConfigError
+from egbas.geometry.polar import polar_angles
+
+
+@dataclass(frozen=True, eq=False)
+class Sphere:
+    """The sphere of radius R = ||z0|| in R^d; its methods are those of ``Geometry``.
+
+    Attributes:
+        query: z0.
+
+    Raises:
+        ConfigError: the query is zero or has a single coordinate.
+    """
+
+    query: Float[Tensor, " d"]
+
+    def __post_init__(self) -> None:
+        """Check that there is a sphere."""
+        if self.query.numel() < 2:
+            raise ConfigError("a sphere needs latents of at least 2 coordinates, and this one has 1; use geometry flat")
+        if not self.radius > 0:
+            raise ConfigError("the query is zero, so that no sphere goes through it; pass another, or geometry flat")
+
+    @cached_property
+    def radius(self) -> float:
+        """R, in latent units."""
+        return self.query.cpu().double().norm().item()
+
+    @property
+    def description(self) -> str:
+        """Such as ``sphere of radius 22.6``."""
+        return f"sphere of radius {self.radius:.4g}"
+
+    @property
+    def dimensions(self) -> int:
+        """D - 1: there is no way to leave the sphere."""
+        return self.query.numel() - 1
+
+    def limit(self, length: float) -> float:
+        """At most pi R, the distance of the antipode."""
+        return min(length, math.pi * self.radius)
+
+    def far(self, half_width: float) -> float:
+        """The cap's own radius: in many dimensions most targets lie close to its rim."""
+        return self.limit(half_width)
+
+    def reach(self, half_width: float) -> float:
+        """2 R / sqrt(d), whatever the half-width: then the corners of the box are as far away as the antipode."""
+        return 2 * self.radius / math.sqrt(self.query.numel())
+
+    def rounding(self, half_width: float, dtype: torch.dtype) -> float:
+        """That of the radius: no coordinate is larger."""
+        return torch.finfo(dtype).eps * self.radius
+
+    def chord(self, length: float) -> float:
+        """2 R sin(length / 2 R)."""
+        return 2 * self.radius * math.sin(self.limit(length) / (2 * self.radius))
+
+    def distances(self, a: Float[Tensor, "#n d"], b: Float[Tensor, "#n d"]) -> Float[Tensor, " n"]:
+        """Lengths of arcs: twice the half angle, whose tangent is ||a - b|| / ||a + b||; exact near and far."""
+        return 2 * self.radius * torch.atan2((a - b).norm(dim=1), (a + b).norm(dim=1))
+
+    def step(
+        self,
+        origins: Float[Tensor, "n d"],
+        targets: Float[Tensor, "n d"],
+        chords: Float[Tensor, " n"],
+        length: float,
+    ) -> Float[Tensor, "n d"]:
+        """Go along the great circle; the length of the step does not hang on how exactly its direction is known."""
+        away = _tangent(targets - origins, origins / self.radius)
+        angle = length / self.radius
+        candidates = self._on_sphere(math.cos(angle) * origins + self.radius * math.sin(angle) * normalize(away))
+        return torch.where((away == 0).all(dim=1, keepdim=True), origins, candidates)
+
+    def targets(self, n: int, half_width: float, *, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Uniform in the cap of geodesic radius I around the query; the whole sphere from pi R on."""
+        radii = self.ball_radii(torch.rand(n, generator=rng, dtype=torch.float64), half_width)
+        vectors = torch.randn(n, self.query.numel(), generator=rng, dtype=torch.float64)
+        return self.around(radii[:, None] * self.directions(vectors))
+
+    def directions(self, vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """The vectors' parts tangent to the sphere, at length 1."""
+        return normalize(_tangent(vectors, self._pole(vectors)))
+
+    def around(self, offsets: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """The exponential map: from the query along tangent offsets."""
+        angles = offsets.norm(dim=-1, keepdim=True) / self.radius
+        sines = offsets * torch.sinc(angles / math.pi)  # offset / angle * sin(angle), and 0 for no offset
+        return self._on_sphere(torch.cos(angles) * self.query.to(offsets) + sines).to(self.query)
+
+    def embed(self, coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n d"]:
+        """Tangent vectors: the first d - 1 axes, reflected so that the last axis comes to lie along the query."""
+        last = torch.zeros_like(self._pole(coordinates))
+        last[-1] = 1.0
+        pole = self._pole(coordinates)
+        mirror = pole + last.copysign(pole[-1])  # of the two mirrors the one that nothing cancels in
+        vectors = torch.cat([coordinates, torch.zeros_like(coordinates[:, :1])], dim=1)
+        return vectors - 2 * (vectors @ mirror)[:, None] * mirror / mirror.square().sum()
+
+    def ball_radii(self, uniform: Float[Tensor, " n"], radius: float) -> Float[Tensor, " n"]:
+        """R times polar angles with density sin^(d-2), up to the cap's."""
+        largest = self.limit(radius) / self.radius
+        return self.radius * polar_angles(uniform, d=self.query.numel(), largest=largest)
+
+    def mean(self, points: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+        """The point of the sphere nearest to the arithmetic mean: least sum of squared chords to the points."""
+        return self._on_sphere(points.mean(dim=0))
+
+    def _pole(self, like: Tensor) -> Float[Tensor, " d"]:
+        """Unit vector towards the query."""
+        return self.query.to(like) / self.radius
+
+    def _on_sphere(self, points: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
+        """Points at the length R: without it every step would add its rounding, and the tree would drift away."""
+        return points * (self.radius / points.norm(dim=-1, keepdim=True))
+
+
+def _tangent(vectors: Float[Tensor, "n d"], normals: Float[Tensor, "*n d"]) -> Float[Tensor, "n d"]:
+    """The parts of vectors perpendicular to unit normals; twice, so that cancellation leaves no normal part."""
+    for _ in range(2):
+        vectors = vectors - (vectors * normals).sum(dim=1, keepdim=True) * normals
+    return vectors
