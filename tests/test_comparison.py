@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from egbas.baselines import E_GBAS, L2, LINF, METHODS, RADIUS_MATCHED
-from egbas.comparison import Score, choose_pictured, draw_all, evaluate, images_of, ratios, summarise
+from egbas.comparison import Score, as_table, draw_all, estimate, evaluate, images_of, pictured, ratios, summarise
 from egbas.gbrrt import TOO_CLOSE
 from egbas.metrics import deviation
 from tests.runs import colour_run
@@ -91,7 +91,18 @@ def test_ratios_pair_the_queries() -> None:
 
 
 def test_pictured_samples_are_drawn_at_random() -> None:
-    chosen = choose_pictured(100, 8, rng=seeded())
-    assert len(set(chosen)) == 8
-    assert chosen != sorted(chosen)
-    assert sorted(choose_pictured(3, 8, rng=seeded())) == [0, 1, 2]
+    run = colour_run()
+    samples = draw_all(run, rng=seeded())
+    chosen = pictured(run, samples, 8)
+    assert list(chosen) == list(METHODS)
+    order = torch.randperm(len(samples[0].latents), generator=seeded(run.seed))[:8]
+    assert order.tolist() != list(range(8))  # not the nearest to the query, which trees list first
+    torch.testing.assert_close(chosen[E_GBAS], images_of(run, samples[0].latents[order]))
+    assert len(pictured(run, samples, 10**6)[L2]) == len(samples[1].latents)
+
+
+def test_a_table_by_hand() -> None:
+    row = {"method": "a", "metric": "x", "mean": 0.5, "low": 0.25, "high": 1.0}
+    other = {"method": "b", "metric": "y", "mean": 0.5, "low": None, "high": None}
+    assert as_table([row, other]) == (["metric", "a", "b"], [["x", "0.5 [0.25, 1]", "-"], ["y", "-", "0.5"]])
+    assert estimate(other) == "0.5"

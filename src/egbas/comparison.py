@@ -53,6 +53,21 @@ class Score:
     value: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """E-GBAS beside the baselines: what to look at, and the numbers.
+
+    Attributes:
+        samples: of every method at the first query.
+        rows: of ``summarise``, over all queries.
+        ratios: of ``ratios``, over all queries.
+    """
+
+    samples: Sequence[Samples]
+    rows: Sequence[Row]
+    ratios: Sequence[Row]
+
+
 def draw_all(run: Exploration, *, rng: torch.Generator) -> list[Samples]:
     """The samples of E-GBAS and of every baseline; without the two balls where nothing marks the border.
 
@@ -155,9 +170,35 @@ def ratios(scores: Iterable[Score], metric: str = DEVIATION) -> list[Row]:
     return rows
 
 
-def choose_pictured(n_samples: int, count: int, *, rng: torch.Generator) -> list[int]:
-    """Choose samples for a picture at random, the same way for every method: trees list the near ones first."""
-    return torch.randperm(n_samples, generator=rng)[:count].tolist()
+def pictured(run: Exploration, samples: Sequence[Samples], count: int = 10) -> dict[str, Tensor]:
+    """Images of some samples of each method, chosen at random by the same rule: trees list the near ones first.
+
+    Args:
+        run: the exploration that the samples belong to; its seed chooses.
+        samples: as ``draw_all`` gives them.
+        count: of each method at most.
+    """
+
+    def chosen(drawn: Samples) -> Tensor:
+        order = torch.randperm(len(drawn.latents), generator=torch.Generator().manual_seed(run.seed))
+        return images_of(run, drawn.latents[order[:count]])
+
+    return {drawn.method: chosen(drawn) for drawn in samples}
+
+
+def as_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines to show: one line for each metric, one column for each method."""
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    cells = {(row["metric"], row["method"]): estimate(row) for row in rows}
+    lines = [[metric, *(cells.get((metric, method), "-") for method in methods)] for metric in metrics]
+    return ["metric", *methods], lines
+
+
+def estimate(row: Row) -> str:
+    """A mean with its interval, such as ``0.652 [0.601, 0.700]``."""
+    mean = f"{row['mean']:.4g}"
+    return mean if row["low"] is None else f"{mean} [{row['low']:.4g}, {row['high']:.4g}]"
 
 
 def _values(

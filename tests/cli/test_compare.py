@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from egbas.baselines import METHODS
 from egbas.cli import app
-from egbas.cli.compare import as_csv, as_table, estimate
+from egbas.cli.compare import as_csv
 
 SMALL = ["compare", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
 QUICK = ["--iterations", "150", "--sparsity", "1", "--half-width", "4"]
@@ -42,10 +42,12 @@ def test_two_queries(here: Path) -> None:
     with (here / "out" / "comparison.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(written["rows"]) + len(written["ratios"])
     Image.open(here / "out" / "comparison.png").verify()
+    assert "Beside the baselines" in (here / "out" / "report.html").read_text()
     assert {path.name for path in (here / "out").iterdir()} == {
         "comparison.csv",
         "comparison.json",
         "comparison.png",
+        "report.html",
         "DONE",
     }
 
@@ -103,10 +105,8 @@ def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) 
     assert not list(here.iterdir())
 
 
-def test_table_and_csv_by_hand() -> None:
+def test_csv_by_hand() -> None:
     other = {**ROW, "method": "b", "metric": "y", "low": None, "high": None}
-    assert as_table([ROW, other]) == (["metric", "a", "b"], [["x", "0.5 [0.25, 1]", "-"], ["y", "-", "0.5"]])
-    assert estimate(other) == "0.5"
     assert as_csv([ROW, other]).decode().splitlines() == [
         "model,layer,method,metric,mean,low,high,n_queries",
         "m,1,a,x,0.5,0.25,1.0,3",

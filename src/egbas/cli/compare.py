@@ -15,14 +15,11 @@ from egbas.cli import show
 from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MODEL_HELP, default_out
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from egbas.baselines import Samples
+    from egbas.comparison import Comparison
     from egbas.explore import Exploration
 
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
-PICTURED = 10
-JSON, CSV, PICTURE = "comparison.json", "comparison.csv", "comparison.png"
+JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.png", "report.html"
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
 
@@ -77,10 +74,10 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
 ) -> None:
     """Compare the samples of E-GBAS with those of balls around the query: how alike are their images?
 
-    Writes comparison.json, comparison.csv and comparison.png (samples of the first query) to --out; all or none.
+    Writes comparison.json, comparison.csv, and of the first query comparison.png and report.html to --out; all or none.
     """
     from egbas.cli import inputs, settings
-    from egbas.comparison import draw_all, evaluate, ratios, summarise
+    from egbas.comparison import Comparison, as_table, draw_all, evaluate, ratios, summarise
     from egbas.errors import ConfigError
     from egbas.explore import explore
     from egbas.geometry import choose_geometry
@@ -92,7 +89,9 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     if latent is not None and queries > 1:
         raise ConfigError(f"--latent gives one query, --queries asks for {queries}; leave one of them out")
     named = default_out(model, layer, latent or str(seed))
-    place = check_destination(out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, DONE))
+    place = check_destination(
+        out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
+    )
     found = inputs.find_model(model, latent_size, latent)
     inputs.seeded(seed + queries)  # so that the last seed is in range, too
     first = inputs.find_query(latent if latent is not None else str(seed), found.latent)
@@ -107,7 +106,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     discriminator = None if found.discriminator is None else found.discriminator.to(where)
     classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
 
-    scores, config, picture = [], {}, b""
+    scores, first_run, first_samples = [], None, []
     with show.progress_bar(quiet) as progress:
         for done, number in enumerate(range(seed, seed + queries)):
             z0 = inputs.find_query(str(number), found.latent) if done else first
@@ -130,23 +129,19 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
             for text in (*inputs.warnings_of(z0, space), *run.warnings):
                 show.warning(f"query {number}: {text}")
             if not done:
-                picture = draw(run, samples)
-                config = {"n_queries": queries, "seeds": list(range(seed, seed + queries)), "first": run.config()}
+                first_run, first_samples = run, samples
         progress("comparing", queries, queries, str(place))
-    content = {
-        "rows": summarise(scores),
-        "ratios": ratios(scores),
-        "scores": [vars(s) for s in scores],
-        "config": config,
-    }
-    shown = [*content["rows"], *content["ratios"]]
-    text = json_format.dumps(content, indent=2, allow_nan=False) + "\n"
-    save_files({JSON: text.encode(), CSV: as_csv(shown), PICTURE: picture}, place, overwrite=overwrite)
+    assert first_run is not None  # there is at least one query
+    comparison = Comparison(samples=first_samples, rows=summarise(scores), ratios=ratios(scores))
+    config = {"n_queries": queries, "seeds": list(range(seed, seed + queries)), "first": first_run.config()}
+    content = {"rows": comparison.rows, "ratios": comparison.ratios}
+    everything = {**content, "scores": [vars(score) for score in scores], "config": config}
+    save_files(files(first_run, comparison, everything), place, overwrite=overwrite)
     if json:
-        show.as_json({name: content[name] for name in ("rows", "ratios")})
+        show.as_json(content)
     elif not quiet:
-        show.table(*as_table(shown))
-        typer.echo(f"{place / PICTURE}")
+        show.table(*as_table([*comparison.rows, *comparison.ratios]))
+        typer.echo(f"{place / PICTURE}\n{place / REPORT}")
 
 
 def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
@@ -156,23 +151,18 @@ def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
     progress("comparing", *queries, f"query {number}: {stage} {done}/{total} {text}")
 
 
-def draw(run: "Exploration", samples: "Sequence[Samples]") -> bytes:
-    """Draw the query and some samples of every method, as PNG."""
-    import torch
+def files(run: "Exploration", comparison: "Comparison", content: dict[str, Any]) -> dict[str, bytes]:
+    """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
+    from egbas.report import baselines_figure, render
 
-    from egbas.comparison import choose_pictured, images_of
-    from egbas.figures import comparison_figure
-    from egbas.figures.style import as_images
-
-    def chosen(latents: "Tensor") -> "Tensor":
-        rng = torch.Generator().manual_seed(run.seed)
-        return as_images(images_of(run, latents[choose_pictured(len(latents), PICTURED, rng=rng)]))
-
-    rows = {drawn.method: chosen(drawn.latents) for drawn in samples}
-    title = f"{run.model_name}, layer {run.layer.number or run.layer.path}: samples chosen at random"
     buffer = io.BytesIO()
-    comparison_figure(as_images(run.query_image[None])[0], rows, title).savefig(buffer, format="png")
-    return buffer.getvalue()
+    baselines_figure(run, comparison).savefig(buffer, format="png")
+    return {
+        JSON: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+        CSV: as_csv([*comparison.rows, *comparison.ratios]),
+        PICTURE: buffer.getvalue(),
+        REPORT: render(run, run.images(), comparison).encode(),
+    }
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
@@ -182,18 +172,3 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def as_table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Headings and lines for the terminal: one line for each metric, one column for each method."""
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    cells = {(row["metric"], row["method"]): estimate(row) for row in rows}
-    lines = [[metric, *(cells.get((metric, method), "-") for method in methods)] for metric in metrics]
-    return ["metric", *methods], lines
-
-
-def estimate(row: dict[str, Any]) -> str:
-    """A mean with its interval, such as ``0.652 [0.601, 0.700]``."""
-    mean = f"{row['mean']:.4g}"
-    return mean if row["low"] is None else f"{mean} [{row['low']:.4g}, {row['high']:.4g}]"

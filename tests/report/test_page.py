@@ -9,10 +9,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from egbas.beropt import BerOptConfig
 from egbas.report import command, render
 from tests.runs import colour_run, plane_run, sphere_run
 
@@ -102,18 +100,6 @@ def test_warnings_are_shown_and_escaped() -> None:
     assert "mind &lt;this&gt;" in page
 
 
-def test_command_names_a_drawn_query_by_its_seed() -> None:
-    run = plane_run()
-    drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
-    line, note = command(dataclasses.replace(run, query=drawn))
-    assert "--latent" not in line
-    assert "--seed 3" in line
-    assert f"--step-size {run.tree.step_size}" in line
-    assert "--iterations 200" in line
-    assert "--geometry flat" in line
-    assert "anneal_steps=60" in note
-
-
 def test_a_run_on_a_sphere_says_so() -> None:
     run = sphere_run()
     assert "--geometry sphere" in command(run)[0]
@@ -128,22 +114,6 @@ def test_a_run_on_a_sphere_says_so() -> None:
 def test_a_circle_is_drawn_in_its_plane() -> None:
     circle = dataclasses.replace(plane_run(), latent=dataclasses.replace(plane_run().latent, geometry="sphere"))
     assert "Grey: boundaries" in Page(render(circle, circle.images())).text
-
-
-def test_command_names_another_query_by_its_file() -> None:
-    line, note = command(plane_run())
-    assert "--latent samples.safetensors" in line
-    assert "'small <net>'" in line  # quoted for the shell
-    assert "run the command in its folder" in note
-
-
-def test_a_run_with_default_settings_needs_no_note() -> None:
-    run = plane_run()
-    drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
-    beropt = dataclasses.replace(run.beropt, config=BerOptConfig(sparsity=2.0))
-    line, note = command(dataclasses.replace(run, query=drawn, beropt=beropt))
-    assert "--sparsity 2.0" in line
-    assert note == ""
 
 
 @pytest.mark.browser

@@ -1,24 +1,18 @@
 # SPDX-License-Identifier: MIT
 """One self-contained HTML page of an exploration: what was fixed, what was free, and how to do it again."""
 
-import base64
-import io
 import math
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 from egbas import __version__
-from egbas.beropt import BerOptConfig
+from egbas.comparison import Comparison
 from egbas.explore import Exploration
 from egbas.figures import (
     choose_spread,
@@ -31,25 +25,27 @@ from egbas.figures import (
     plane_window,
 )
 from egbas.figures.kept import FEATURE_MAPS
-from egbas.figures.style import as_images, as_picture, pixel_range
+from egbas.figures.style import as_images, pixel_range
+from egbas.report.baselines import beside_baselines
+from egbas.report.command import command
+from egbas.report.encode import chart, picture
 
-TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_SAMPLES = 48
-LARGEST_PICTURE = 256  # pixels; larger images are shown smaller, so that the page stays light
 
 
-def render(run: Exploration, images: Tensor) -> str:
+def render(run: Exploration, images: Tensor, comparison: Comparison | None = None) -> str:
     """Render the report of an exploration.
 
     Args:
         run: the exploration.
         images: (n, c, h, w), of all its latents, the query first.
+        comparison: what the baselines gave, for a section beside; None: without.
 
     Returns:
         An HTML page with everything inside: no other file, no network.
     """
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -69,47 +65,11 @@ def render(run: Exploration, images: Tensor) -> str:
         **_fixed(run, images),
         **_free(run, images),
         **_plane(run),
+        **beside_baselines(run, comparison),
         **_certificate(run),
         **_reproduction(run),
     }
     return environment.get_template("report.html.j2").render(content)
-
-
-def command(run: Exploration) -> tuple[str, str]:
-    """Write the command line that repeats a run, and a note on what it does not cover.
-
-    Every setting is written out, also those that were automatic: a later version may choose others. The
-    query is named by its seed where the prior gives it, else by the samples file of the run directory.
-    """
-    beropt = run.beropt.config
-    words = [
-        "egbas",
-        "explore",
-        "--model",
-        run.model_name,
-        "--layer",
-        str(run.layer.number or run.layer.path),
-    ]
-    if ":" in run.model_name:
-        words += ["--latent-size", "x".join(map(str, run.latent.shape))]
-    if run.network.device.type != "cpu":
-        words += ["--device", str(run.network.device)]
-    words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]
-    drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
-    is_drawn = torch.equal(drawn.to(run.query), run.query)
-    if not is_drawn:
-        words += ["--latent", "samples.safetensors"]
-    words += ["--threshold", str(beropt.threshold), "--sparsity", str(beropt.sparsity)]
-    words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
-    words += ["--iterations", str(_iterations(run)), "--out", "again"]
-    changed = asdict(BerOptConfig(threshold=beropt.threshold, sparsity=beropt.sparsity))
-    unlisted = [f"{name}={value!r}" for name, value in asdict(beropt).items() if value != changed[name]]
-    notes = []
-    if not is_drawn:
-        notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
-    if unlisted:
-        notes.append(f"BerOpt also had {', '.join(unlisted)}, which only Python can set.")
-    return shlex.join(words), " ".join(notes)
 
 
 def _iterations(run: Exploration) -> int:
@@ -142,7 +102,7 @@ def _samples(run: Exploration, images: Tensor) -> dict[str, Any]:
     away = run.geometry.distances(run.latents, run.latents[:1])
     shown = [
         {
-            "src": _picture(images[i], limits),
+            "src": picture(images[i], limits),
             "alt": f"sample {i}, {away[i]:.3g} latent units from the query" if i else "the query",
         }
         for i in chosen
@@ -165,14 +125,14 @@ def _fixed(run: Exploration, images: Tensor) -> dict[str, Any]:
     masked = as_images(run.masked_image.detach().float().cpu()[None])[0]
     content: dict[str, Any] = {
         "pictures": [
-            {"src": _picture(images[0], limits), "alt": "The query", "caption": "The query"},
+            {"src": picture(images[0], limits), "alt": "The query", "caption": "The query"},
             {
-                "src": _picture(masked, limits),
+                "src": picture(masked, limits),
                 "alt": "Image of the supporting units alone",
                 "caption": f"Drawn from the {len(beropt.units):,} kept units alone, all others at zero",
             },
             {
-                "src": _picture(images.mean(0), limits),
+                "src": picture(images.mean(0), limits),
                 "alt": "Mean of the samples",
                 "caption": f"Mean of all {len(images):,} samples: sharp where the layer holds the image",
             },
@@ -197,7 +157,7 @@ def _fixed(run: Exploration, images: Tensor) -> dict[str, Any]:
     }
     if len(layer.shape) == FEATURE_MAPS and math.prod(layer.shape[1:]) > 1:
         n_channels = len(torch.unique(beropt.units // math.prod(layer.shape[1:])))
-        content["kept_chart"] = _chart(kept_units_figure(beropt.units, layer.shape))
+        content["kept_chart"] = chart(kept_units_figure(beropt.units, layer.shape))
         content["kept_alt"] = (
             f"Where the kept units sit in the layer: by position in its {_times(layer.shape[1:])} "
             "feature maps, and "
@@ -205,7 +165,7 @@ def _fixed(run: Exploration, images: Tensor) -> dict[str, Any]:
         )
     if beropt.steps:
         steps = range(1, beropt.steps + 1)
-        content["history_chart"] = _chart(history_figure(steps, beropt.losses.tolist(), beropt.sizes.tolist()))
+        content["history_chart"] = chart(history_figure(steps, beropt.losses.tolist(), beropt.sizes.tolist()))
     return content
 
 
@@ -221,7 +181,7 @@ def _free(run: Exploration, images: Tensor) -> dict[str, Any]:
         "Those outside show where the region ends; without them the samples only show how far the tree went."
     )
     return {
-        "deviation_chart": _chart(deviation_figure(images)),
+        "deviation_chart": chart(deviation_figure(images)),
         "free_sentence": (
             f"Within the region the pixels (from {low:g} to {high:g}) deviate by "
             f"{float(deviation.mean()):.3f} on "
@@ -238,7 +198,7 @@ def _plane(run: Exploration) -> dict[str, Any]:
     plane = map_plane(run.region, run.query, plane_window(run.latents))
     few = len(plane.units) < plane.n_crossing
     return {
-        "plane_chart": _chart(plane_figure(plane, run.latents, run.parents, run.rejected, run.rejected_reason)),
+        "plane_chart": chart(plane_figure(plane, run.latents, run.parents, run.rejected, run.rejected_reason)),
         "plane_sentence": (
             "Blue: the region, the tree that explored it and the accepted nodes. "
             f"Grey: boundaries of {len(plane.units)} kept units"
@@ -299,22 +259,3 @@ def _reproduction(run: Exploration) -> dict[str, str]:
 
 def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _picture(image: Tensor, limits: tuple[float, float]) -> str:
-    """One image (c, h, w) as a data URL, pixel by pixel."""
-    pixels = Image.fromarray((as_picture(image, limits) * 255).round().astype(np.uint8))
-    pixels.thumbnail((LARGEST_PICTURE, LARGEST_PICTURE))
-    buffer = io.BytesIO()
-    pixels.save(buffer, format="PNG", optimize=True)
-    return _data_url(buffer)
-
-
-def _chart(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return _data_url(buffer)
-
-
-def _data_url(buffer: io.BytesIO) -> str:
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The section of the report that sets E-GBAS beside its baselines, in pictures and numbers."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from egbas.baselines import E_GBAS
+from egbas.comparison import DEVIATION, Comparison, as_table, pictured
+from egbas.explore import Exploration
+from egbas.figures import comparison_figure
+from egbas.figures.style import as_images
+from egbas.report.encode import chart
+
+# What each row of the table says, by the start of its metric's name.
+MEANINGS = {
+    DEVIATION: "standard deviation of the images, mean over pixels; lower is more alike",
+    "critic similarity": "cosine similarity with the query's features in a layer of the critic; higher is more alike",
+    "class consistency": "share that the classifier puts in the query's class; higher is more alike",
+    "in region": "share of the samples in the region that E-GBAS explored",
+    "left support": "share of the samples outside the support of the prior",
+    "epsilon": "radius of the ball, half-width of the cube, in latent units",
+    "samples": "drawn by each method",
+    "search evaluations": "forward passes of the head that finding the region and its border took",
+    "E-GBAS / baseline": "E-GBAS over each baseline; below 1, its images are more alike",
+}
+
+
+def beside_baselines(run: Exploration, comparison: Comparison | None) -> dict[str, Any]:
+    """The section's content; its chart is empty without a comparison.
+
+    Args:
+        run: the exploration of the first query, whose samples are pictured.
+        comparison: samples of that query, and the numbers over all queries.
+    """
+    if comparison is None:
+        return {"comparison_chart": ""}
+    headings, lines = as_table([*comparison.rows, *comparison.ratios])
+    n_queries = max(row["n_queries"] for row in comparison.rows)
+    over = f"means over {n_queries} queries, with 95% bootstrap intervals" if n_queries > 1 else "of this query"
+    return {
+        "comparison_chart": chart(baselines_figure(run, comparison)),
+        "comparison_sentence": (
+            f"As many samples of every method, {over}. The balls have the radius of the border that E-GBAS found; "
+            "a radius-matched sample goes exactly as far from the query as one of E-GBAS, in a random direction. "
+            + _verdict(comparison)
+        ),
+        "comparison_headings": headings,
+        "comparison_lines": [(_meaning(line[0]), line) for line in lines],
+    }
+
+
+def baselines_figure(run: Exploration, comparison: Comparison) -> Figure:
+    """The query and some samples of each method, chosen at random by the same rule for all."""
+    rows = {method: as_images(images) for method, images in pictured(run, comparison.samples).items()}
+    title = f"{run.model_name}, layer {run.layer.number or run.layer.path}: samples chosen at random"
+    return comparison_figure(as_images(run.query_image[None])[0], rows, title)
+
+
+def _verdict(comparison: Comparison) -> str:
+    found = [row for row in comparison.ratios if row["metric"].endswith(DEVIATION)]
+    if not found:
+        return f"There is no baseline beside {E_GBAS} to judge by."
+    told = ", ".join(f"{row['mean']:.2f} of that of {row['method']}" for row in found)
+    return f"The deviation of E-GBAS is {told}."
+
+
+def _meaning(metric: str) -> str:
+    return next((text for start, text in MEANINGS.items() if metric.startswith(start)), "")

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""The command line that repeats a run."""
+
+import shlex
+from dataclasses import asdict
+
+import torch
+
+from egbas.beropt import BerOptConfig
+from egbas.explore import Exploration
+
+
+def command(run: Exploration) -> tuple[str, str]:
+    """Write the command line that repeats a run, and a note on what it does not cover.
+
+    Every setting is written out, also those that were automatic: a later version may choose others. The
+    query is named by its seed where the prior gives it, else by the samples file of the run directory.
+    """
+    beropt = run.beropt.config
+    words = [
+        "egbas",
+        "explore",
+        "--model",
+        run.model_name,
+        "--layer",
+        str(run.layer.number or run.layer.path),
+    ]
+    if ":" in run.model_name:
+        words += ["--latent-size", "x".join(map(str, run.latent.shape))]
+    if run.network.device.type != "cpu":
+        words += ["--device", str(run.network.device)]
+    words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]
+    drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
+    is_drawn = torch.equal(drawn.to(run.query), run.query)
+    if not is_drawn:
+        words += ["--latent", "samples.safetensors"]
+    words += ["--threshold", str(beropt.threshold), "--sparsity", str(beropt.sparsity)]
+    words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
+    words += ["--iterations", str(len(run.latents) - 1 + len(run.rejected)), "--out", "again"]
+    changed = asdict(BerOptConfig(threshold=beropt.threshold, sparsity=beropt.sparsity))
+    unlisted = [f"{name}={value!r}" for name, value in asdict(beropt).items() if value != changed[name]]
+    notes = []
+    if not is_drawn:
+        notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
+    if unlisted:
+        notes.append(f"BerOpt also had {', '.join(unlisted)}, which only Python can set.")
+    return shlex.join(words), " ".join(notes)
