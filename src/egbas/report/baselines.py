@@ -12,7 +12,7 @@ from egbas.figures import comparison_figure
 from egbas.figures.style import as_images
 from egbas.report.encode import chart
 
-# What each row of the table says, by the start of its metric's name.
+# What the rows of the table say, by the start of their names.
 MEANINGS = {
     DEVIATION: "standard deviation of the images, mean over pixels; lower is more alike",
     "critic similarity": "cosine similarity with the query's features in a layer of the critic; higher is more alike",
@@ -46,7 +46,10 @@ def beside_baselines(run: Exploration, comparison: Comparison | None) -> dict[st
             + _verdict(comparison)
         ),
         "comparison_headings": headings,
-        "comparison_lines": [(_meaning(line[0]), line) for line in lines],
+        "comparison_lines": [(line[0], [_parts(cell) for cell in line[1:]]) for line in lines],
+        "comparison_meanings": [
+            (name, meaning) for name, meaning in MEANINGS.items() if any(line[0].startswith(name) for line in lines)
+        ],
     }
 
 
@@ -65,5 +68,7 @@ def _verdict(comparison: Comparison) -> str:
     return f"The deviation of E-GBAS is {told}."
 
 
-def _meaning(metric: str) -> str:
-    return next((text for start, text in MEANINGS.items() if metric.startswith(start)), "")
+def _parts(cell: str) -> tuple[str, str]:
+    """Mean and interval of a cell; the latter may be empty."""
+    mean, _, interval = cell.partition(" ")
+    return mean, interval
