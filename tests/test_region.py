@@ -136,3 +136,8 @@ def test_values_that_are_not_finite_are_refused() -> None:
     region = region_of(Exploding().eval(), [0.5, 0.5])
     with pytest.raises(NetworkError, match="half-width"):
         region.contains(torch.tensor([[30.0, 0.0]]))
+
+
+def test_a_set_of_no_units_is_refused() -> None:
+    with pytest.raises(ShapeError, match="no units"):
+        region_of(BoxNet(), [0.0, 0.0], units=torch.zeros(0, dtype=torch.int64))

@@ -65,8 +65,11 @@ class Region:
                 rounding error is measured over that box.
 
         Raises:
+            ShapeError: there is no unit.
             StartOutsideRegionError: the query violates one of the halfspaces.
         """
+        if not len(units):
+            raise ShapeError("got a set of no units; expected at least one, since nothing else bounds a region")
         split = network.cut(layer)
         exact = _in_float64(network, split)
         units, signs = units.to(network.device), signs.to(network.device)

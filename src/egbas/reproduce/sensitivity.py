@@ -5,13 +5,15 @@ import dataclasses
 import io
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 
 import egbas
-from egbas.baselines import E_GBAS, METHODS, Samples
+from egbas.baselines import METHODS, Samples
 from egbas.beropt import BerOptConfig
 from egbas.comparison import DEVIATION, Score, draw_all, images_of, ratios
 from egbas.explore import Exploration, explore
@@ -32,6 +34,21 @@ ITERATIONS = (500, 2000, 8000)
 SETTINGS = ("sparsity", "threshold", "step size", "half-width", "iterations")
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One query under one setting.
+
+    Attributes:
+        scores: the deviation of every method.
+        acceptance: share of the iterations that added a node.
+        outside: share of the iterations whose candidate lay outside the region.
+    """
+
+    scores: tuple[Score, ...]
+    acceptance: float
+    outside: float
 
 
 def run(
@@ -62,13 +79,14 @@ def run(
     start = time.perf_counter()
     cases = [(name, layer, query) for name in model_names for layer in layers for query in range(n_queries)]
     models = {name: load_model(name) for name in model_names}
-    found: dict[tuple[str, int, str, float], list[tuple[Exploration, list[Score]]]] = {}
+    found: dict[tuple[str, int, str, float], list[Case]] = {}
     for done, (name, layer, query) in enumerate(cases):
         if progress:
             progress(done, len(cases), f"{name} l={layer} q={query}")
         for setting, value, varied in variations(models[name], layer, query):
-            found.setdefault((name, layer, setting, value), []).append((varied, _scores(varied)))
-    rows = [row for key, runs in found.items() for row in _rows(*key, runs)]
+            if len(varied.latents) > 1:  # else there is nothing to judge
+                found.setdefault((name, layer, setting, value), []).append(judge(varied))
+    rows = [row for key, judged in found.items() for row in _rows(*key, judged)]
     content = {
         "rows": rows,
         "config": {
@@ -106,7 +124,8 @@ def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, floa
         except egbas.ConfigError:
             continue  # the set is empty: there is nothing to explore
     for threshold in THRESHOLDS:
-        yield "threshold", threshold, _with_threshold(default, threshold)
+        if bool((default.theta > threshold).any()):
+            yield "threshold", threshold, _with_threshold(default, threshold)
     step, width = default.tree.step_size, default.tree.half_width
     for factor in FACTORS:
         yield "step size", factor, _regrown(default, step_size=factor * step)
@@ -114,6 +133,17 @@ def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, floa
         yield "half-width", factor, _regrown(default, half_width=factor * width)
     for n in ITERATIONS:
         yield "iterations", float(n), _regrown(default, iterations=n)
+
+
+def judge(run: Exploration) -> Case:
+    """Measure what the rows need of an exploration, which is large and not kept."""
+    drawn = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
+    n_iterations = len(run.latents) - 1 + len(run.rejected)
+    return Case(
+        scores=tuple(_score(run, samples) for samples in drawn),
+        acceptance=run.tree.acceptance,
+        outside=int((run.rejected_reason == OUTSIDE).sum()) / n_iterations,
+    )
 
 
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -155,14 +185,6 @@ def _regrown(
     return dataclasses.replace(run, tree=tree)
 
 
-def _scores(run: Exploration) -> list[Score]:
-    """Deviation of every method; nothing where the tree accepted nothing."""
-    if len(run.latents) == 1:
-        return []
-    drawn = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
-    return [_score(run, samples) for samples in drawn]
-
-
 def _score(run: Exploration, samples: Samples) -> Score:
     value = deviation(images_of(run, samples.latents))
     return Score(
@@ -175,22 +197,14 @@ def _score(run: Exploration, samples: Samples) -> Score:
     )
 
 
-def _rows(
-    model: str, layer: int, setting: str, value: float, runs: list[tuple[Exploration, list[Score]]]
-) -> Iterator[Row]:
-    judged = [run for run, scores in runs if any(score.method == E_GBAS for score in scores)]
-    outside = [float((run.rejected_reason == OUTSIDE).sum()) / _iterations(run) for run in judged]
-    for row in ratios([score for _, scores in runs for score in scores]):
+def _rows(model: str, layer: int, setting: str, value: float, judged: list[Case]) -> Iterator[Row]:
+    for row in ratios([score for case in judged for score in case.scores]):
         yield {
             "model": model,
             "layer": layer,
             "setting": setting,
             "value": value,
             **{key: row[key] for key in ("method", "mean", "low", "high", "n_queries")},
-            "acceptance": sum(run.tree.acceptance for run in judged) / len(judged),
-            "outside": sum(outside) / len(outside),
+            "acceptance": fmean(case.acceptance for case in judged),
+            "outside": fmean(case.outside for case in judged),
         }
-
-
-def _iterations(run: Exploration) -> int:
-    return len(run.latents) - 1 + len(run.rejected)
