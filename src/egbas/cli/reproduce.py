@@ -11,6 +11,7 @@ from egbas.cli import show
 
 WHAT = {
     "supporting-sets": "BerOpt's sets and the certified trees at every hidden layer",
+    "rankings": "BerOpt's sets beside sets of the largest, the steepest and random units",
     "brute-force": "BerOpt beside all subsets of the units, on small random networks",
     "model-sheets": "what the embedded generators make",
     "table1": "standard deviation of E-GBAS and the epsilon balls (the paper's Table 1)",
@@ -65,7 +66,7 @@ def reproduce(
 def _run(
     name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told
 ) -> tuple[dict[str, Any], Table]:
-    from egbas.reproduce import brute_force, supporting_sets, table1, table2
+    from egbas.reproduce import brute_force, rankings, supporting_sets, table1, table2
 
     if name == "brute-force":
         content = brute_force.run(queries or brute_force.N_NETWORKS, out, told)
@@ -74,6 +75,9 @@ def _run(
     if name == "supporting-sets":
         content = supporting_sets.run(models, n_queries, out, told)
         return content, supporting_sets.as_table(content)
+    if name == "rankings":
+        content = rankings.run(models, n_queries, out, told)
+        return content, rankings.as_table(content)
     module = table1 if name == "table1" else table2
     content = module.run(models, n_queries=n_queries, out=out, progress=told)
     return content, module.as_table(content)
