@@ -2,6 +2,7 @@
 """BerOpt (Jeon et al. 2020, Algorithm 1): the smallest supporting set of a layer, by an optimised Bernoulli mask.
 
 In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
+Gradient steps through relaxed masks, then a local search over single units (``egbas.local_search``).
 """
 
 import math
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
 
 from egbas.errors import ConfigError, NetworkError
+from egbas.local_search import local_search
 from egbas.network import Tail
 
 Progress = Callable[[int, int, str], None]
@@ -122,13 +124,13 @@ def optimize(
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
     objective = _Objective(tail, config)
-    found = _descend(objective, config.initial_theta, rng=rng, progress=progress)
+    descents = [_descend(objective, config.initial_theta, rng=rng, progress=progress)]
     # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
     # start from the side of faithful images decides which of the two is better.
-    if objective.n_candidates and found.fidelity > _MOSTLY_LOST * objective.empty_fidelity():
-        again = _descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress)
-        found = min(found, again, key=objective.value)
-    return found
+    left = objective.fidelity(descents[0].theta > config.threshold)
+    if objective.n_candidates and left > _MOSTLY_LOST * objective.empty_fidelity():
+        descents.append(_descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
+    return min((_result(objective, descent, rng=rng) for descent in descents), key=objective.value)
 
 
 _MOSTLY_LOST = 0.5
@@ -136,9 +138,19 @@ _CHECK_EVERY = 25
 _N_CHECK_MASKS = 8
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Descent:
+    """Where the steps from one start ended: theta of the candidates, what every step recorded, and how."""
+
+    theta: Float[Tensor, " candidates"]
+    losses: list[Tensor]
+    sizes: list[Tensor]
+    status: BerOptStatus
+
+
 def _descend(
     objective: "_Objective", initial_theta: float, *, rng: torch.Generator, progress: Progress | None
-) -> BerOptResult:
+) -> _Descent:
     """Take steps from one start until the set has settled."""
     tail, config = objective.tail, objective.config
     start = math.log(initial_theta / (1 - initial_theta))
@@ -162,8 +174,7 @@ def _descend(
         if is_check and settled(objective, logits.detach().sigmoid(), rng=rng):
             status = BerOptStatus.CONVERGED
             break
-    theta = logits.detach().sigmoid()
-    return _result(objective, theta, losses, sizes, status, rng=rng)
+    return _Descent(theta=logits.detach().sigmoid(), losses=losses, sizes=sizes, status=status)
 
 
 class _Objective:
@@ -183,7 +194,7 @@ class _Objective:
     def distance(self, masks: Float[Tensor, "masks candidates"]) -> Float[Tensor, " masks"]:
         """Relative distance between the masked image and the query's image."""
         a = self.tail.a.new_zeros(len(masks), self.n_units)
-        a = a.index_copy(1, self.candidates, masks * self.tail.a[self.candidates])  # (masks, units)
+        a = a.index_copy(1, self.candidates, masks.to(a) * self.tail.a[self.candidates])  # (masks, units)
         x = self.tail(a)
         return (x - self.tail.x).flatten(1).norm(dim=1) / self.norm
 
@@ -251,16 +262,18 @@ def _polarisation(theta: Float[Tensor, " candidates"]) -> float:
     return ((theta < 0.05) | (theta > 0.95)).float().mean().item()
 
 
-def _result(
-    objective: _Objective,
-    theta: Tensor,
-    losses: list[Tensor],
-    sizes: list[Tensor],
-    status: BerOptStatus,
-    *,
-    rng: torch.Generator,
-) -> BerOptResult:
-    tail, config = objective.tail, objective.config
+def _improved(objective: _Objective, theta: Float[Tensor, " candidates"]) -> Float[Tensor, " candidates"]:
+    """Set theta to 0 or 1 for the units whose other side of a half lowers the loss."""
+    if len(theta) == 0:
+        return theta
+    kept = theta > 0.5
+    found = local_search(kept, objective.distance, objective.config.sparsity / objective.n_units)
+    return torch.where(found == kept, theta, found.to(theta))
+
+
+def _result(objective: _Objective, descent: _Descent, *, rng: torch.Generator) -> BerOptResult:
+    tail, config, losses, sizes = objective.tail, objective.config, descent.losses, descent.sizes
+    theta = _improved(objective, descent.theta)
     kept = theta > config.threshold
     units = objective.candidates[kept]
     all_theta = theta.new_zeros(objective.n_units).index_copy(0, objective.candidates, theta)
@@ -274,6 +287,6 @@ def _result(
         polarisation=_polarisation(theta),
         losses=torch.stack(losses).cpu() if losses else empty.cpu(),
         sizes=torch.stack(sizes).cpu() if sizes else empty.cpu(),
-        status=BerOptStatus.EMPTY if len(units) == 0 else status,
+        status=BerOptStatus.EMPTY if len(units) == 0 else descent.status,
         config=config,
     )

@@ -11,6 +11,7 @@ from egbas.cli import show
 
 WHAT = {
     "supporting-sets": "BerOpt's sets and the certified trees at every hidden layer",
+    "rankings": "BerOpt's sets beside sets of the largest, the steepest and random units",
     "brute-force": "BerOpt beside all subsets of the units, on small random networks",
     "model-sheets": "what the embedded generators make",
     "table1": "standard deviation of E-GBAS and the epsilon balls (the paper's Table 1)",
@@ -68,13 +69,14 @@ def reproduce(
 def _run(
     name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told
 ) -> tuple[dict[str, Any], Table]:
-    from egbas.reproduce import brute_force, measurement, sensitivity, supporting_sets, table1, table2
+    from egbas.reproduce import brute_force, measurement, rankings, sensitivity, supporting_sets, table1, table2
 
     if name == "brute-force":
         content = brute_force.run(queries or brute_force.N_NETWORKS, out, told)
         return content, brute_force.as_table(content)
     modules = {
         "supporting-sets": supporting_sets,
+        "rankings": rankings,
         "table1": table1,
         "table2": table2,
         "sensitivity": sensitivity,

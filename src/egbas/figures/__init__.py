@@ -6,10 +6,12 @@ from egbas.figures.fixed_free import deviation_figure, fixed_free_figure, pixel_
 from egbas.figures.history import history_figure
 from egbas.figures.kept import kept_units_figure
 from egbas.figures.plane import PlaneMap, map_plane, plane_figure, plane_window
+from egbas.figures.rankings import Panel, rankings_figure
 from egbas.figures.samples import choose_spread, samples_figure
 from egbas.figures.sensitivity import sensitivity_figure
 
 __all__ = [
+    "Panel",
     "PlaneMap",
     "choose_spread",
     "comparison_figure",
@@ -21,6 +23,7 @@ __all__ = [
     "pixel_deviation",
     "plane_figure",
     "plane_window",
+    "rankings_figure",
     "samples_figure",
     "sensitivity_figure",
 ]
