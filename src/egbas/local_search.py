@@ -15,7 +15,7 @@ Distance = Callable[[Tensor], Tensor]
 
 # The flips that the gradient promises most are tried, so many at a time, so many times before the search gives up:
 # on the embedded models that finds what trying all flips finds.
-_TRIED_AT_ONCE = 64
+_TRIED_AT_ONCE = 32
 _TRIES = 4
 _ROUNDS = 100
 _MASKS = 16  # in memory at a time
