@@ -44,7 +44,7 @@ class BerOptConfig:
         max_steps: bound on all steps; those after the annealing wait for convergence. >= anneal_steps.
     """
 
-    sparsity: float = 3.0
+    sparsity: float = 1.0
     threshold: float = 0.5
     masks: int = 4
     initial_theta: float = 0.75

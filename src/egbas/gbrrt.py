@@ -144,7 +144,7 @@ def with_automatic(
     half_width I = R, so that the targets fill the region and little more. In a much larger box nearly every target
     lies beyond the region, and in two dimensions the tree is four arms to the corners of the box.
 
-    step_size delta = r / (1 + N^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of a
+    step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of a
     ball of radius r in 2 dimensions, and two steps lead from the query to the boundaries in 64 or 512.
 
     Args:
@@ -162,7 +162,7 @@ def with_automatic(
     return replace(
         config,
         half_width=config.half_width or min(largest_half_width, exits.max().item()),
-        step_size=config.step_size or exits.median().item() / (1 + config.iterations ** (1 / d)),
+        step_size=config.step_size or exits.median().item() / (1 + (config.iterations / 9) ** (1 / d)),
     )
 
 
