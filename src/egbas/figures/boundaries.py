@@ -4,8 +4,9 @@
 ``trace_boundaries`` evaluates every unit on a grid and returns lines; ``boundaries_figure`` only draws them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import contourpy
 import numpy as np
@@ -13,7 +14,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
@@ -21,10 +21,14 @@ from torch import Tensor
 
 from egbas.errors import ShapeError
 from egbas.figures.plane import MAX_VALUES, PLANE, Window
-from egbas.figures.style import BLACK, BLUE, GREY, SKY_BLUE, VERMILION, frame, new_figure, pixel_range, show_picture
+from egbas.figures.regions import QUERY_MARK, REGION_ALPHA, fill_region, plane_axes
+from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, pixel_range, show_picture
 from egbas.region import MICRO_BATCH, Region
 
-Lines = dict[int, list[NDArray[np.float64]]]
+LIGHT_GREY = "#C8C8C8"  # for all units behind the supporting ones
+_AT_ONCE = 2048  # units whose lines are followed in one call
+Line = NDArray[np.float64]  # (points, 2)
+Lines = dict[int, list[Line]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,17 +78,19 @@ def trace_boundaries(region: Region, window: Window, *, resolution: int = 240, m
     """
     xs, ys = np.linspace(*window[:2], resolution), np.linspace(*window[2:], resolution)
     units, signs = region.units.cpu().numpy(), region.signs.cpu().numpy()
-    rows = max(2, max_values // (resolution * region.layer.units))
+    rows = max(1, max_values // (resolution * region.layer.units))
     margin = np.full((resolution, resolution), np.inf)
     lines: Lines = {}
-    for first in range(0, resolution - 1, rows - 1):
-        part = slice(first, min(first + rows, resolution))
-        values = _layer_values(region, xs, ys[part])  # (units, rows, r)
+    values = _layer_values(region, xs, ys[:1])  # (units, rows, r), the last row of the strip below
+    for first in range(0, resolution - 1, rows):
+        part = slice(first, min(first + rows + 1, resolution))
+        values = np.concatenate([values[:, -1:], _layer_values(region, xs, ys[part][1:])], axis=1)
         if len(units):
             margin[part] = (values[units] * signs[:, None, None]).min(0)
-        for unit in np.flatnonzero((values.min((1, 2)) < 0) & (values.max((1, 2)) > 0)):
-            found = contourpy.contour_generator(xs, ys[part], values[unit]).lines(0.0)
-            lines.setdefault(int(unit), []).extend(np.asarray(piece) for piece in found)
+        crossing = np.flatnonzero((values.min((1, 2)) < 0) & (values.max((1, 2)) > 0))
+        for some in np.array_split(crossing, len(crossing) // _AT_ONCE + 1):
+            for grid, line in _zero_lines(values[some], xs, ys[part]):
+                lines.setdefault(int(some[grid]), []).append(line)
     return Boundaries(xs=xs, ys=ys, margin=margin, lines=lines, kept=frozenset(units.tolist()))
 
 
@@ -93,3 +99,93 @@ def _layer_values(region: Region, xs: NDArray[np.float64], ys: NDArray[np.float6
     grid = torch.from_numpy(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, PLANE))
     parts = [region.split.head(z).float().cpu() for z in grid.to(region.split.dtype).split(MICRO_BATCH)]
     return torch.cat(parts).T.reshape(-1, len(ys), len(xs)).numpy()
+
+
+def _zero_lines(
+    values: NDArray[np.float32], xs: NDArray[np.float64], ys: NDArray[np.float64]
+) -> Iterator[tuple[int, Line]]:
+    """Contours at zero of many grids (k, rows, columns), each with the number of its grid.
+
+    The grids are laid one above the other with a row of NaN between them, where lines end: a call for each of
+    ten thousand units takes many times as long as one call for all.
+    """
+    k, rows, columns = values.shape
+    if not k:
+        return
+    stacked = np.full((k, rows + 1, columns), np.nan)
+    stacked[:, :rows] = values
+    follow = contourpy.contour_generator(z=stacked.reshape(-1, columns), line_type="ChunkCombinedOffset")
+    (points,), (offsets,) = follow.lines(0.0)  # in steps of the grid
+    if points is None or offsets is None:
+        return
+    # Half a row up, since rounding may put a point a little below the first row of its grid.
+    grids = (points[:, 1] + 0.5).astype(np.int64) // (rows + 1)
+    points = np.stack(
+        [
+            np.interp(points[:, 0], np.arange(columns), xs),
+            np.interp(points[:, 1] - grids * (rows + 1), np.arange(rows), ys),
+        ],
+        axis=1,
+    )
+    for first, last in pairwise(offsets.tolist()):
+        yield int(grids[first]), points[first:last]
+
+
+def boundaries_figure(
+    wide: Boundaries, near: Boundaries, query: Tensor, query_image: Tensor, masked_image: Tensor
+) -> Figure:
+    """Draw all boundaries, those of the supporting set, and these magnified, with the image that each set generates.
+
+    Args:
+        wide: of a window around the query.
+        near: of a smaller one within it, drawn magnified.
+        query: (2,).
+        query_image: (c, h, w) G(z0), made by all units.
+        masked_image: (c, h, w), made by the supporting units alone.
+    """
+    figure = new_figure(7.2, 3.75)
+    panels = figure.subplots(2, 3, height_ratios=[2.3, 0.9])
+    texts = (
+        f"(a) all boundaries ({len(wide.lines)} units)",
+        f"(b) supporting set ({len(wide.crossing_kept)} units)",
+        f"(c) magnified ({len(near.crossing_kept)} of {len(near.lines)} units)",
+    )
+    for axes, part, title in zip(panels[0], (wide, wide, near), texts, strict=True):
+        axes.set_title(title, fontsize=8)
+        _draw_lines(axes, part, with_kept=title is not texts[0])
+        axes.plot(*query.tolist(), **QUERY_MARK)
+        plane_axes(axes, part.window)
+    left, right, bottom, top = near.window
+    for axes in panels[0, :2]:
+        axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, fill=False, linestyle="--", zorder=6))
+    limits = pixel_range(torch.stack([query_image, masked_image]))
+    show_picture(panels[1, 0], query_image, limits)
+    panels[1, 0].set_xlabel("image of the query", fontsize=8)
+    show_picture(panels[1, 1], masked_image, limits)
+    panels[1, 1].set_xlabel(f"image of the {len(wide.kept)} supporting units alone", fontsize=8)
+    panels[1, 2].set_axis_off()
+    panels[1, 2].legend(handles=_legend(), loc="center", fontsize=8, frameon=False)
+    return figure
+
+
+def _draw_lines(axes: Axes, part: Boundaries, *, with_kept: bool) -> None:
+    # Thousands of lines become one picture in a PDF; where they are dense, thin ones still show their number.
+    width = 0.5 if len(part.lines) < 1000 else 0.3
+    every = [line for lines in part.lines.values() for line in lines]
+    grey = LIGHT_GREY if with_kept else GREY
+    axes.add_collection(LineCollection(every, colors=grey, linewidths=width, rasterized=True), autolim=False)
+    if not with_kept:
+        return
+    fill_region(axes, part.xs, part.ys, part.margin)
+    kept = [line for unit in part.crossing_kept for line in part.lines[unit]]
+    axes.add_collection(LineCollection(kept, colors=BLUE, linewidths=0.7, rasterized=True), autolim=False)
+
+
+def _legend() -> list[Line2D | Patch]:
+    return [
+        Line2D([], [], color=GREY, linewidth=0.8, label="boundary of a unit"),
+        Line2D([], [], color=BLUE, linewidth=1.2, label="boundary of a supporting unit"),
+        Patch(facecolor=ORANGE, alpha=REGION_ALPHA, label="region of the query"),
+        Line2D([], [], linestyle="none", label="query", **{k: v for k, v in QUERY_MARK.items() if k != "zorder"}),
+        Line2D([], [], color=BLACK, linestyle="--", linewidth=1, label="window of (c)"),
+    ]
