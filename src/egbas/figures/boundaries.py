@@ -25,7 +25,8 @@ from egbas.figures.regions import QUERY_MARK, REGION_ALPHA, fill_region, plane_a
 from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, pixel_range, show_picture
 from egbas.region import MICRO_BATCH, Region
 
-LIGHT_GREY = "#C8C8C8"  # for all units behind the supporting ones
+PANEL = 1.9  # inches, width of a panel
+THIN = 0.3  # points, width of the lines of all units
 _AT_ONCE = 2048  # units whose lines are followed in one call
 Line = NDArray[np.float64]  # (points, 2)
 Lines = dict[int, list[Line]]
@@ -169,16 +170,24 @@ def boundaries_figure(
 
 
 def _draw_lines(axes: Axes, part: Boundaries, *, with_kept: bool) -> None:
-    # Thousands of lines become one picture in a PDF; where they are dense, thin ones still show their number.
-    width = 0.5 if len(part.lines) < 1000 else 0.3
     every = [line for lines in part.lines.values() for line in lines]
-    grey = LIGHT_GREY if with_kept else GREY
-    axes.add_collection(LineCollection(every, colors=grey, linewidths=width, rasterized=True), autolim=False)
+    opacity = _opacity(every, part.window) * (0.6 if with_kept else 1.0)
+    # Rasterised: thousands of lines become one picture in a PDF.
+    axes.add_collection(
+        LineCollection(every, colors=BLACK, linewidths=THIN, alpha=opacity, rasterized=True), autolim=False
+    )
     if not with_kept:
         return
     fill_region(axes, part.xs, part.ys, part.margin)
     kept = [line for unit in part.crossing_kept for line in part.lines[unit]]
-    axes.add_collection(LineCollection(kept, colors=BLUE, linewidths=0.7, rasterized=True), autolim=False)
+    axes.add_collection(LineCollection(kept, colors=BLUE, linewidths=0.6, rasterized=True), autolim=False)
+
+
+def _opacity(lines: list[Line], window: Window) -> float:
+    """Opacity at which lines leave a panel readable: the more of it they cover, the fainter."""
+    length = sum(float(np.hypot(*np.diff(line, axis=0).T).sum()) for line in lines)
+    covered = length / (window[1] - window[0]) * THIN / (PANEL * 72)
+    return min(0.7, max(0.5 / max(covered, 1e-9), 0.03))
 
 
 def _legend() -> list[Line2D | Patch]:
