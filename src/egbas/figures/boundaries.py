@@ -154,7 +154,7 @@ def boundaries_figure(
     for axes, part, title in zip(panels[0], (wide, wide, near), texts, strict=True):
         axes.set_title(title, fontsize=8)
         _draw_lines(axes, part, with_kept=title is not texts[0])
-        axes.plot(*query.tolist(), **QUERY_MARK)
+        axes.plot(*query.tolist(), **QUERY_MARK, zorder=8)
         plane_axes(axes, part.window)
     left, right, bottom, top = near.window
     for axes in panels[0, :2]:
@@ -195,6 +195,6 @@ def _legend() -> list[Line2D | Patch]:
         Line2D([], [], color=GREY, linewidth=0.8, label="boundary of a unit"),
         Line2D([], [], color=BLUE, linewidth=1.2, label="boundary of a supporting unit"),
         Patch(facecolor=ORANGE, alpha=REGION_ALPHA, label="region of the query"),
-        Line2D([], [], linestyle="none", label="query", **{k: v for k, v in QUERY_MARK.items() if k != "zorder"}),
+        Line2D([], [], label="query", **QUERY_MARK),
         Line2D([], [], color=BLACK, linestyle="--", linewidth=1, label="window of (c)"),
     ]
