@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -63,20 +64,22 @@ def region_and_ball_figure(plane: PlaneMap, query: Tensor, epsilon: float, ours:
         ours: samples of E-GBAS; only the pictured ones are drawn.
         ball: samples of the ball, likewise.
     """
-    figure = new_figure(7.2, 3.3)
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.15])
+    figure = new_figure(7.2, 3.9)
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.05])
     axes = left.subplots()
     draw_region(axes, plane)
-    axes.add_patch(Circle(_pair(query), epsilon, fill=False, color=VERMILION, linestyle="--", linewidth=1.3))
+    _draw_circle(axes, query, epsilon, color=VERMILION, linestyle="--", label="eps-L2 ball")
     panels = right.subplots(2, 1)
     kinds = ((ours, BLUE, "o", "E-GBAS: in the region"), (ball, VERMILION, "X", "eps-L2: in the ball around the query"))
     for panel, (drawn, colour, marker, title) in zip(panels, kinds, strict=True):
-        points = drawn.latents[list(drawn.pictured)].numpy()
-        axes.plot(*points.T, marker, color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.4)
+        points, label = drawn.latents[list(drawn.pictured)].numpy(), title.partition(":")[0] + " sample"
+        style = {"color": colour, "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.4, "label": label}
+        axes.plot(*points.T, marker, **style)
         _number(axes, points, colour)
         show_images(panel, drawn.images, columns=math.ceil(len(drawn.images) / 2), colour=colour)
         panel.set_title(title, fontsize=8, color=colour)
-    axes.plot(*query, **QUERY_MARK, zorder=_ON_TOP)
+    axes.plot(*query, **QUERY_MARK, zorder=_ON_TOP, label="query")
+    left.legend(handles=_handles(axes), loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
     return figure
 
 
@@ -92,12 +95,12 @@ def tree_figure(
         chosen: the nodes whose images are shown.
         images: of these nodes.
     """
-    figure = new_figure(7.2, 3.6)
+    figure = new_figure(7.2, 3.9)
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     draw_region(left, plane)
     points, above = latents.double().numpy(), parents.tolist()
     edges = np.stack([points[1:], points[above[1:]]], axis=1)
-    left.add_collection(LineCollection(list(edges), colors=BLUE, linewidths=0.6, label="tree"))
+    left.add_collection(LineCollection(list(edges), colors=BLUE, linewidths=0.9, label="tree"))
     paths = [points[trajectory(above, node)] for node in chosen]
     left.add_collection(LineCollection(paths, colors=VERMILION, linewidths=1.3, label="trajectory to a numbered node"))
     left.plot(*points[list(chosen)].T, "o", color=VERMILION, markersize=3.5, zorder=5)
@@ -122,7 +125,7 @@ def balls_figure(
         reason: (r,), 1 outside the region, 2 too close.
         radii: smallest, mean of the two, largest distance of a point rejected outside the region from the mean.
     """
-    figure = new_figure(7.2, 4.0)
+    figure = new_figure(7.2, 4.5)
     panels = figure.subplots(1, 2)
     points, mean = latents.double().numpy(), latents.double().mean(0).numpy()
     for axes, title in zip(panels, ("(a) what the tree tried", "(b) balls around the mean"), strict=True):
@@ -141,7 +144,7 @@ def balls_figure(
         axes.plot(*mean, "D", color=BLACK, markeredgecolor="white", markersize=6, zorder=_ON_TOP, label="mean of the accepted")
     for radius, (label, colour, style) in zip(radii, _BALLS, strict=True):
         text = f"{label} ({radius:.3f})"
-        panels[1].add_patch(Circle(_pair(mean), radius, fill=False, color=colour, linestyle=style, linewidth=1.4, label=text))
+        _draw_circle(panels[1], mean, radius, color=colour, linestyle=style, label=text)
     handles = {handle.get_label(): handle for axes in panels for handle in _handles(axes)}
     figure.legend(handles=list(handles.values()), loc="outside lower center", ncols=3, fontsize=7.5, frameon=False)
     return figure
@@ -220,9 +223,8 @@ def show_images(axes: Axes, images: Tensor, *, columns: int, colour: str | None)
 def _number(axes: Axes, points: NDArray[np.floating], colour: str) -> None:
     """Number points from 1, beside them."""
     for number, point in enumerate(points, 1):
-        axes.annotate(
-            str(number), point, xytext=(3, 3), textcoords="offset points", fontsize=7, color=colour, zorder=9
-        )
+        text = axes.annotate(str(number), point, xytext=(3, 3), textcoords="offset points", fontsize=7.5, color=colour)
+        text.set(zorder=_ON_TOP + 1, path_effects=[withStroke(linewidth=1.8, foreground="white")])
 
 
 def _handles(axes: Axes) -> list[Any]:
@@ -230,5 +232,9 @@ def _handles(axes: Axes) -> list[Any]:
     return [region, *axes.get_legend_handles_labels()[0]]
 
 
-def _pair(point: Tensor | NDArray[np.float64]) -> tuple[float, float]:
-    return float(point[0]), float(point[1])
+def _draw_circle(axes: Axes, centre: Tensor | NDArray[np.float64], radius: float, **style: Any) -> None:
+    """Draw a circle; the legend shows a line of its style."""
+    label = style.pop("label")
+    axes.add_patch(Circle((float(centre[0]), float(centre[1])), radius, fill=False, linewidth=1.4, **style))
+    axes.plot([], [], linewidth=1.4, label=label, **style)
+

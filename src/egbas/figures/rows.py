@@ -3,15 +3,14 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from egbas.errors import ShapeError
 from egbas.figures.samples import GAP, mosaic
-from egbas.figures.style import VERMILION, new_figure, pixel_range
-
-CELL = 0.36  # inches
+from egbas.figures.style import BLACK, VERMILION, new_figure, pixel_range
 
 
 def rows_figure(queries: Tensor, samples: Mapping[str, Sequence[Tensor | None]], labels: Sequence[str]) -> Figure:
@@ -33,16 +32,24 @@ def rows_figure(queries: Tensor, samples: Mapping[str, Sequence[Tensor | None]],
     blocks = {"query": [image[None] for image in queries], **samples}
     columns = [max(len(part) for part in rows if part is not None) for rows in blocks.values()]
     height, width = queries.shape[2:]
-    figure = new_figure(CELL * (sum(columns) + 1), CELL * len(queries) * height / width + 0.4)
-    panels = figure.subplots(1, len(blocks), width_ratios=columns, squeeze=False)[0]
     gap = max(1, round(GAP * width))
-    for axes, (name, rows), k in zip(panels, blocks.items(), columns, strict=True):
+    space = 4 * gap  # between the blocks
+    parts, starts = [], []
+    for rows, k in zip(blocks.values(), columns, strict=True):
         white = torch.full((k, *queries.shape[1:]), high)
         images = torch.cat([white if part is None else part for part in rows])
-        axes.imshow(mosaic(images.clamp(low, high), len(queries), k, gap), interpolation="nearest")
-        axes.set_title(name, fontsize=8, color=VERMILION if name == "query" else "black")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-    panels[0].set_yticks([row * (height + gap) + height / 2 for row in range(len(queries))], labels, fontsize=7)
-    panels[0].tick_params(length=0)
+        part = mosaic(images.clamp(low, high), len(queries), k, gap)
+        starts.append(sum(other.shape[1] for other in parts))
+        parts += [part, np.ones((len(part), space, 3), dtype=np.float32)]
+    picture = np.concatenate(parts[:-1], axis=1)
+    figure = new_figure(7.2, 6.6 * picture.shape[0] / picture.shape[1] + 0.3)
+    axes = figure.subplots()
+    axes.imshow(picture, interpolation="nearest")
+    for name, start, k in zip(blocks, starts, columns, strict=True):
+        middle = start + k * (width + gap) / 2
+        axes.text(middle, -2 * gap, name, fontsize=8, color=VERMILION if name == "query" else BLACK, ha="center")
+    axes.set_yticks([row * (height + gap) + height / 2 for row in range(len(queries))], labels, fontsize=7)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     return figure

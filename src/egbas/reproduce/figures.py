@@ -27,15 +27,15 @@ from egbas.figures.samples import choose_spread
 from egbas.gbrrt import OUTSIDE
 from egbas.metrics import share_in_region
 from egbas.reproduce.explored import Explored
-from egbas.reproduce.measurement import LAYERS, N_QUERIES
+from egbas.reproduce.measurement import LAYERS
 from egbas.storage import write_file, write_json
 
-# A six whose region at layer 2 is no circle and lies off the query's centre, inside the prior's support: the
-# baselines' balls differ from it visibly, and some of their samples are eights.
+# A six whose region at layer 2 lies well inside the prior's support and is twice as long as wide: a ball leaves it on
+# two sides and does not reach its ends.
 SEED, LAYER = 7, 2
 RESOLUTION = 200  # grid points along a side of the plane
 PLANE_MODEL, ROWS_MODEL = "dcgan-mnist-2d", "dcgan-mnist"
-_ROWS_LAYER = 3
+_ROWS_LAYER, _N_ROWS = 3, 6
 _DPI = 150
 
 Content = dict[str, Any]
@@ -60,7 +60,7 @@ def figure1(model_name: str, out: Path, explored: Explored, *, resolution: int =
     ours, ball = [_spread(run, samples, count=8) for samples in _drawn(run) if samples.method in (E_GBAS, L2)]
     epsilon = epsilon_l2(run)
     corners = torch.stack([run.query + epsilon, run.query - epsilon])
-    plane = _map(run, torch.cat([run.latents, corners]), resolution, pad=0.05)
+    plane = _map(run, torch.cat([run.latents, corners]), resolution, pad=0.1)
     figure = region_and_ball_figure(plane, run.query, epsilon, ours, ball)
     return _finish("figure1", figure, out, {**_facts(run), "grid": len(plane.xs)}, start)
 
@@ -98,7 +98,7 @@ def figure3(model_name: str, out: Path, explored: Explored, *, resolution: int =
     """
     start, run = time.perf_counter(), _plane_run(model_name, explored)
     chosen = [1 + node for node in _chosen(len(run.latents) - 1, count=16)]
-    plane = _map(run, run.latents, resolution)
+    plane = _map(run, run.latents, resolution, pad=0.1)
     figure = tree_figure(plane, run.latents, run.parents, chosen, images_of(run, run.latents[chosen]))
     return _finish("figure3", figure, out, {**_facts(run), "grid": len(plane.xs), "nodes": chosen}, start)
 
@@ -130,13 +130,13 @@ def figure5(model_name: str, out: Path, explored: Explored, *, resolution: int =
     start, run = time.perf_counter(), _plane_run(model_name, explored)
     epsilon_l2(run)  # raises where there is no ball to compare with
     methods = {samples.method: _at_random(run, samples, count=8) for samples in _drawn(run)}
-    plane = _map(run, torch.cat([drawn.latents for drawn in methods.values()]), resolution, pad=0.05)
+    plane = _map(run, torch.cat([drawn.latents for drawn in methods.values()]), resolution, pad=0.08)
     figure = methods_figure(plane, run.query, methods)
     shares = {name: drawn.share for name, drawn in methods.items()}
     return _finish("figure5", figure, out, {**_facts(run), "grid": len(plane.xs), "in_region": shares}, start)
 
 
-def figure7(model_name: str, out: Path, explored: Explored, *, n_queries: int = N_QUERIES) -> Content:
+def figure7(model_name: str, out: Path, explored: Explored, *, n_queries: int = _N_ROWS) -> Content:
     """Rows of queries: the query, samples of the eps-L2 ball, samples of E-GBAS. For a latent space of any size.
 
     Raises:
@@ -202,7 +202,7 @@ def _pictured(run: Exploration, samples: Samples, chosen: Sequence[int]) -> Draw
     return Drawn(latents=samples.latents, pictured=chosen, images=images, share=share)
 
 
-def _map(run: Exploration, points: Tensor, resolution: int, pad: float = 0.12) -> PlaneMap:
+def _map(run: Exploration, points: Tensor, resolution: int, pad: float) -> PlaneMap:
     window = plane_window(points.double(), pad=pad)
     return map_plane(run.region, run.query, window, resolution=resolution, max_units=0)
 
