@@ -15,6 +15,12 @@ WHAT = {
     "model-sheets": "what the embedded generators make",
     "table1": "standard deviation of E-GBAS and the epsilon balls (the paper's Table 1)",
     "table2": "similarity of critic features (the paper's Table 2)",
+    "figure1": "a region beside the eps-L2 ball",
+    "figure2": "the boundaries of layers 1 to 4 in the latent plane",
+    "figure3": "the tree and images of its nodes",
+    "figure4": "accepted, rejected and mean points, and the three balls",
+    "figure5": "the samples of all methods over the region",
+    "figure7": "rows of queries with samples of two methods",
 }
 Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
@@ -23,7 +29,8 @@ Table = tuple[list[str], list[list[str]]]
 def reproduce(
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One embedded model.", show_default="both DCGANs")
+        str | None,
+        typer.Option(metavar="NAME", help="One embedded model.", show_default="both DCGANs; a figure has its own"),
     ] = None,
     queries: Annotated[
         int | None,
@@ -48,6 +55,11 @@ def reproduce(
     torch.set_num_threads(1)  # as ``egbas explore`` does for networks of this size
     if name == "model-sheets":
         typer.echo(_model_sheets(out))
+        return
+    if name.startswith("figure"):
+        if queries is not None:
+            raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
+        _figure(name, model, out, as_json=json)
         return
     with show.progress_bar(quiet) as progress:
 
@@ -86,3 +98,15 @@ def _model_sheets(out: Path) -> Path:
     place = out / "model-sheets.png"
     write_file(place, model_sheets.run())
     return place
+
+
+def _figure(name: str, model: str | None, out: Path, *, as_json: bool) -> None:
+    from egbas.reproduce import figures
+    from egbas.reproduce.explored import Explored
+
+    content = figures.FIGURES[name](model or figures.default_model(name), out, Explored())
+    if as_json:
+        show.as_json(content)
+        return
+    for picture in content["pictures"]:
+        typer.echo(out / picture)

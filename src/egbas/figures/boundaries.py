@@ -26,6 +26,7 @@ from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, pixel_ran
 from egbas.region import MICRO_BATCH, Region
 
 PANEL = 1.9  # inches, width of a panel
+MANY = 120  # supporting units in a panel, from which on their lines are drawn thinner
 THIN = 0.3  # points, width of the lines of all units
 _AT_ONCE = 2048  # units whose lines are followed in one call
 Line = NDArray[np.float64]  # (points, 2)
@@ -62,7 +63,9 @@ class Boundaries:
         return float(self.xs[0]), float(self.xs[-1]), float(self.ys[0]), float(self.ys[-1])
 
 
-def trace_boundaries(region: Region, window: Window, *, resolution: int = 240, max_values: int = MAX_VALUES) -> Boundaries:
+def trace_boundaries(
+    region: Region, window: Window, *, resolution: int = 240, max_values: int = MAX_VALUES
+) -> Boundaries:
     """Follow the zero set of every unit of the region's layer through a window.
 
     The grid is worked off in strips of rows that share their last row with the next one, so that at most about
@@ -180,7 +183,8 @@ def _draw_lines(axes: Axes, part: Boundaries, *, with_kept: bool) -> None:
         return
     fill_region(axes, part.xs, part.ys, part.margin)
     kept = [line for unit in part.crossing_kept for line in part.lines[unit]]
-    axes.add_collection(LineCollection(kept, colors=BLUE, linewidths=0.6, rasterized=True), autolim=False)
+    width = 0.6 if len(part.crossing_kept) < MANY else 0.35
+    axes.add_collection(LineCollection(kept, colors=BLUE, linewidths=width, rasterized=True), autolim=False)
 
 
 def _opacity(lines: list[Line], window: Window) -> float:

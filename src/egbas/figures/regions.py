@@ -34,7 +34,11 @@ QUERY_MARK: dict[str, Any] = {
     "markeredgewidth": 1.1,
 }
 _ON_TOP = 8  # of everything else in a panel
-_BALLS = (("smallest distance", BLUE, ":"), ("mean of the two: eps-L2", BLACK, "-"), ("largest distance", VERMILION, "--"))
+_BALLS = (
+    ("smallest distance", BLUE, ":"),
+    ("mean of the two: eps-L2", BLACK, "-"),
+    ("largest distance", VERMILION, "--"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,9 +104,12 @@ def tree_figure(
     draw_region(left, plane)
     points, above = latents.double().numpy(), parents.tolist()
     edges = np.stack([points[1:], points[above[1:]]], axis=1)
-    left.add_collection(LineCollection(list(edges), colors=BLUE, linewidths=0.9, label="tree"))
+    left.add_collection(
+        LineCollection(list(edges), colors=BLUE, linewidths=0.9, capstyle="round", snap=False, label="tree")
+    )
     paths = [points[trajectory(above, node)] for node in chosen]
-    left.add_collection(LineCollection(paths, colors=VERMILION, linewidths=1.3, label="trajectory to a numbered node"))
+    trunk = {"colors": VERMILION, "linewidths": 1.4, "label": "trajectory to a numbered node"}
+    left.add_collection(LineCollection(paths, **trunk))
     left.plot(*points[list(chosen)].T, "o", color=VERMILION, markersize=3.5, zorder=5)
     _number(left, points[list(chosen)], BLACK)
     left.plot(*points[0], **QUERY_MARK, zorder=_ON_TOP, label="query")
@@ -141,7 +148,9 @@ def balls_figure(
         if axes is panels[0]:
             axes.plot(*points[1:].T, "o", color=BLUE, markersize=1.8, label="accepted")
         axes.plot(*points[0], **QUERY_MARK, zorder=_ON_TOP, label="query")
-        axes.plot(*mean, "D", color=BLACK, markeredgecolor="white", markersize=6, zorder=_ON_TOP, label="mean of the accepted")
+        axes.plot(
+            *mean, "D", color=BLACK, markeredgecolor="white", markersize=6, zorder=_ON_TOP, label="mean of the accepted"
+        )
     for radius, (label, colour, style) in zip(radii, _BALLS, strict=True):
         text = f"{label} ({radius:.3f})"
         _draw_circle(panels[1], mean, radius, color=colour, linestyle=style, label=text)
@@ -237,4 +246,3 @@ def _draw_circle(axes: Axes, centre: Tensor | NDArray[np.float64], radius: float
     label = style.pop("label")
     axes.add_patch(Circle((float(centre[0]), float(centre[1])), radius, fill=False, linewidth=1.4, **style))
     axes.plot([], [], linewidth=1.4, label=label, **style)
-

@@ -72,7 +72,7 @@ def figure2(model_name: str, out: Path, explored: Explored, *, resolution: int =
         ConfigError: the model's latent space is no plane.
         RunDirectoryError: a file cannot be written.
     """
-    rows = []
+    rows, pictures = [], []
     for layer in LAYERS:
         start, run = time.perf_counter(), _plane_run(model_name, explored, layer)
         near_window = plane_window(run.latents, pad=0.3)
@@ -81,10 +81,10 @@ def figure2(model_name: str, out: Path, explored: Explored, *, resolution: int =
             for window in (_grown(near_window, 3.0), near_window)
         ]
         figure = boundaries_figure(wide, near, run.query, run.query_image, run.masked_image)
-        _save(figure, out, f"figure2-l{layer}")
+        pictures += _save(figure, out, f"figure2-l{layer}")
         windows = {"wide": _counted(wide), "near": _counted(near)}
         rows.append({**_facts(run), "grid": resolution, **windows, "seconds": time.perf_counter() - start})
-    content = {"figure": "figure2", "rows": rows}
+    content = {"figure": "figure2", "pictures": pictures, "rows": rows}
     write_json(out / "figure2.json", content)
     return content
 
@@ -97,7 +97,7 @@ def figure3(model_name: str, out: Path, explored: Explored, *, resolution: int =
         RunDirectoryError: a file cannot be written.
     """
     start, run = time.perf_counter(), _plane_run(model_name, explored)
-    chosen = [1 + node for node in _chosen(len(run.latents) - 1, count=16)]
+    chosen = [1 + node for node in _chosen(len(run.latents) - 1, count=12)]
     plane = _map(run, run.latents, resolution, pad=0.1)
     figure = tree_figure(plane, run.latents, run.parents, chosen, images_of(run, run.latents[chosen]))
     return _finish("figure3", figure, out, {**_facts(run), "grid": len(plane.xs), "nodes": chosen}, start)
@@ -238,14 +238,17 @@ def _counted(part: Boundaries) -> Content:
 
 
 def _finish(name: str, figure: Figure, out: Path, facts: Content, start: float) -> Content:
-    _save(figure, out, name)
-    content = {"figure": name, **facts, "seconds": time.perf_counter() - start}
+    pictures = _save(figure, out, name)
+    content = {"figure": name, "pictures": pictures, **facts, "seconds": time.perf_counter() - start}
     write_json(out / f"{name}.json", content)
     return content
 
 
-def _save(figure: Figure, out: Path, stem: str) -> None:
-    for suffix, dpi, metadata in (("png", _DPI, None), ("pdf", 2 * _DPI, {"CreationDate": None})):
+def _save(figure: Figure, out: Path, stem: str) -> list[str]:
+    """Write both files, whole or not at all, and return their names."""
+    formats = {"png": (_DPI, None), "pdf": (2 * _DPI, {"CreationDate": None})}  # no date: the same file every time
+    for suffix, (dpi, metadata) in formats.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, dpi=dpi, metadata=metadata)
         write_file(out / f"{stem}.{suffix}", buffer.getvalue())
+    return [f"{stem}.{suffix}" for suffix in formats]
