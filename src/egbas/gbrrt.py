@@ -144,8 +144,8 @@ def with_automatic(
     half_width I = R, so that the targets fill the region and little more. In a much larger box nearly every target
     lies beyond the region, and in two dimensions the tree is four arms to the corners of the box.
 
-    step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of a
-    ball of radius r in 2 dimensions, and two steps lead from the query to the boundaries in 64 or 512.
+    step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: N balls of that radius fill a good part of
+    a ball of radius r in 2 dimensions, and two steps lead from the query to the boundaries in 64 or 512.
 
     Args:
         config: the settings.

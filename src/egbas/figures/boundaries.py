@@ -7,6 +7,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import contourpy
 import numpy as np
@@ -119,10 +120,8 @@ def _zero_lines(
     stacked = np.full((k, rows + 1, columns), np.nan)
     stacked[:, :rows] = values
     follow = contourpy.contour_generator(z=stacked.reshape(-1, columns), line_type="ChunkCombinedOffset")
-    (points,), (offsets,) = follow.lines(0.0)  # in steps of the grid
-    if points is None or offsets is None:
-        return
-    # Half a row up, since rounding may put a point a little below the first row of its grid.
+    ((points,), (offsets,)) = cast(tuple[list[Line], list[NDArray[np.uint32]]], follow.lines(0.0))
+    # Points are in steps of the grid. Half a row up, since rounding may put a point a little below the first row of its grid.
     grids = (points[:, 1] + 0.5).astype(np.int64) // (rows + 1)
     points = np.stack(
         [

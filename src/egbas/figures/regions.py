@@ -69,7 +69,7 @@ def region_and_ball_figure(plane: PlaneMap, query: Tensor, epsilon: float, ours:
         ball: samples of the ball, likewise.
     """
     figure = new_figure(7.2, 3.9)
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.05])
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.05], squeeze=False)[0]
     axes = left.subplots()
     draw_region(axes, plane)
     _draw_circle(axes, query, epsilon, color=VERMILION, linestyle="--", label="eps-L2 ball")
