@@ -9,7 +9,7 @@ from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_bounda
 from egbas.region import Region
 from tests.runs import colour_run, plane_run
 
-WINDOW = (-1.5, 1.0, -1.0, 1.5)
+WINDOW, NEAR = (-1.5, 1.0, -1.0, 1.5), (-0.2, 0.6, -0.6, 0.2)
 
 
 def values_on_grid(region: Region, part: Boundaries) -> torch.Tensor:
@@ -21,7 +21,7 @@ def values_on_grid(region: Region, part: Boundaries) -> torch.Tensor:
 
 def test_lines_are_of_exactly_the_units_that_change_sign_on_the_grid() -> None:
     region = plane_run().region
-    part = trace_boundaries(region, WINDOW, resolution=24)
+    part = trace_boundaries(region, NEAR, resolution=24)
     values = values_on_grid(region, part).flatten(1)
     expected = ((values.amin(1) < 0) & (values.amax(1) > 0)).nonzero()[:, 0].tolist()
     assert sorted(part.lines) == expected
@@ -90,7 +90,7 @@ def test_only_planes_are_traced() -> None:
 def test_draws_all_lines_then_the_kept_ones() -> None:
     run = plane_run()
     wide = trace_boundaries(run.region, WINDOW, resolution=24)
-    near = trace_boundaries(run.region, (0.2, 0.4, -0.3, -0.1), resolution=24)
+    near = trace_boundaries(run.region, NEAR, resolution=24)
     figure = boundaries_figure(wide, near, run.query, run.query_image, run.masked_image)
     figure.canvas.draw()
     every, kept = (

@@ -106,6 +106,6 @@ def test_every_method_has_its_panel_and_share() -> None:
 
 def test_a_window_without_region_can_be_drawn() -> None:
     run = plane_run()
-    far = map_plane(run.region, run.query, (50.0, 51.0, 50.0, 51.0), resolution=32, max_units=0)
+    far = map_plane(run.region, run.query, (-51.0, -50.0, -51.0, -50.0), resolution=32, max_units=0)
     assert not far.inside.any()
     methods_figure(far, run.query, {"one": drawn(e_gbas(run).latents)}).canvas.draw()

@@ -20,7 +20,8 @@ MODEL = figures.PLANE_MODEL
 def check_files(out: Path, content: dict[str, object], names: list[str]) -> None:
     assert content["pictures"] == [f"{name}.{suffix}" for name in names for suffix in ("png", "pdf")]
     for name in names:
-        assert Image.open(out / f"{name}.png").width > 800
+        with Image.open(out / f"{name}.png") as picture:
+            assert picture.width > 800
         assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     written = json.loads((out / f"{content['figure']}.json").read_text())
     assert written == json.loads(json.dumps(content))
@@ -79,7 +80,7 @@ def test_planes_only(name: str, tmp_path: Path) -> None:
         def __call__(self, model_name: str, layer: int, seed: int) -> None:  # type: ignore[override]
             raise AssertionError("explored before the check")
 
-    with pytest.raises(ConfigError, match="64 dimensions.*use --model dcgan-mnist-2d"):
+    with pytest.raises(ConfigError, match=r"64 dimensions.*use --model dcgan-mnist-2d"):
         figures.FIGURES[name]("dcgan-mnist", tmp_path, Unused())
     assert not list(tmp_path.iterdir())
 

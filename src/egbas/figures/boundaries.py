@@ -20,7 +20,6 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from egbas.errors import ShapeError
 from egbas.figures.plane import MAX_VALUES, PLANE, Window
 from egbas.figures.regions import QUERY_MARK, REGION_ALPHA, fill_region, plane_axes
 from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, pixel_range, show_picture
@@ -121,7 +120,7 @@ def _zero_lines(
     stacked[:, :rows] = values
     follow = contourpy.contour_generator(z=stacked.reshape(-1, columns), line_type="ChunkCombinedOffset")
     ((points,), (offsets,)) = cast(tuple[list[Line], list[NDArray[np.uint32]]], follow.lines(0.0))
-    # Points are in steps of the grid. Half a row up, since rounding may put a point a little below the first row of its grid.
+    # In steps of the grid. Half a row up, since rounding may put a point a little below the first row of its grid.
     grids = (points[:, 1] + 0.5).astype(np.int64) // (rows + 1)
     points = np.stack(
         [

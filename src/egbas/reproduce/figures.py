@@ -257,8 +257,9 @@ def _png(figure: Figure) -> bytes:
     """A PNG of 256 colours: a third of the size where there are thousands of faint lines."""
     drawn, buffer = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DPI)
-    picture = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    picture.save(buffer, format="png", optimize=True, dpi=(_DPI, _DPI))
+    with Image.open(drawn) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(buffer, format="png", optimize=True, dpi=(_DPI, _DPI))
     return buffer.getvalue()
 
 
