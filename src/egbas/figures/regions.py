@@ -132,7 +132,7 @@ def balls_figure(
         reason: (r,), 1 outside the region, 2 too close.
         radii: smallest, mean of the two, largest distance of a point rejected outside the region from the mean.
     """
-    figure = new_figure(7.2, 4.5)
+    figure = new_figure(7.2, 4.3)
     panels = figure.subplots(1, 2)
     points, mean = latents.double().numpy(), latents.double().mean(0).numpy()
     for axes, title in zip(panels, ("(a) what the tree tried", "(b) balls around the mean"), strict=True):
