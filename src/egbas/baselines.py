@@ -131,6 +131,16 @@ def epsilon_l2(run: Exploration) -> float:
     Raises:
         ConfigError: no candidate was rejected outside the region: nothing marks its border.
     """
+    distances = border_distances(run)
+    return (distances.max() + distances.min()).item() / 2
+
+
+def border_distances(run: Exploration) -> Float[Tensor, " r"]:
+    """Distances, in latent units and float64, of the candidates rejected outside the region from z_avg.
+
+    Raises:
+        ConfigError: there is no such candidate: nothing marks the region's border.
+    """
     if not has_border(run):
         raise ConfigError(
             "the exploration rejected no candidate outside its region, so nothing says how large a ball to compare "
@@ -138,8 +148,7 @@ def epsilon_l2(run: Exploration) -> float:
         )
     border = run.rejected[run.rejected_reason == OUTSIDE].double()
     geometry = run.geometry
-    distances = geometry.distances(border, geometry.mean(run.latents.double())[None])
-    return (distances.max() + distances.min()).item() / 2
+    return geometry.distances(border, geometry.mean(run.latents.double())[None])
 
 
 def epsilon_linf(epsilon: float, d: int) -> float:

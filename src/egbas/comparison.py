@@ -180,10 +180,15 @@ def pictured(run: Exploration, samples: Sequence[Samples], count: int = 10) -> d
     """
 
     def chosen(drawn: Samples) -> Tensor:
-        order = torch.randperm(len(drawn.latents), generator=torch.Generator().manual_seed(run.seed))
-        return images_of(run, drawn.latents[order[:count]])
+        rng = torch.Generator().manual_seed(run.seed)
+        return images_of(run, drawn.latents[choose_pictured(len(drawn.latents), count, rng=rng)])
 
     return {drawn.method: chosen(drawn) for drawn in samples}
+
+
+def choose_pictured(n_samples: int, count: int, *, rng: torch.Generator) -> list[int]:
+    """Choose samples for a picture at random, the same way for every method."""
+    return torch.randperm(n_samples, generator=rng)[:count].tolist()
 
 
 def as_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:

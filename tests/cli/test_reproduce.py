@@ -37,3 +37,22 @@ def test_a_file_for_a_folder_is_told_before_the_work(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "is a file" in result.output
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_figure_as_a_user_types_it(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "figure3", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure3.json", "figure3.pdf", "figure3.png"]
+    assert "figure3.pdf" in result.output
+
+
+def test_a_plane_figure_of_a_model_without_a_plane_is_bad_input(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "figure3", "--model", "dcgan-mnist", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "dcgan-mnist-2d" in result.output
+
+
+def test_figures_have_their_own_queries(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "figure3", "--queries", "2", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "its own queries" in result.output

@@ -16,7 +16,14 @@ WHAT = {
     "model-sheets": "what the embedded generators make",
     "table1": "standard deviation of E-GBAS and the epsilon balls (the paper's Table 1)",
     "table2": "similarity of critic features (the paper's Table 2)",
+    "figure1": "a region beside the eps-L2 ball",
+    "figure2": "the boundaries of layers 1 to 4 in the latent plane",
+    "figure3": "the tree and images of its nodes",
+    "figure4": "accepted, rejected and mean points, and the three balls",
+    "figure5": "the samples of all methods over the region",
+    "figure7": "rows of queries with samples of two methods",
     "sensitivity": "how Table 1's ratios move with the settings",
+    "all": "Tables 1 and 2 and all figures",
 }
 Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
@@ -25,7 +32,8 @@ Table = tuple[list[str], list[list[str]]]
 def reproduce(
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One embedded model.", show_default="both DCGANs")
+        str | None,
+        typer.Option(metavar="NAME", help="One embedded model.", show_default="both DCGANs; a figure has its own"),
     ] = None,
     queries: Annotated[
         int | None,
@@ -53,6 +61,11 @@ def reproduce(
     if name == "model-sheets":
         typer.echo(_model_sheets(out))
         return
+    if name.startswith("figure"):
+        if queries is not None:
+            raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
+        _figure(name, model, out, as_json=json)
+        return
     with show.progress_bar(quiet) as progress:
 
         def told(done: int, total: int, text: str) -> None:
@@ -69,7 +82,16 @@ def reproduce(
 def _run(
     name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told
 ) -> tuple[dict[str, Any], Table]:
-    from egbas.reproduce import brute_force, measurement, rankings, sensitivity, supporting_sets, table1, table2
+    from egbas.reproduce import (
+        brute_force,
+        measurement,
+        paper,
+        rankings,
+        sensitivity,
+        supporting_sets,
+        table1,
+        table2,
+    )
 
     if name == "brute-force":
         content = brute_force.run(queries or brute_force.N_NETWORKS, out, told)
@@ -80,6 +102,7 @@ def _run(
         "table1": table1,
         "table2": table2,
         "sensitivity": sensitivity,
+        "all": paper,
     }
     module = modules[name]
     n_queries = queries or (sensitivity.N_QUERIES if name == "sensitivity" else measurement.N_QUERIES)
@@ -94,3 +117,15 @@ def _model_sheets(out: Path) -> Path:
     place = out / "model-sheets.png"
     write_file(place, model_sheets.run())
     return place
+
+
+def _figure(name: str, model: str | None, out: Path, *, as_json: bool) -> None:
+    from egbas.reproduce import figures
+    from egbas.reproduce.explored import Explored
+
+    content = figures.FIGURES[name](model or figures.default_model(name), out, Explored())
+    if as_json:
+        show.as_json(content)
+        return
+    for picture in content["pictures"]:
+        typer.echo(out / picture)

@@ -57,7 +57,7 @@ def samples_figure(images: Tensor, columns: int = 8) -> Figure:
     figure = new_figure(max(columns * CELL, 1.2), max(rows * CELL * height / width, 0.6) + 0.25)
     axes = figure.subplots()
     # One picture of all images: a panel for each would take fifty times as long to draw.
-    axes.imshow(_mosaic(images, rows, columns, gap), interpolation="nearest")
+    axes.imshow(mosaic(images, rows, columns, gap), interpolation="nearest")
     axes.set_axis_off()
     border = {"linewidth": 2.5, "edgecolor": VERMILION, "facecolor": "none", "clip_on": False}
     axes.add_patch(Rectangle((-0.5, -0.5), width, height, **border))
@@ -65,8 +65,8 @@ def samples_figure(images: Tensor, columns: int = 8) -> Figure:
     return figure
 
 
-def _mosaic(images: Tensor, rows: int, columns: int, gap: int) -> NDArray[np.float32]:
-    """Lay images out on white, row by row: (height, width, 3) in 0..1."""
+def mosaic(images: Tensor, rows: int, columns: int, gap: int) -> NDArray[np.float32]:
+    """Lay images (k, c, h, w) out on white, row by row and ``gap`` pixels apart: (height, width, 3) in 0..1."""
     limits = pixel_range(images)
     h, w = images.shape[2:]
     canvas = np.ones((rows * (h + gap) - gap, columns * (w + gap) - gap, RGB), dtype=np.float32)

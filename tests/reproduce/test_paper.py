@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+import json
+from pathlib import Path
+
+import pytest
+
+from egbas.reproduce import figures, paper
+
+FIGURES = ("figure3", "figure7")
+
+
+@pytest.fixture
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper, "FIGURES", {name: figures.FIGURES[name] for name in FIGURES})
+
+
+@pytest.mark.usefixtures("few_figures")
+def test_all_that_a_model_without_a_plane_has(tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    content = paper.run(("dcgan-mnist",), 1, tmp_path, lambda *words: told.append(words), layers=(3,))
+    assert [(row["name"], row["model"]) for row in content["made"]] == [
+        ("table1", None),
+        ("table2", None),
+        ("figure7", "dcgan-mnist"),
+    ]
+    files = {name for row in content["made"] for name in row["files"]}
+    assert files | {"all.json", "figure7.json"} == {path.name for path in tmp_path.iterdir()}
+    assert json.loads((tmp_path / "all.json").read_text()) == content
+    tables = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("table1", "table2")]
+    assert tables[0]["config"] == tables[1]["config"]  # measured once for both
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert told[-1][:2] == (2, 2)
+    headings, lines = paper.as_table(content)
+    assert all(len(line) == len(headings) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("models", "expected"),
+    [
+        (("dcgan-mnist-2d",), {"figure3": "dcgan-mnist-2d", "figure7": "dcgan-mnist-2d"}),
+        (("dcgan-mnist",), {"figure3": None, "figure7": "dcgan-mnist"}),
+        (("dcgan-mnist-2d", "dcgan-mnist"), {"figure3": "dcgan-mnist-2d", "figure7": "dcgan-mnist"}),
+    ],
+)
+def test_every_figure_has_the_model_that_it_can_be_drawn_of(
+    models: tuple[str, ...], expected: dict[str, str | None]
+) -> None:
+    assert {name: paper._model_of(name, models) for name in FIGURES} == expected
