@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from egbas.errors import ShapeError
 from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILION, new_figure
@@ -57,7 +57,7 @@ def rankings_figure(panels: Sequence[Panel], shares: Sequence[float], columns: i
         axes.set_axis_off()
     grid[0, 0].set_ylim(bottom=0)
     figure.supxlabel("share of the active units that is kept", fontsize=9)
-    figure.supylabel("relative distance from the query's image", fontsize=9)
+    figure.supylabel("relative distance", fontsize=9)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure
@@ -69,7 +69,7 @@ def _draw(axes: Axes, panel: Panel, shares: Sequence[float]) -> None:
     across, up = [share for share, _ in panel.points], [distance for _, distance in panel.points]
     axes.plot(across, up, color=VERMILION, linestyle="none", marker="*", markersize=5, label="BerOpt, each query")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
     axes.set_title(panel.title, fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.25, linewidth=0.5)

@@ -262,7 +262,8 @@ def _png(figure: Figure) -> bytes:
     drawn, buffer = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=_DPI)
     with Image.open(drawn) as picture:
-        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        # The other methods turn rare colours, such as the legend's, into those of the many greys.
+        few = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(buffer, format="png", optimize=True, dpi=(_DPI, _DPI))
     return buffer.getvalue()
 

@@ -8,11 +8,9 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from egbas.explore import Exploration, explore
-from egbas.network import Tail
+from egbas.rankings import LARGEST, fidelity_of, ranked, shuffled
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, Progress
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
@@ -133,19 +131,19 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
     found, tree, certificate = exploration.beropt, exploration.tree, exploration.certificate
     tail = exploration.region.split.at(exploration.query)
-    active = tail.a != 0
+    rng = torch.Generator().manual_seed(query)
     size = len(found.units)
     edges = (tree.latents[1:] - tree.latents[tree.parents[1:]]).double().norm(dim=1)
     return Case(
         model=name,
         layer=layer,
         query=query,
-        units=len(active),
-        active=int(active.sum()),
+        units=len(tail.a),
+        active=int((tail.a != 0).sum()),
         size=size,
         fidelity=found.fidelity,
-        random_fidelity=_fidelity(tail, _random_sets(active, size, seed=query)),
-        largest_fidelity=_fidelity(tail, _largest_set(tail, size)[None]),
+        random_fidelity=fmean(fidelity_of(tail, shuffled(tail, rng=rng), size) for _ in range(_N_RANDOM_SETS)),
+        largest_fidelity=fidelity_of(tail, ranked(tail, LARGEST), size),
         status=found.status.name,
         steps=found.steps,
         samples=certificate.n_samples,
@@ -155,25 +153,6 @@ def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
         spacing=_spacing(exploration) / tree.step_size,
         seconds=exploration.seconds["beropt"] + exploration.seconds["gbrrt"],
     )
-
-
-def _random_sets(active: Bool[Tensor, " units"], size: int, *, seed: int) -> Bool[Tensor, "masks units"]:
-    rng = torch.Generator().manual_seed(seed)
-    order = torch.rand(_N_RANDOM_SETS, len(active), generator=rng).masked_fill(~active, -1.0)
-    kept = torch.zeros_like(order, dtype=torch.bool)
-    return kept.scatter(1, order.topk(size, dim=1).indices, value=True)
-
-
-def _largest_set(tail: Tail, size: int) -> Bool[Tensor, " units"]:
-    kept = torch.zeros_like(tail.a, dtype=torch.bool)
-    kept[tail.a.abs().topk(size).indices] = True
-    return kept
-
-
-@torch.no_grad()
-def _fidelity(tail: Tail, kept: Bool[Tensor, "masks units"]) -> float:
-    x = tail(torch.where(kept, tail.a, torch.zeros_like(tail.a)))
-    return ((x - tail.x).flatten(1).norm(dim=1) / tail.x.norm()).mean().item()
 
 
 def _spacing(exploration: Exploration) -> float:
