@@ -94,7 +94,7 @@ def test_no_ranking_wins_on_the_embedded_models(tmp_path: Path) -> None:
     content = rankings.run(
         ("dcgan-mnist-2d", "dcgan-mnist"), 1, tmp_path, lambda done, total, _: told.append((done, total)), layers=(1,)
     )
-    assert json.loads((tmp_path / "rankings.json").read_text()) == content
+    assert json.loads((tmp_path / "rankings.json").read_text())["rows"] == content["rows"]
     assert (tmp_path / "rankings.png").read_bytes().startswith(b"\x89PNG")
     assert told == [(1, 2), (2, 2)]
     assert len(content["rows"]) == len(content["summary"]) == 2 * len(rankings.METHODS)
