@@ -263,7 +263,9 @@ def _png(figure: Figure) -> bytes:
     figure.savefig(drawn, format="png", dpi=_DPI)
     with Image.open(drawn) as picture:
         # The other methods turn rare colours, such as the legend's, into those of the many greys.
-        few = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = picture.convert("RGB").quantize(
+            256, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+        )
     few.save(buffer, format="png", optimize=True, dpi=(_DPI, _DPI))
     return buffer.getvalue()
 
