@@ -7,7 +7,7 @@ convolution of the generator but the last, and of the discriminator but the firs
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from torch import nn
 
@@ -43,7 +43,7 @@ class RadfordConfig:
         return 4 * 2 ** len(self.channels)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: dict[str, Any]) -> "RadfordConfig":
         """Read what ``dataclasses.asdict`` and JSON made of a config.
 
         Raises:
@@ -76,7 +76,7 @@ class RadfordCriticConfig:
         return 4 * 2 ** len(self.channels)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: dict[str, Any]) -> "RadfordCriticConfig":
         """Read what ``dataclasses.asdict`` and JSON made of a config.
 
         Raises:

@@ -70,7 +70,7 @@ def _state(network: TfNetwork) -> dict[Any, Any]:
     if "version" not in state and "param_values" in state:
         raise CheckpointError(
             "it is of the first, Theano version of the original PGGAN, which egbas does not read; load and save it "
-            "once with the TensorFlow version (its legacy.py converts it), or use one of the published PyTorch conversions"
+            "once with the TensorFlow version (its legacy.py converts it), or take one of the published PyTorch files"
         )
     return state
 

@@ -7,11 +7,12 @@ objects of this file that keep what they are given, every other name is refused.
 scanned, so that it cannot ask for more memory than its length justifies.
 """
 
+import io
 import mmap
 import pickle
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 from egbas.errors import CheckpointError, EgbasError
 from egbas.zoo.formats.stored import Sealed
@@ -105,7 +106,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def unpickle(
-    file: "BinaryIO | mmap.mmap",
+    file: io.BytesIO | mmap.mmap,
     names: Mapping[tuple[str, str], Any],
     storage: Callable[[Any], Any] | None = None,
 ) -> Any:
