@@ -54,8 +54,11 @@ def halve(x: Tensor) -> Tensor:
 
 def four_shifts(kernel: Tensor) -> Tensor:
     """The kernel (..., k, k) of a fused layer: the sum of its four shifts, (..., k + 1, k + 1)."""
-    return F.pad(kernel, (1, 0, 1, 0)) + F.pad(kernel, (0, 1, 1, 0)) + F.pad(kernel, (1, 0, 0, 1)) + F.pad(
-        kernel, (0, 1, 0, 1)
+    return (
+        F.pad(kernel, (1, 0, 1, 0))
+        + F.pad(kernel, (0, 1, 1, 0))
+        + F.pad(kernel, (1, 0, 0, 1))
+        + F.pad(kernel, (0, 1, 0, 1))
     )
 
 

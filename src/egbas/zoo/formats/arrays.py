@@ -92,6 +92,13 @@ def _array(*_: Any) -> Inert:
     return Array()  # the arguments of _reconstruct say nothing: shape and type come with the state
 
 
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> Inert:
+    """What numpy writes in protocol 5."""
+    made = Array()
+    made.state = (1, shape, dtype, order == "F", bytes(data) if isinstance(data, bytes | bytearray) else None)
+    return made
+
+
 def _scalar(*args: Any) -> Inert:
     return Inert(*args)
 
@@ -101,6 +108,7 @@ NAMES: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): Dtype,
     ("numpy", "ndarray"): Maker(_array),
 }
-for _home in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    NAMES[_home, "_reconstruct"] = Maker(_array)
-    NAMES[_home, "scalar"] = Maker(_scalar)
+for _home in ("numpy.core", "numpy._core"):
+    NAMES[f"{_home}.multiarray", "_reconstruct"] = Maker(_array)
+    NAMES[f"{_home}.multiarray", "scalar"] = Maker(_scalar)
+    NAMES[f"{_home}.numeric", "_frombuffer"] = Maker(_frombuffer)
