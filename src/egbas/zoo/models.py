@@ -110,7 +110,7 @@ def is_path(name: str) -> bool:
 def _load_file(name: str) -> Model:
     path = Path(name).expanduser()
     format_name, parts = read_checkpoint(path)
-    generator = parts.generator.build()
+    generator: Any = parts.generator.build()
     discriminator = parts.discriminator.build() if parts.discriminator is not None else None
     generator.zoo_name = name
     generator.latent = parts.latent  # egbas.explore reads it

@@ -20,12 +20,6 @@ TOLERANCE = 1e-4
 NEAR_ZERO = 1e-4  # of the layer's largest value: the sign of such a unit may differ by rounding
 
 
-def rand(*shape: int, seed: int = 0) -> Tensor:
-    """N(0, 1) of a shape; other shapes and seeds give other numbers."""
-    mixed = seed * 7919 + sum(size * 31**index for index, size in enumerate(shape))
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(mixed))
-
-
 class Draw:
     """Draws N(0, 1) tensors, each another one."""
 
@@ -113,8 +107,8 @@ def agree(network: nn.Module, x: Tensor, reference: Reference, *, one_by_one: bo
     assert found.numel() == expected.numel()
     assert len(seen) == len(layers)
     n_near = n_units = 0
-    for ours, theirs in zip(seen, layers, strict=True):
-        theirs = theirs.reshape(ours.shape)
+    for ours, flat in zip(seen, layers, strict=True):
+        theirs = flat.reshape(ours.shape)
         near = theirs.abs() < NEAR_ZERO * theirs.abs().max()
         assert torch.equal((ours > 0)[~near], (theirs > 0)[~near])
         n_near, n_units = n_near + int(near.sum()), n_units + near.numel()

@@ -57,9 +57,9 @@ class Array(Inert):
             raise CheckpointError("an array in it has no proper state; the file is damaged or malicious")
         _, shape, described, is_fortran, data = self.state
         dtype = described.torch_dtype()
-        if isinstance(data, str):
-            data = data.encode("latin1")
-        if not isinstance(data, bytes) or not isinstance(shape, tuple):
+        data = data.args[0] if isinstance(data, Encoded) else data
+        data = data.encode("latin1") if isinstance(data, str) else data
+        if not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
             raise CheckpointError("an array in it has no bytes; the file is damaged or malicious")
         held = len(data) // dtype.itemsize
         stride = _strides(shape, is_fortran is True)
@@ -81,11 +81,8 @@ def _strides(shape: tuple[Any, ...], is_fortran: bool) -> tuple[int, ...]:
     return tuple(steps if is_fortran else steps[::-1])
 
 
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """``_codecs.encode``, which Python 3 writes for bytes in old protocols."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise CheckpointError("a pickle in it encodes something other than bytes; it is damaged or malicious")
-    return text.encode("latin1")
+class Encoded(Inert):
+    """``_codecs.encode(text, "latin1")``, which Python 3 writes for bytes in old protocols; encoded when used."""
 
 
 def _array(*_: Any) -> Inert:
@@ -95,7 +92,7 @@ def _array(*_: Any) -> Inert:
 def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> Inert:
     """What numpy writes in protocol 5."""
     made = Array()
-    made.state = (1, shape, dtype, order == "F", bytes(data) if isinstance(data, bytes | bytearray) else None)
+    made.state = (1, shape, dtype, order == "F", data)
     return made
 
 
@@ -104,7 +101,7 @@ def _scalar(*args: Any) -> Inert:
 
 
 NAMES: dict[tuple[str, str], Any] = {
-    ("_codecs", "encode"): Maker(_encode),
+    ("_codecs", "encode"): Maker(Encoded),
     ("numpy", "dtype"): Dtype,
     ("numpy", "ndarray"): Maker(_array),
 }

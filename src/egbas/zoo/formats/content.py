@@ -18,7 +18,7 @@ from torch import Tensor
 from egbas.errors import CheckpointError, EgbasError
 from egbas.zoo.formats import arrays, torch_file
 from egbas.zoo.formats.stored import Ledger, StoredTensor
-from egbas.zoo.formats.unpickle import Settings, Table, TfNetwork, unpickle
+from egbas.zoo.formats.unpickle import Settings, TfNetwork, table_maker, unpickle
 
 SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".tar", ".model", ".safetensors")
 MAX_HEADER = 16 * 2**20  # bytes of the JSON in a safetensors file
@@ -112,7 +112,7 @@ def _open(path: Path, stack: ExitStack) -> Content:
     if torch_file.is_legacy(mapped):
         return _content(path, torch_file.read_legacy(mapped))
     mapped.seek(0)
-    names = {**arrays.NAMES, ("collections", "OrderedDict"): Table, **dict.fromkeys(NETWORK_CLASSES, TfNetwork)}
+    names = {**arrays.NAMES, ("collections", "OrderedDict"): table_maker(), **dict.fromkeys(NETWORK_CLASSES, TfNetwork)}
     return Content(path=path, tree=unpickle(mapped, names))
 
 
@@ -174,9 +174,10 @@ def _states(tree: dict[Any, Any]) -> Iterator[tuple[str, dict[str, StoredTensor]
         return
     if top:
         yield "", _bare(top)
-    for name, value in tree.items():
+    for name in (*GENERATORS, *DISCRIMINATORS):  # not every name: a file may have any number
+        value = tree.get(name)
         inner = value.get("state_dict", value) if isinstance(value, dict) else None
-        if isinstance(name, str) and isinstance(inner, dict) and _tensors(inner):
+        if isinstance(inner, dict) and _tensors(inner):
             yield name, _bare(_tensors(inner))
 
 

@@ -32,13 +32,13 @@ class Sealed:
 
 @dataclass
 class Ledger:
-    """Counts the bytes that are loaded from one file.
+    """Counts what is taken from one file, in bytes or pieces.
 
     A file may name the same bytes many times over; a network that is larger than its file is refused.
 
     Attributes:
-        limit: bytes that may be loaded.
-        spent: bytes loaded so far.
+        limit: how much may be taken.
+        spent: how much was taken so far.
     """
 
     limit: int
@@ -53,7 +53,7 @@ class Ledger:
         self.spent += size
         if self.spent > self.limit:
             raise CheckpointError(
-                f"the tensors add up to more than {self.limit} bytes, more than the file holds; it is malicious"
+                f"what is in it adds up to more than {self.limit}, which is more than the file holds; it is malicious"
             )
 
 

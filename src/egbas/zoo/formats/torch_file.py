@@ -19,8 +19,8 @@ from torch import Tensor
 
 from egbas.errors import CheckpointError
 from egbas.zoo.formats import arrays
-from egbas.zoo.formats.stored import Ledger, Sealed, StoredTensor, check_layout
-from egbas.zoo.formats.unpickle import Inert, Maker, Table, unpickle
+from egbas.zoo.formats.stored import MAX_DIMS, Ledger, Sealed, StoredTensor, check_layout
+from egbas.zoo.formats.unpickle import Inert, Maker, table_maker, unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of an old torch file
 MAX_PICKLE = 64 * 2**20  # bytes of the pickle in a zip; that of a network of 300 tensors has 50,000
@@ -205,7 +205,7 @@ def _names(ledger: Ledger) -> dict[tuple[str, str], Any]:
 
     names: dict[tuple[str, str], Any] = {
         **arrays.NAMES,
-        ("collections", "OrderedDict"): Table,
+        ("collections", "OrderedDict"): table_maker(),
         ("torch", "Size"): Maker(_shape),
         ("torch", "device"): Maker(Inert),
         ("torch._utils", "_rebuild_tensor"): Maker(tensor),
@@ -217,4 +217,4 @@ def _names(ledger: Ledger) -> dict[tuple[str, str], Any]:
 
 
 def _shape(sizes: Any = ()) -> tuple[Any, ...]:
-    return tuple(sizes) if isinstance(sizes, tuple | list) else ()
+    return tuple(sizes) if isinstance(sizes, tuple | list) and len(sizes) <= MAX_DIMS else ()

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from egbas.errors import CheckpointError, EgbasError
-from egbas.zoo.formats.stored import Sealed
+from egbas.zoo.formats.stored import Ledger, Sealed
 
 MAX_STEPS = 500_000  # a checkpoint of 300 tensors has about 10,000
-MAX_TUPLES = 20_000  # deeper nests overflow the stack of the interpreter when hashed
+MAX_TUPLES = 100_000
+MAX_PAIRS = 10_000  # of all ordered dictionaries made from pairs
 # Sets, extension codes, out-of-band buffers and textual persistent ids: no writer of weights uses them.
 FORBIDDEN = frozenset("EMPTY_SET ADDITEMS FROZENSET EXT1 EXT2 EXT4 NEXT_BUFFER READONLY_BUFFER PERSID".split())
 STATE_DICT_HINT = (
@@ -37,7 +38,7 @@ class Inert:
     """What an allowed class becomes: it keeps its arguments and its state, and does nothing.
 
     Attributes:
-        args: of its construction.
+        args: the first of its construction.
         state: what the pickle set; None where it set nothing.
     """
 
@@ -47,7 +48,7 @@ class Inert:
     def __new__(cls, *args: Any) -> "Inert":
         """Keep the arguments."""
         made = super().__new__(cls)
-        made.args = args
+        made.args = args[:4]  # a pickle may pass the same long list of arguments many times
         return made
 
     def __init__(self, *args: Any) -> None:
@@ -85,24 +86,73 @@ class Maker(Sealed):
         return self._make(*args)
 
 
-class _Unpickler(pickle.Unpickler):
+# The one in Python: its steps can be watched, and its memo grows only as it is filled.
+_InPython: Any = pickle._Unpickler
+
+
+class _Unpickler(_InPython):
     def __init__(self, file: Any, names: Mapping[tuple[str, str], Any], storage: Callable[[Any], Any] | None) -> None:
         super().__init__(file, encoding="latin1")  # arrays of Python 2 are strings, one letter a byte
         self._names = names
         self._storage = storage
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = self._names.get((module_name, global_name))
-        if found is None and global_name in ("BaseConfig", "Namespace"):
+    def find_class(self, module: str, name: str) -> Any:
+        found = self._names.get((module, name))
+        if found is None and name in ("BaseConfig", "Namespace"):
             found = Settings  # its module depends on where the training was started
         if found is None:
-            raise _refusal(module_name, global_name)
+            raise _refusal(module, name)
         return found
 
     def persistent_load(self, pid: Any) -> Any:
         if self._storage is None:
             raise CheckpointError("a pickle outside a torch file asks for tensors; it is damaged or malicious")
         return self._storage(pid)
+
+    # Keys are hashed, and the hash of nested tuples can take for ever; keys of weights are strings and numbers.
+    def _check_keys(self, first: int) -> None:
+        _refuse_odd_keys(self.stack[first::2])
+
+    def load_setitem(self) -> None:
+        self._check_keys(-2)
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        self._check_keys(0)
+        super().load_setitems()
+
+    def load_dict(self) -> None:
+        self._check_keys(0)
+        super().load_dict()
+
+    dispatch = {  # noqa: RUF012  as in the base class
+        **_InPython.dispatch,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.DICT[0]: load_dict,
+    }
+
+
+def _refuse_odd_keys(keys: list[Any]) -> None:
+    if any(not isinstance(key, str | int | float | bytes | None) for key in keys):
+        raise CheckpointError("a dictionary in it has keys that are no names; it is damaged or malicious")
+
+
+def table_maker() -> Maker:
+    """What an ordered dictionary is made by, for one file: empty, or from the pairs that Python 2 wrote."""
+    ledger = Ledger(limit=MAX_PAIRS)  # a pickle may pass the same pairs many times
+
+    def make(entries: Any = ()) -> Table:
+        if not isinstance(entries, list | tuple):
+            raise CheckpointError("an ordered dictionary in it is not made of pairs; it is damaged or malicious")
+        ledger.spend(len(entries))
+        pairs = [tuple(pair) for pair in entries if isinstance(pair, list | tuple) and len(pair) == 2]
+        if len(pairs) != len(entries):
+            raise CheckpointError("an ordered dictionary in it is not made of pairs; it is damaged or malicious")
+        _refuse_odd_keys([key for key, _ in pairs])
+        return Table(pairs)
+
+    return Maker(make)
 
 
 def unpickle(
@@ -136,14 +186,12 @@ def unpickle(
 def _scan(file: Any) -> None:
     """Walk over the opcodes without running them."""
     steps = tuples = 0
-    for opcode, argument, _ in pickletools.genops(file):
+    for opcode, _, _ in pickletools.genops(file):  # it fails where a length says more than there is
         steps += 1
         tuples += opcode.name.startswith("TUPLE")
         if opcode.name in FORBIDDEN:
             raise CheckpointError(f"the pickle in it uses {opcode.name}, which no weights need; it is malicious")
-        # The machine keeps an array as long as the largest number put: one opcode could ask for gigabytes.
-        is_far = opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > steps
-        if is_far or steps > MAX_STEPS or tuples > MAX_TUPLES:
+        if steps > MAX_STEPS or tuples > MAX_TUPLES:
             raise CheckpointError("the pickle in it asks for more memory than weights need; it is damaged or malicious")
 
 

@@ -87,7 +87,8 @@ class Tensors:
         Raises:
             CheckpointError: its level of detail is not 0.
         """
-        lod = float(self.load("lod")) if "lod" in self.stored else 0.0
+        found = self.stored.get("lod")
+        lod = float(found.load("lod").sum()) if found is not None else 0.0
         if lod:
             raise CheckpointError(
                 f"the {self.what} was still growing when it was saved (level of detail {lod:g}, 0 is full resolution); "
