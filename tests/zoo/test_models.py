@@ -6,10 +6,11 @@ import torch
 
 from egbas.errors import CheckpointError, ModelNotFoundError
 from egbas.latent import LatentSpace
-from egbas.zoo.card import ModelCard, save_weights
+from egbas.zoo.card import ModelCard, save_weights, sha256
 from egbas.zoo.dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.lenet import LeNet
-from egbas.zoo.models import cards, load_classifier, load_model
+from egbas.zoo.models import cards, is_path, load_classifier, load_model
+from tests.zoo.formats.test_gan_zoo import critic_layout, generator_layout
 
 
 def card(name: str, architecture: dict, latent: dict) -> ModelCard:
@@ -110,3 +111,30 @@ def test_a_model_knows_its_layers() -> None:
         (4, "relu4", 12544),
         (5, "tanh", 784),
     ]
+
+
+def test_a_file_is_a_model_with_its_checksum_and_facts(tmp_path: Path) -> None:
+    torch.save({"avgG": generator_layout(""), "netD": critic_layout("")}, tmp_path / "net.pt")
+    for name in (tmp_path / "net.pt", str(tmp_path / "net.pt")):
+        model = load_model(name)
+        assert model.name == model.generator.zoo_name == str(tmp_path / "net.pt")
+        assert model.card is None
+        assert model.sha256 == sha256(tmp_path / "net.pt")
+        assert model.facts["format"] == "pytorch_GAN_zoo-pgan"
+        assert model.generator.latent == model.latent == LatentSpace(shape=(7,))
+        assert model.discriminator is not None
+
+
+def test_a_name_of_the_zoo_means_the_model_and_a_path_the_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dcgan-mnist-2d").write_text("not a model")
+    assert load_model("dcgan-mnist-2d").card is not None
+    with pytest.raises(CheckpointError, match="is text"):
+        load_model(Path("dcgan-mnist-2d"))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a.pth", True), ("a/b", True), ("a", False), ("x\0y", False)])
+def test_what_looks_like_a_path(tmp_path: Path, monkeypatch, name: str, expected: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_path(name) is expected
+    assert not is_path("package.module:function")

@@ -99,7 +99,7 @@ def test_files_that_are_no_checkpoints_are_told_what_they_are(tmp_path: Path, co
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="there is no file"):
         read_checkpoint(tmp_path / "missing.pth")
-    with pytest.raises(CheckpointError, match="is a directory; expected a checkpoint file$"):
+    with pytest.raises(CheckpointError, match=r"is a directory; expected a checkpoint file$"):
         read_checkpoint(tmp_path)
     (tmp_path / "a.pth").touch()
     with pytest.raises(CheckpointError, match=r"is a directory.*such as .*a\.pth"):
@@ -118,7 +118,7 @@ def test_other_errors_pass_through_unchanged(tmp_path: Path) -> None:
         with open_content(tmp_path / "g.pth"):
             raise error
 
-    with pytest.raises(ConfigError, match="^mine$"):
+    with pytest.raises(ConfigError, match=r"^mine$"):
         fail(ConfigError("mine"))
     with pytest.raises(ZeroDivisionError):
         fail(ZeroDivisionError())

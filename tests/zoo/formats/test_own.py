@@ -75,7 +75,7 @@ def test_the_same_network_gives_the_same_bytes(zoo: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"egbas.format": "9"}, "version is '9'"),
+        ({"egbas.format": "9"}, "of version '9'"),
         ({"generator": "{"}, "header is damaged"),
         ({"generator": "[]"}, "header is damaged"),
         ({"generator": None}, "no generator"),

@@ -23,7 +23,7 @@ def test_channels_come_from_the_shapes() -> None:
 
 def test_layers_that_do_not_follow_on_one_another_are_refused() -> None:
     odd = tensors(**{"a.weight": Draw()(7, 4, 4, 4), "b.weight": Draw()(5, 1, 4, 4)}, **NORM)
-    with pytest.raises(CheckpointError, match="'b.weight'"):
+    with pytest.raises(CheckpointError, match=r"'b\.weight'"):
         generator(odd, ["a", "b"], ["n"], tanh=False)
     with pytest.raises(CheckpointError, match="1 convolutions; expected 2 to 10"):
         generator(odd, ["a"], [], tanh=False)

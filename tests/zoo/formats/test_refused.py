@@ -39,6 +39,7 @@ def test_whole_pickled_networks_are_refused(tmp_path: Path) -> None:
             read_checkpoint(tmp_path / "x.pth")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch discourages what is tested to be refused
 def test_torchscript_is_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         traced = torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))

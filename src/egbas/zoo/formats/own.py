@@ -73,7 +73,17 @@ def dump(parts: Parts, source: Mapping[str, Any]) -> bytes:
         if blueprint is not None:
             header[part] = json.dumps({"arch": blueprint.architecture, "config": config_to_json(blueprint)})
             tensors |= {prefix + name: value.contiguous() for name, value in blueprint.weights.items()}
-    return save(tensors, header)
+    return _in_order(save(tensors, header))
+
+
+def _in_order(written: bytes) -> bytes:
+    """Sort the header, whose entries safetensors writes in any order: the same networks give the same bytes."""
+    end = 8 + int.from_bytes(written[:8], "little")
+    content = json.loads(written[8:end])
+    ordered = {"__metadata__": dict(sorted(content.pop("__metadata__").items())), **content}
+    text = json.dumps(ordered, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + memoryview(written)[end:]
 
 
 def _blueprint(content: Content, part: str, architecture: str, config: dict[str, Any]) -> Blueprint:

@@ -72,7 +72,6 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
         CheckpointError: it is damaged, malicious, or no such file.
     """
     entries = {entry.filename: entry for entry in archive.infolist()}
-    _check_sizes(entries, size)
     found = sorted((name for name in entries if name.split("/")[-1] == "data.pkl"), key=len)
     if not found:
         raise CheckpointError("it is a zip file, but not one that torch.save wrote; expected a checkpoint")
@@ -81,6 +80,7 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
         raise CheckpointError(
             "it is a TorchScript program, which runs code when loaded; save the network's state_dict instead"
         )
+    _check_sizes(entries, size)
     order = entries.get(f"{root}byteorder")
     if order is not None and archive.read(order) != b"little":
         raise CheckpointError("its numbers are big-endian; load and save it again on an ordinary machine")
