@@ -5,6 +5,7 @@ As in wgan.py the distance is Wasserstein's with gradient penalty, and what is k
 generator, here from the steps at full resolution. A stopped training goes on from its last state.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,14 +37,16 @@ class ProgressiveConfig(WganConfig):
 
     def __post_init__(self) -> None:
         """Check the growth."""
-        edges = (0, *self.growth, self.steps)
-        if any(second - first < self.fade_steps for first, second in zip(edges[1:-1], edges[2:], strict=True)):
+        edges = (*self.growth, self.steps)
+        if any(second - first < self.fade_steps for first, second in itertools.pairwise(edges)):
             raise ConfigError(
                 f"growth {self.growth} leaves a resolution less than its {self.fade_steps} fade_steps "
                 f"of the {self.steps} steps; begin them earlier or fade them faster"
             )
-        if edges[0] >= edges[1] or self.fade_steps < 1:
-            raise ConfigError("the first growth and fade_steps must be 1 or more")
+        if edges[0] < 1 or self.fade_steps < 1:
+            raise ConfigError(
+                f"growth begins at step {edges[0]} and fade_steps is {self.fade_steps}; expected 1 or more of each"
+            )
 
     def place(self, step: int) -> tuple[int, float]:
         """The stage (0 is 4 x 4 pixels) of a step, and alpha, the share of its newest block in 0..1."""

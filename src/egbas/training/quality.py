@@ -38,17 +38,16 @@ class Judge:
             images: (n, c, h, w), the real images.
         """
         self.classifier, self.feature_layer = classifier, feature_layer
-        self.side = images.shape[-1]
         features, _ = self._look(images)
         self.mean, self.covariance = moments(features)
 
     def quality(self, generator: nn.Module, latent: LatentSpace, n_samples: int = 10_000, seed: int = 1) -> Quality:
-        """Judge ``n_samples`` samples of a generator in eval mode; larger images by their middle."""
+        """Judge ``n_samples`` samples of a generator in eval mode."""
         rng = torch.Generator().manual_seed(seed)
         parts = []
         with torch.no_grad():
             for z in latent.sample(n_samples, rng=rng).split(500):
-                parts.append(self._look(middle(generator(z), self.side)))
+                parts.append(self._look(generator(z)))
         features = torch.cat([f for f, _ in parts])
         probabilities = torch.cat([logits for _, logits in parts]).softmax(1)
         classes = torch.bincount(probabilities.argmax(1), minlength=probabilities.shape[1])
@@ -69,12 +68,6 @@ class Judge:
         finally:
             hook.remove()
         return torch.cat(kept), logits
-
-
-def middle(images: Tensor, side: int) -> Tensor:
-    """Cut images (n, c, h, w) to the middle side x side pixels; the margin on each side is (h - side) / 2."""
-    margin = (images.shape[-1] - side) // 2
-    return images[..., margin : margin + side, margin : margin + side]
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
