@@ -5,7 +5,7 @@ In: values or the dict of a model card. Out: checked settings; ``dataclasses.asd
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from egbas.errors import ConfigError
 
@@ -48,7 +48,7 @@ class GeneratorConfig:
         return 4 * 2 ** (len(self.channels) - 1)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: dict[str, Any]) -> "GeneratorConfig":
         """Read what ``dataclasses.asdict`` and JSON made of a config.
 
         Raises:
@@ -103,7 +103,7 @@ class CriticConfig:
         return self.channels[0] if self.head_channels is None else self.head_channels
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: dict[str, Any]) -> "CriticConfig":
         """Read what ``dataclasses.asdict`` and JSON made of a config.
 
         Raises:
