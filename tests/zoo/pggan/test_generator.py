@@ -87,7 +87,7 @@ def test_length_of_the_latent_matters_without_latent_norm() -> None:
 def test_256_pixels_have_14_hidden_layers_numbered_as_in_the_paper() -> None:
     generator = draw(PgganConfig(latent_size=6, channels=(12, 12, 12, 12, 8, 8, 8)))
     layers = list_layers(generator, (6,))
-    assert [(layer.number, layer.path) for layer in layers] == [(l, f"act{l}") for l in range(1, 15)]
+    assert [(layer.number, layer.path) for layer in layers] == [(i, f"act{i}") for i in range(1, 15)]
     assert [layer.shape for layer in layers[::2]] == [
         (12, 4, 4),
         (12, 8, 8),
