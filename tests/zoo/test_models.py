@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from egbas.zoo.card import ModelCard, save_weights, sha256
 from egbas.zoo.dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.lenet import LeNet
 from egbas.zoo.models import cards, is_path, load_classifier, load_model
+from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from tests.zoo.formats.test_gan_zoo import critic_layout, generator_layout
 
 
@@ -47,6 +49,24 @@ def test_loaded_generator_is_the_saved_one(folder: Path, generator: DcganGenerat
     assert model.name == "toy-gan"
     assert model.card is not None
     assert model.sha256 == model.card.sha256 != ""
+
+
+def test_loaded_pggan_is_the_saved_one(tmp_path: Path) -> None:
+    generator = PgganGenerator(PgganConfig(latent_size=3, channels=(4, 2), output="hardtanh", latent_norm=False)).eval()
+    critic = PgganCritic(PgganCriticConfig(channels=(4, 2), groups="strided")).eval()
+    critic.get_submodule("deviation").get_buffer("reference").fill_(0.5)
+    sizes = {"generator": asdict(generator.config), "critic": asdict(critic.config)}
+    parts = {"generator": generator, "critic": critic}
+    weights = {f"{part}.{key}": value for part in parts for key, value in parts[part].state_dict().items()}
+    save_weights(tmp_path, card("toy-pggan", {"family": "pggan"} | sizes, {"shape": [3], "prior": "normal"}), weights)
+    model = load_model("toy-pggan", tmp_path)
+    assert isinstance(model.generator, PgganGenerator)
+    assert isinstance(model.discriminator, PgganCritic)
+    assert (model.generator.config, model.discriminator.config) == (generator.config, critic.config)
+    images = model.generator(model.latent.sample(5, rng=torch.Generator().manual_seed(0)))
+    assert torch.equal(images, generator(model.latent.sample(5, rng=torch.Generator().manual_seed(0))))
+    assert torch.equal(model.discriminator(images), critic(images))
+    assert [layer.path for layer in model.layers] == ["act1", "act2", "act3", "act4", "output"]
 
 
 def test_generator_carries_its_latent_space(folder: Path) -> None:

@@ -17,6 +17,7 @@ from egbas.zoo.dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.formats import read_checkpoint
 from egbas.zoo.formats.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
+from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
 FEATURE_LAYER = "relu3"  # of lenet-mnist: its feature vector (84,)
@@ -57,7 +58,7 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
         ModelNotFoundError: there is no classifier of that name.
         CheckpointError: the weights are damaged.
     """
-    card = _card(name, "lenet", folder)
+    card = _card(name, ("lenet",), folder)
     classifier = LeNet()
     classifier.load_state_dict(load_weights(folder, card))
     return classifier.eval().requires_grad_(False)
@@ -79,14 +80,13 @@ def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
     if isinstance(name, os.PathLike):
         return _load_file(os.fspath(name))
     try:
-        card = _card(name, "dcgan", folder)
+        card = _card(name, ("dcgan", "pggan"), folder)
     except ModelNotFoundError:
         if is_path(name):
             return _load_file(name)
         raise
     weights = load_weights(folder, card)
-    generator = DcganGenerator(card.architecture["latent_size"], tuple(card.architecture["channels"]))
-    critic = DcganCritic(tuple(card.architecture["critic_channels"]))
+    generator, critic = _networks(card.architecture)
     for prefix, module in (("generator.", generator), ("critic.", critic)):
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         module.load_state_dict(own)
@@ -140,8 +140,17 @@ def unknown_model(name: str, names: list[str]) -> ModelNotFoundError:
     return ModelNotFoundError(f"no model is called {name!r}; {hint}there are: {', '.join(names) or 'none'}")
 
 
-def _card(name: str, family: str, folder: Path) -> ModelCard:
-    known = [card for card in cards(folder) if card.architecture["family"] == family]
+def _networks(architecture: dict[str, Any]) -> tuple[DcganGenerator, DcganCritic] | tuple[PgganGenerator, PgganCritic]:
+    """Generator and critic of a card, with the weights they happen to start from."""
+    if architecture["family"] == "pggan":
+        generator = PgganGenerator(PgganConfig.from_json(architecture["generator"]))
+        return generator, PgganCritic(PgganCriticConfig.from_json(architecture["critic"]))
+    generator = DcganGenerator(architecture["latent_size"], tuple(architecture["channels"]))
+    return generator, DcganCritic(tuple(architecture["critic_channels"]))
+
+
+def _card(name: str, families: tuple[str, ...], folder: Path) -> ModelCard:
+    known = [card for card in cards(folder) if card.architecture["family"] in families]
     for card in known:
         if card.name == name:
             return card

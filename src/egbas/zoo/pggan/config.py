@@ -85,7 +85,8 @@ class CriticConfig:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _refuse_bad_sizes(self.channels, head_channels=self.head_size, image_channels=self.image_channels)
+        head_channels = 1 if self.head_channels is None else self.head_channels
+        _refuse_bad_sizes(self.channels, head_channels=head_channels, image_channels=self.image_channels)
         _refuse_unknown("pooling", self.pooling, ("after", "before"))
         _refuse_unknown("groups", self.groups, ("consecutive", "strided", "none"))
         if self.group_size < 2:
@@ -99,7 +100,7 @@ class CriticConfig:
     @property
     def head_size(self) -> int:
         """Length of the feature vector before the score."""
-        return self.channels[0] if self.head_channels is None and self.channels else self.head_channels or 0
+        return self.channels[0] if self.head_channels is None else self.head_channels
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "CriticConfig":
