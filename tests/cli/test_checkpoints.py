@@ -41,7 +41,7 @@ def test_inspect() -> None:
     assert result.exit_code == 0, result.stderr
     for words in ("pytorch_GAN_zoo-pgan", "16 x 16, 3 channels", "6, 5, 4", "7, normal", "act6", "1024", "scores"):
         assert words in result.stdout
-    assert "scale invariant  yes" in result.stdout
+    assert "scale invariant      yes" in result.stdout
 
 
 def test_inspect_as_json() -> None:
@@ -66,7 +66,7 @@ def test_convert_and_what_comes_of_it(here: Path) -> None:
     result = run("convert", "net.pt", "new/out.safetensors")
     assert result.exit_code == 0, result.stderr
     assert "pytorch_GAN_zoo-pgan -> egbas" in result.stdout
-    assert "source format    pytorch_GAN_zoo-pgan" in run("inspect", "new/out.safetensors").stdout
+    assert "source format        pytorch_GAN_zoo-pgan" in run("inspect", "new/out.safetensors").stdout
     assert not [path for path in (here / "new").iterdir() if path.name != "out.safetensors"]
     refused(run("convert", "net.pt", "new/out.safetensors"), "--overwrite")
     assert run("convert", "net.pt", "new/out.safetensors", "--overwrite").exit_code == 0

@@ -71,9 +71,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         _line("images", f"{' x '.join(map(str, size))}, {c} channel{'s' if c > 1 else ''}"),
         _line("channels", ", ".join(map(str, found["channels"]))),
         _line("latent", f"{shape}, {latent['prior']}"),
-        _line(
-            "weights", f"{found['parameters']:,} in the generator, {f'{critic:,}' if critic else 'no'} discriminator"
-        ),
+        _line("generator", f"{found['parameters']:,} weights"),
+        _line("discriminator", f"{critic:,} weights" if critic else "none"),
         *(_line(name, value) for name, value in facts.items()),
         _line("sha256", found["sha256"]),
         "",
@@ -88,4 +87,4 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _line(name: str, value: object) -> str:
-    return f"{name:<17}{value}"
+    return f"{name:<21}{value}"

@@ -85,7 +85,7 @@ def open_content(path: Path) -> Iterator[Content]:
         with ExitStack() as stack:
             yield _open(path, stack)
     except EgbasError as error:
-        if str(error).startswith(str(path)) or not isinstance(error, CheckpointError):
+        if not isinstance(error, CheckpointError) or str(error).startswith((str(path), "there is no file")):
             raise
         raise CheckpointError(f"{path}: {error}") from error
 
