@@ -65,7 +65,12 @@ def test_the_header_says_what_it_is(zoo: Path) -> None:
     assert header["egbas.format"] == "1"
     assert json.loads(header["generator"])["arch"] == "pggan-generator"
     assert json.loads(header["generator"])["config"]["channels"] == [6, 5, 4]
-    assert json.loads(header["latent"]) == {"shape": [7], "prior": "normal", "bound": 1.0}
+    assert json.loads(header["latent"]) == {
+        "shape": [7],
+        "prior": "normal",
+        "bound": 1.0,
+        "geometry": "flat",
+    }
 
 
 def test_the_same_network_gives_the_same_bytes(zoo: Path) -> None:
