@@ -138,10 +138,16 @@ def test_zoo_models_and_their_nearest_names() -> None:
         find_model("dcgan-minst", None)
 
 
-def test_checkpoint_files_are_not_read_yet(here: Path) -> None:
+def test_paths_are_checkpoints(here: Path) -> None:
     (here / "weights.pth").touch()
-    with pytest.raises(ModelNotFoundError, match="is a file"):
-        find_model("weights.pth", None)
+    for name, message in {
+        "weights.pth": "is empty",
+        "other.pth": "no file",
+        "./x": "no file",
+        ".": "directory",
+    }.items():
+        with pytest.raises(CheckpointError, match=message):
+            find_model(name, None)
 
 
 def test_a_network_may_bring_its_latent_or_be_a_model(here: Path) -> None:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -6,10 +7,12 @@ import torch
 
 from egbas.errors import CheckpointError, ModelNotFoundError
 from egbas.latent import LatentSpace
-from egbas.zoo.card import ModelCard, save_weights
+from egbas.zoo.card import ModelCard, save_weights, sha256
 from egbas.zoo.dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.lenet import LeNet
-from egbas.zoo.models import cards, load_classifier, load_model
+from egbas.zoo.models import cards, is_path, load_classifier, load_model
+from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
+from tests.zoo.formats.test_gan_zoo import critic_layout, generator_layout
 
 
 def card(name: str, architecture: dict, latent: dict) -> ModelCard:
@@ -46,6 +49,24 @@ def test_loaded_generator_is_the_saved_one(folder: Path, generator: DcganGenerat
     assert model.name == "toy-gan"
     assert model.card is not None
     assert model.sha256 == model.card.sha256 != ""
+
+
+def test_loaded_pggan_is_the_saved_one(tmp_path: Path) -> None:
+    generator = PgganGenerator(PgganConfig(latent_size=3, channels=(4, 2), output="hardtanh", latent_norm=False)).eval()
+    critic = PgganCritic(PgganCriticConfig(channels=(4, 2), groups="strided")).eval()
+    critic.get_submodule("deviation").get_buffer("reference").fill_(0.5)
+    sizes = {"generator": asdict(generator.config), "critic": asdict(critic.config)}
+    parts = {"generator": generator, "critic": critic}
+    weights = {f"{part}.{key}": value for part in parts for key, value in parts[part].state_dict().items()}
+    save_weights(tmp_path, card("toy-pggan", {"family": "pggan"} | sizes, {"shape": [3], "prior": "normal"}), weights)
+    model = load_model("toy-pggan", tmp_path)
+    assert isinstance(model.generator, PgganGenerator)
+    assert isinstance(model.discriminator, PgganCritic)
+    assert (model.generator.config, model.discriminator.config) == (generator.config, critic.config)
+    images = model.generator(model.latent.sample(5, rng=torch.Generator().manual_seed(0)))
+    assert torch.equal(images, generator(model.latent.sample(5, rng=torch.Generator().manual_seed(0))))
+    assert torch.equal(model.discriminator(images), critic(images))
+    assert [layer.path for layer in model.layers] == ["act1", "act2", "act3", "act4", "output"]
 
 
 def test_generator_carries_its_latent_space(folder: Path) -> None:
@@ -110,3 +131,30 @@ def test_a_model_knows_its_layers() -> None:
         (4, "relu4", 12544),
         (5, "tanh", 784),
     ]
+
+
+def test_a_file_is_a_model_with_its_checksum_and_facts(tmp_path: Path) -> None:
+    torch.save({"avgG": generator_layout(""), "netD": critic_layout("")}, tmp_path / "net.pt")
+    for name in (tmp_path / "net.pt", str(tmp_path / "net.pt")):
+        model = load_model(name)
+        assert model.name == model.generator.zoo_name == str(tmp_path / "net.pt")
+        assert model.card is None
+        assert model.sha256 == sha256(tmp_path / "net.pt")
+        assert model.facts["format"] == "pytorch_GAN_zoo-pgan"
+        assert model.generator.latent == model.latent == LatentSpace(shape=(7,))
+        assert model.discriminator is not None
+
+
+def test_a_name_of_the_zoo_means_the_model_and_a_path_the_file(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dcgan-mnist-2d").write_text("not a model")
+    assert load_model("dcgan-mnist-2d").card is not None
+    with pytest.raises(CheckpointError, match="is text"):
+        load_model(Path("dcgan-mnist-2d"))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a.pth", True), ("a/b", True), ("a", False), ("x\0y", False)])
+def test_what_looks_like_a_path(tmp_path: Path, monkeypatch, name: str, expected: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_path(name) is expected
+    assert not is_path("package.module:function")

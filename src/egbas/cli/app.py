@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from egbas import __version__
-from egbas.cli import compare, doctor, explore, models, reproduce, show, train
+from egbas.cli import checkpoints, compare, doctor, explore, models, reproduce, show, train
 from egbas.errors import EgbasError
 
 EXIT_UNFINISHED = 1
@@ -87,6 +87,8 @@ app.command(epilog=EPILOG)(explore.explore)
 app.command(epilog=EPILOG)(compare.compare)
 app.command(epilog=EPILOG)(models.layers)
 app.command(epilog=EPILOG)(models.models)
+app.command(epilog=EPILOG)(checkpoints.inspect)
+app.command(epilog=EPILOG)(checkpoints.convert)
 app.command(epilog=EPILOG)(reproduce.reproduce)
 app.command(epilog=EPILOG)(train.train)
 app.command(epilog=EPILOG)(doctor.doctor)

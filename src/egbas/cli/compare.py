@@ -24,7 +24,7 @@ COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queri
 
 
 def compare(  # noqa: PLR0913, PLR0917  each option is an argument
-    model: Annotated[str, typer.Option(metavar="NAME", help=MODEL_HELP)] = "dcgan-mnist-2d",
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
     layer: Annotated[
         str,
         typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'."),

@@ -9,7 +9,9 @@ import typer
 
 from egbas.cli import show
 
-MODEL_HELP = "A model of the zoo (see 'egbas models'), or your own network as package.module:callable."
+MODEL_HELP = (
+    "A model of the zoo (see 'egbas models'), a checkpoint file, or your own network as package.module:callable."
+)
 LATENT_SIZE_HELP = "Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
 
 HALF_WIDTH_HELP = "Targets come from the box query +- I, on a sphere from the cap of that radius; latent units."
@@ -17,7 +19,7 @@ GEOMETRY_HELP = "Of the latents; auto: a sphere where the network ignores the le
 
 
 def explore(  # noqa: PLR0913, PLR0917  each option is an argument
-    model: Annotated[str, typer.Option(metavar="NAME", help=MODEL_HELP)] = "dcgan-mnist-2d",
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
     layer: Annotated[
         str,
         typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'."),
@@ -125,5 +127,5 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
 
 def default_out(model: str, layer: str, query: str) -> Path:
     """Name the run directory of a run that was given none."""
-    words = (re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in (model, layer, Path(query).stem))
+    words = (re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in (Path(model).name, layer, Path(query).stem))
     return Path("runs") / "{}-l{}-s{}".format(*words)

@@ -26,7 +26,7 @@ from egbas.errors import (
 )
 from egbas.latent import LatentSpace
 from egbas.network import Network
-from egbas.zoo.models import Model, load_model
+from egbas.zoo.models import Model, is_path, load_model
 
 QUERY_KEYS = ("query", "z0", "z", "latent")
 MAX_SEED = 2**63 - 1
@@ -34,7 +34,7 @@ IMPLAUSIBLE_SIGMAS = 6  # beyond this a draw from the prior is no explanation
 
 
 def find_model(name: str, latent_size: str | None, latent_file: str | None = None) -> Model:
-    """Find a model by its name in the zoo, or call the user's ``package.module:callable``.
+    """Find a model by its name in the zoo, read a checkpoint, or call the user's ``package.module:callable``.
 
     Args:
         name: as typed after ``--model``.
@@ -43,10 +43,11 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
 
     Raises:
         ModelNotFoundError: there is no such model.
+        CheckpointError: it is a file that cannot be read.
         NetworkError: the user's code raises or returns no network.
         ConfigError: the size of the latent is not known.
     """
-    if ":" not in name:
+    if ":" not in name or is_path(name):
         model = _zoo_model(name)
         if latent_size is not None and parse_shape(latent_size) != model.latent.shape:
             raise ConfigError(
@@ -174,12 +175,9 @@ def _zoo_model(name: str) -> Model:
     try:
         return load_model(name)
     except ModelNotFoundError as error:
-        if Path(name).exists():
-            raise ModelNotFoundError(
-                f"{name!r} is a file, and checkpoint files cannot be explored directly yet; "
-                "write a function that builds and loads the network and pass --model package.module:function"
-            ) from error
-        raise ModelNotFoundError(f"{error}; your own network is --model package.module:callable") from error
+        raise ModelNotFoundError(
+            f"{error}; a checkpoint is the path of its file, your own network package.module:callable"
+        ) from error
 
 
 def _call(spec: str) -> object:

@@ -11,7 +11,7 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
-from egbas.errors import EgbasError, ModelNotFoundError, RunDirectoryError
+from egbas.errors import CheckpointError, EgbasError, ModelNotFoundError, RunDirectoryError
 from egbas.explore import Exploration, state_sha256
 from egbas.gbrrt import GbRrtStatus, Tree
 from egbas.geometry import geometry_around
@@ -104,9 +104,10 @@ def _beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: d
 def _zoo_generator(name: str) -> nn.Module:
     try:
         return load_model(name).generator
-    except ModelNotFoundError as error:
+    except (ModelNotFoundError, CheckpointError) as error:
         raise ModelNotFoundError(
-            f"the run's model {name!r} is not in the zoo; load it and pass load_run(path, generator=...)"
+            f"the run's model {name!r} is neither in the zoo nor a checkpoint to be read from here ({error}); load it "
+            "and pass load_run(path, generator=...)"
         ) from error
 
 

@@ -90,6 +90,7 @@ class Wgan:
         self.generator_adam = torch.optim.Adam(generator.parameters(), lr=config.generator_lr, betas=(0.0, 0.9))
         self.critic_adam = torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.0, 0.9))
         self.rng = torch.Generator().manual_seed(config.seed)
+        self.save_every = config.evaluate_every
         self.step = 0
         self.best: dict[str, Any] | None = None
         self.history: list[tuple[int, float]] = []
@@ -104,18 +105,23 @@ class Wgan:
         """
         out.mkdir(parents=True, exist_ok=True)
         self._resume(out / "state.pt")
-        text = ""
         while self.step < self.config.steps:
             distance = self._update()
-            if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
+            if self._is_due(self.config.evaluate_every):
                 self._evaluate(frechet)
+            if self._is_due(self.save_every):
                 save_state(out / "state.pt", self._state())
-                assert self.best is not None
-                best = f"best {self.best['frechet']:.2f} at {self.best['step']}"
-                text = f"frechet {self.history[-1][1]:.2f} ({best})"
-            progress(self.step, self.config.steps, f"W {distance:.2f} {text}")
+            progress(self.step, self.config.steps, f"W {distance:.2f} {self._text()}")
         assert self.best is not None
         return WganResult(**self.best, history=self.history)
+
+    def _is_due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.config.steps
+
+    def _text(self) -> str:
+        if self.best is None:
+            return ""
+        return f"frechet {self.history[-1][1]:.2f} (best {self.best['frechet']:.2f} at {self.best['step']})"
 
     def _update(self) -> float:
         factor = self.config.rate_factor(self.step)
@@ -130,7 +136,7 @@ class Wgan:
 
     def _update_critic(self) -> float:
         n = self.config.batch_size
-        real = self.images[torch.randint(len(self.images), (n,), generator=self.rng)]
+        real = self._draw_real(n)
         with torch.no_grad():
             fake = self.generator(self.latent.sample(n, rng=self.rng))
         score_real, score_fake = self.critic(torch.cat([real, fake])).split(n)
@@ -140,6 +146,9 @@ class Wgan:
         (self.config.gradient_penalty * penalty - distance).backward()
         self.critic_adam.step()
         return distance.item()
+
+    def _draw_real(self, n: int) -> Tensor:
+        return self.images[torch.randint(len(self.images), (n,), generator=self.rng)]
 
     def _update_generator(self) -> None:
         self.critic.requires_grad_(False)
@@ -209,7 +218,10 @@ def calibrate_batch_norm(generator: nn.Module, latent: LatentSpace, *, seed: int
     running statistics do not fit it.
     """
     rng = torch.Generator().manual_seed(seed)
+    generator.eval()
     norms = [part for part in generator.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # None: the plain mean over the batches to come

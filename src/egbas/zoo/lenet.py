@@ -3,11 +3,25 @@
 
 from collections import OrderedDict
 
-from torch import nn
+from torch import Tensor, nn
+
+SIDE = 28  # pixels
+
+
+class Middle(nn.Module):
+    """Cut images (n, c, h, w) to their middle 28x28; those of that size stay as they are."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Take off the margin, (h - 28) / 2 pixels on each side."""
+        margin = (images.shape[-1] - SIDE) // 2
+        return images[..., margin : margin + SIDE, margin : margin + SIDE] if margin > 0 else images
 
 
 class LeNet(nn.Sequential):
-    """Map images (n, 1, 28, 28) in [-1, 1] to logits (n, 10); ``relu3`` (n, 84) is its feature vector."""
+    """Map images (n, 1, 28, 28) in [-1, 1] to logits (n, 10); ``relu3`` (n, 84) is its feature vector.
+
+    Larger images are digits with a margin, as some generators make them at 32x32: their middle is looked at.
+    """
 
     def __init__(self, channels: tuple[int, int, int] = (16, 32, 84), dropout: float = 0.3) -> None:
         """Build the classifier.
@@ -20,6 +34,7 @@ class LeNet(nn.Sequential):
         super().__init__(
             OrderedDict(
                 [
+                    ("middle", Middle()),
                     ("conv1", nn.Conv2d(1, c1, 5, padding=2)),
                     ("relu1", nn.ReLU()),
                     ("pool1", nn.MaxPool2d(2)),

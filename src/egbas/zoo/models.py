@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""The named models with embedded weights, handed out as plain modules."""
+"""Models by name (embedded weights) or by file (checkpoints), handed out as plain modules."""
 
 import difflib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from egbas.errors import ModelNotFoundError
 from egbas.latent import LatentSpace
 from egbas.network import Layer, list_layers
-from egbas.zoo.card import ModelCard, load_card, load_weights
+from egbas.zoo.card import ModelCard, load_card, load_weights, sha256
 from egbas.zoo.dcgan import DcganCritic, DcganGenerator
+from egbas.zoo.formats import read_checkpoint
+from egbas.zoo.formats.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
+from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
 FEATURE_LAYER = "relu3"  # of lenet-mnist: its feature vector (84,)
@@ -28,7 +33,8 @@ class Model:
         discriminator: maps images to scores, or None.
         latent: where the generator's inputs come from.
         card: of an embedded model, else None.
-        sha256: of the weights, or empty where they came from no file.
+        sha256: of the file of the weights, or empty where they came from no file.
+        facts: of a checkpoint file, what else it tells: its format, which of its weights were taken.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Model:
     latent: LatentSpace
     card: ModelCard | None = None
     sha256: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[Layer]:
@@ -51,23 +58,35 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
         ModelNotFoundError: there is no classifier of that name.
         CheckpointError: the weights are damaged.
     """
-    card = _card(name, "lenet", folder)
+    card = _card(name, ("lenet",), folder)
     classifier = LeNet()
     classifier.load_state_dict(load_weights(folder, card))
     return classifier.eval().requires_grad_(False)
 
 
-def load_model(name: str, folder: Path = WEIGHTS) -> Model:
-    """Load an embedded generator with its critic, both in eval mode.
+def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
+    """Load a generator with its critic, both in eval mode: an embedded model, or a checkpoint file.
+
+    Nothing in a file is run; docs/checkpoints.md lists the formats.
+
+    Args:
+        name: of an embedded model, or path of a file.
+        folder: of the embedded models.
 
     Raises:
         ModelNotFoundError: there is no generator of that name.
-        CheckpointError: the weights are damaged.
+        CheckpointError: the weights are damaged, or the file is of a format that is not read.
     """
-    card = _card(name, "dcgan", folder)
+    if isinstance(name, os.PathLike):
+        return _load_file(os.fspath(name))
+    try:
+        card = _card(name, ("dcgan", "pggan"), folder)
+    except ModelNotFoundError:
+        if is_path(name):
+            return _load_file(name)
+        raise
     weights = load_weights(folder, card)
-    generator = DcganGenerator(card.architecture["latent_size"], tuple(card.architecture["channels"]))
-    critic = DcganCritic(tuple(card.architecture["critic_channels"]))
+    generator, critic = _networks(card.architecture)
     for prefix, module in (("generator.", generator), ("critic.", critic)):
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         module.load_state_dict(own)
@@ -76,6 +95,37 @@ def load_model(name: str, folder: Path = WEIGHTS) -> Model:
     generator.zoo_name = name
     generator.latent = latent  # egbas.explore reads it
     return Model(name=name, generator=generator, discriminator=critic, latent=latent, card=card, sha256=card.sha256)
+
+
+def is_path(name: str) -> bool:
+    """Whether a name that is no model's means a file: it exists, or looks like one."""
+    try:
+        if Path(name).exists():
+            return True
+    except (OSError, ValueError):  # too long, or with a null byte
+        return False
+    return ":" not in name and (Path(name).suffix.lower() in SUFFIXES or os.sep in name)
+
+
+def _load_file(name: str) -> Model:
+    path = Path(name).expanduser()
+    format_name, parts = read_checkpoint(path)
+    generator: Any = parts.generator.build()
+    discriminator = parts.discriminator.build() if parts.discriminator is not None else None
+    generator.zoo_name = name
+    generator.latent = parts.latent  # egbas.explore reads it
+    facts = {"format": format_name, **parts.facts}
+    reference = getattr(getattr(discriminator, "deviation", None), "reference", None)
+    if isinstance(reference, Tensor):
+        facts["minibatch_deviation"] = f"{float(reference):g} for every image, whatever else is in its batch"
+    return Model(
+        name=name,
+        generator=generator,
+        discriminator=discriminator,
+        latent=parts.latent,
+        sha256=sha256(path),
+        facts=facts,
+    )
 
 
 def cards(folder: Path = WEIGHTS) -> list[ModelCard]:
@@ -90,8 +140,17 @@ def unknown_model(name: str, names: list[str]) -> ModelNotFoundError:
     return ModelNotFoundError(f"no model is called {name!r}; {hint}there are: {', '.join(names) or 'none'}")
 
 
-def _card(name: str, family: str, folder: Path) -> ModelCard:
-    known = [card for card in cards(folder) if card.architecture["family"] == family]
+def _networks(architecture: dict[str, Any]) -> tuple[DcganGenerator, DcganCritic] | tuple[PgganGenerator, PgganCritic]:
+    """Generator and critic of a card, with the weights they happen to start from."""
+    if architecture["family"] == "pggan":
+        generator = PgganGenerator(PgganConfig.from_json(architecture["generator"]))
+        return generator, PgganCritic(PgganCriticConfig.from_json(architecture["critic"]))
+    generator = DcganGenerator(architecture["latent_size"], tuple(architecture["channels"]))
+    return generator, DcganCritic(tuple(architecture["critic_channels"]))
+
+
+def _card(name: str, families: tuple[str, ...], folder: Path) -> ModelCard:
+    known = [card for card in cards(folder) if card.architecture["family"] in families]
     for card in known:
         if card.name == name:
             return card

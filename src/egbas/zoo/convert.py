@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Write a checkpoint of any format as the neutral file of egbas: ``egbas convert``."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from egbas.errors import CheckpointError
+from egbas.zoo.card import sha256
+from egbas.zoo.formats import own, read_checkpoint
+
+SUFFIX = ".safetensors"
+
+
+def check_output(source: Path, out: Path, overwrite: bool) -> None:
+    """Say whether a converted file may be written, before any work is done for it.
+
+    Raises:
+        CheckpointError: its name or place does not do.
+    """
+    if out.suffix.lower() != SUFFIX:
+        raise CheckpointError(f"{out} does not end in {SUFFIX}; the file is of that kind: name it so")
+    if out.is_dir():
+        raise CheckpointError(f"{out} is a directory; name a file in it, such as {out / source.stem}{SUFFIX}")
+    if out.exists() and source.exists() and os.path.samefile(source, out):
+        raise CheckpointError(f"{out} is the file to be converted; name another one")
+    if out.exists() and not overwrite:
+        raise CheckpointError(f"{out} exists; pass --overwrite to replace it, or name another file")
+
+
+def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, overwrite: bool = False) -> str:
+    """Convert a checkpoint; loading the result gives the same networks bit for bit.
+
+    Args:
+        source: a checkpoint of any format that is read.
+        out: file to write, ``.safetensors``.
+        write: writes a file whole or not at all.
+        overwrite: whether a file there may be replaced.
+
+    Returns:
+        Name of the source's format.
+
+    Raises:
+        CheckpointError: the source cannot be read, or the result cannot be written there.
+    """
+    check_output(source, out, overwrite)
+    name, parts = read_checkpoint(source)
+    origin = {} if name == own.NAME else {"source_format": name, "source_sha256": sha256(source)}
+    write(out, own.dump(parts, origin))
+    return name

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""PGANs of pytorch_GAN_zoo: ``formatLayer.module.weight``; older files leave out ``.module``.
+
+The first layer is linear with one bias for each position, and all biases are scaled as their weights are, by
+sqrt(2 / fan in). The file has ``netG``, ``netD``, the moving average ``avgG``, and a pickled configuration.
+"""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from egbas.errors import CheckpointError
+from egbas.zoo.formats.content import Content
+from egbas.zoo.formats.parts import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.weights import Conv, Tensors
+
+NAME = "pytorch_GAN_zoo-pgan"
+FORMAT_LAYERS = ("formatLayer.module.weight", "formatLayer.weight")
+TANH_LOSSES = ("MSE", "DCGAN")  # with these losses the generator ends in a tanh
+SLOPE = 0.2
+DEVIATION = Deviation(groups="consecutive", group_size=4, unbiased=True, alone=0.0)
+
+
+def matches(content: Content) -> bool:
+    """Whether the first layer is there, and is linear."""
+    found = next((content.generator[name] for name in FORMAT_LAYERS if name in content.generator), None)
+    return found is not None and len(found.shape) == 2
+
+
+def read(content: Content) -> Parts:
+    """Read both networks.
+
+    Raises:
+        CheckpointError: the network is conditional, not finished, or uses a setting that egbas does not know.
+    """
+    config = content.settings("config")
+    _check_config(config)
+    # A file stripped of its configuration has the published settings, as far as anyone can know.
+    is_equalized = config.get("equalizedlR", True) is not False
+    convs, rgb = _generator(Tensors(stored=content.generator, what="generator"), is_equalized)
+    generator = pggan_generator(convs, rgb, output="tanh" if config.get("lossCriterion") in TANH_LOSSES else "none")
+    discriminator = None
+    if content.discriminator is not None:
+        discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"), is_equalized)
+    return Parts(
+        generator=generator,
+        discriminator=discriminator,
+        latent=normal(generator.config.latent_size),
+        facts={"configuration": "in the file" if config else "none in the file; the published settings are assumed"},
+    )
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    refused = {
+        "conditional (it takes labels)": config.get("attribKeysOrder") or config.get("categoryVectorDim"),
+        "in the middle of fading in a resolution (alpha is not 0)": config.get("alpha"),
+        "without pixel norm": config.get("perChannelNormalization", True) is False,
+        "with a leaky ReLU of another slope than 0.2": config.get("leakyReluLeak", SLOPE) != SLOPE,
+    }
+    found = [what for what, is_so in refused.items() if is_so]
+    if found:
+        raise CheckpointError(f"the network is {found[0]}, and egbas does not read those")
+
+
+def _generator(tensors: Tensors, is_equalized: bool) -> tuple[list[Conv], Conv]:
+    dot = _infix(tensors)
+    n = tensors.resolutions(2 * tensors.count(rf"toRGBLayers\.(\d+)\.{dot}weight"))
+    layers = [f"groupScale0.0.{dot}", *(f"scaleLayers.{k}.{part}.{dot}" for k in range(n - 1) for part in (0, 1))]
+    rgb = f"toRGBLayers.{n - 1}.{dot}"
+    needed = [f"{layer}{part}" for layer in (f"formatLayer.{dot}", *layers, rgb) for part in ("weight", "bias")]
+    tensors.check_names(needed, ignored=r"toRGBLayers\.\d+\.(module\.)?(weight|bias)")
+    depth = tensors.stored[f"groupScale0.0.{dot}weight"].shape[0]
+    w = tensors.load(f"formatLayer.{dot}weight", 16 * depth, None)
+    b = tensors.load(f"formatLayer.{dot}bias", 16 * depth)
+    w, b = _scaled(w, b, is_equalized)
+    # Position (y, x) of the 4x4 output meets the latent, at the centre of its padding, at the mirrored place.
+    first = w.view(depth, 4, 4, -1).permute(0, 3, 1, 2).flip(2, 3).contiguous()
+    convs: list[Conv] = [(first, b.view(depth, 4, 4))]
+    for layer in layers:
+        convs.append(_layer(tensors, layer, 3, len(convs[-1][0]), is_equalized))
+    return convs, _layer(tensors, rgb, 1, len(convs[-1][0]), is_equalized)
+
+
+def _critic(tensors: Tensors, is_equalized: bool) -> Blueprint:
+    dot = _infix(tensors)
+    n = tensors.resolutions(2 * tensors.count(rf"fromRGBLayers\.(\d+)\.{dot}weight"))
+    pairs = [(f"scaleLayers.{k}.0.{dot}", f"scaleLayers.{k}.1.{dot}") for k in range(n - 1)]
+    ends = (f"groupScaleZero.0.{dot}", f"groupScaleZero.1.{dot}", f"decisionLayer.{dot}")
+    rgb = f"fromRGBLayers.{n - 1}.{dot}"
+    needed = [f"{layer}{part}" for layer in (rgb, *(sum(pairs, ())), *ends) for part in ("weight", "bias")]
+    tensors.check_names(needed, ignored=r"fromRGBLayers\.\d+\.(module\.)?(weight|bias)")
+    from_rgb = _layer(tensors, rgb, 1, None, is_equalized)
+    blocks: list[tuple[Conv, Conv]] = []
+    width = len(from_rgb[0])
+    for one, two in reversed(pairs):
+        first = _layer(tensors, one, 3, width, is_equalized)
+        second = _layer(tensors, two, 3, len(first[0]), is_equalized)
+        blocks.append((first, second))
+        width = len(second[0])
+    final = _layer(tensors, ends[0], 3, None, is_equalized)
+    feature = tensors.load(f"{ends[1]}weight", None, 16 * len(final[0]))
+    score = tensors.load(f"{ends[2]}weight", None, len(feature))
+    layers = CriticLayers(
+        rgb=from_rgb,
+        blocks=blocks,
+        final=final,
+        feature=_scaled(feature, tensors.load(f"{ends[1]}bias", len(feature)), is_equalized),
+        score=_scaled(score, tensors.load(f"{ends[2]}bias", len(score)), is_equalized),
+    )
+    return pggan_critic(layers, DEVIATION)
+
+
+def _infix(tensors: Tensors) -> str:
+    return "module." if any(".module." in name for name in tensors.stored) else ""
+
+
+def _layer(tensors: Tensors, layer: str, kernel: int, n_in: int | None, is_equalized: bool) -> Conv:
+    w = tensors.load(f"{layer}weight", None, n_in, kernel, kernel)
+    return _scaled(w, tensors.load(f"{layer}bias", len(w)), is_equalized)
+
+
+def _scaled(weight: Tensor, bias: Tensor, is_equalized: bool) -> Conv:
+    scale = math.sqrt(2 / weight[0].numel()) if is_equalized else 1.0
+    return weight.mul_(scale), bias.mul_(scale)

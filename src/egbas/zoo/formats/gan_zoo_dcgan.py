@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""DCGANs of pytorch_GAN_zoo: ``formatLayer.weight`` with four dimensions, and ``main.convTranspose1.weight``."""
+
+from egbas.errors import CheckpointError
+from egbas.zoo.formats.content import Content
+from egbas.zoo.formats.gan_zoo import TANH_LOSSES
+from egbas.zoo.formats.parts import Blueprint, Parts, normal
+from egbas.zoo.formats.radford_layers import critic as read_critic
+from egbas.zoo.formats.radford_layers import generator as read_generator
+from egbas.zoo.formats.weights import Tensors
+
+NAME = "pytorch_GAN_zoo-dcgan"
+
+
+def matches(content: Content) -> bool:
+    """Whether the first layer is there, and is a transposed convolution."""
+    found = content.generator.get("formatLayer.weight")
+    return found is not None and len(found.shape) == 4
+
+
+def read(content: Content) -> Parts:
+    """Read both networks.
+
+    Raises:
+        CheckpointError: the network is conditional.
+    """
+    config = content.settings("config")
+    if config.get("attribKeysOrder") or config.get("categoryVectorDim"):
+        raise CheckpointError("the network is conditional (it takes labels), and egbas does not read those")
+    # Without a configuration, the published settings.
+    is_bounded = config.get("lossCriterion", "DCGAN") in TANH_LOSSES
+    tensors = Tensors(stored=content.generator, what="generator")
+    n = tensors.count(r"main\.convTranspose(\d+)\.weight") or 1
+    convs = ["formatLayer", *(f"main.convTranspose{i}" for i in range(1, n)), "main.outlayer"]
+    generator = read_generator(tensors, convs, [f"main.batchNorm{i}" for i in range(n)], tanh=is_bounded)
+    discriminator = None
+    if content.discriminator is not None:
+        discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"))
+    return Parts(generator=generator, discriminator=discriminator, latent=normal(generator.config.latent_size, 1, 1))
+
+
+def _critic(tensors: Tensors) -> Blueprint:
+    n = tensors.count(r"main\.convTranspose(\d+)\.weight")
+    convs = [*(f"main.convTranspose{i}" for i in reversed(range(n))), "decisionLayer"]
+    return read_critic(tensors, convs, [f"main.batchNorm{i}" for i in reversed(range(n - 1))], sigmoid=False)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The neutral file of egbas: safetensors with ``generator.*`` and ``critic.*``, and what they are in its header.
+
+It holds the weights as they are used, with nothing left to convert, so that it gives the same networks bit for bit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from egbas.errors import CheckpointError, ConfigError
+from egbas.latent import LatentSpace
+from egbas.zoo.formats.content import Content
+from egbas.zoo.formats.parts import Blueprint, Parts, config_from_json, config_to_json
+
+NAME = "egbas"
+VERSION = "1"
+KEY = "egbas.format"
+PREFIXES = {"generator": "generator.", "discriminator": "critic."}
+
+
+def matches(content: Content) -> bool:
+    """Whether the header names this format."""
+    return KEY in content.metadata
+
+
+def read(content: Content) -> Parts:
+    """Read what ``dump`` wrote.
+
+    Raises:
+        CheckpointError: the header is of another version, or does not fit the tensors.
+    """
+    header = content.metadata
+    if header[KEY] != VERSION:
+        raise CheckpointError(
+            f"it is of version {header[KEY]!r} of the format, expected {VERSION!r}; use a newer egbas"
+        )
+    try:
+        described = {part: json.loads(header[part]) for part in PREFIXES if part in header}
+        latent = json.loads(header["latent"])
+        facts = json.loads(header.get("source", "{}"))
+        space = LatentSpace(**{**latent, "shape": tuple(latent["shape"])})
+        networks = {part: (str(told["arch"]), dict(told["config"])) for part, told in described.items()}
+    except (ValueError, KeyError, TypeError, ConfigError, RecursionError) as error:
+        raise CheckpointError(f"its header is damaged ({type(error).__name__}: {error})") from error
+    if "generator" not in networks:
+        raise CheckpointError("its header describes no generator; it is damaged")
+    blueprints = {part: _blueprint(content, part, *told) for part, told in networks.items()}
+    return Parts(
+        generator=blueprints["generator"],
+        discriminator=blueprints.get("discriminator"),
+        latent=space,
+        facts=facts if isinstance(facts, dict) else {},
+    )
+
+
+def dump(parts: Parts, source: Mapping[str, Any]) -> bytes:
+    """Write networks as the bytes of a file.
+
+    Args:
+        parts: the networks.
+        source: what to tell of where they come from; kept in the header, and told by ``egbas inspect``.
+    """
+    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(asdict(parts.latent))}
+    header["source"] = json.dumps({**parts.facts, **source})
+    tensors: dict[str, Tensor] = {}
+    for part, prefix in PREFIXES.items():
+        blueprint: Blueprint | None = getattr(parts, part)
+        if blueprint is not None:
+            header[part] = json.dumps({"arch": blueprint.architecture, "config": config_to_json(blueprint)})
+            tensors |= {prefix + name: value.contiguous() for name, value in blueprint.weights.items()}
+    return _in_order(save(tensors, header))
+
+
+def _in_order(written: bytes) -> bytes:
+    """Sort the header, whose entries safetensors writes in any order: the same networks give the same bytes."""
+    end = 8 + int.from_bytes(written[:8], "little")
+    content = json.loads(written[8:end])
+    ordered = {"__metadata__": dict(sorted(content.pop("__metadata__").items())), **content}
+    text = json.dumps(ordered, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + memoryview(written)[end:]
+
+
+def _blueprint(content: Content, part: str, architecture: str, config: dict[str, Any]) -> Blueprint:
+    prefix = PREFIXES[part]
+    kind = "generator" if part == "generator" else "critic"
+    if not architecture.endswith(kind):
+        raise CheckpointError(f"its header calls a {architecture} the {part}; it is damaged")
+    stored = {name: value for name, value in content.tree.items() if name.startswith(prefix)}
+    return Blueprint(
+        architecture=architecture,
+        config=config_from_json(architecture, config),
+        weights={name.removeprefix(prefix): _load(name, value) for name, value in stored.items()},
+    )
+
+
+def _load(name: str, stored: Any) -> Tensor:
+    # The counters of batch norm are no floating-point numbers.
+    return stored.load_counter() if name.endswith("num_batches_tracked") else stored.load(name)

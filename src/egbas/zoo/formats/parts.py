@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""What every format gives: networks as an architecture, its settings and its weights; and how they are built."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import CheckpointError, ConfigError
+from egbas.latent import LatentSpace
+from egbas.zoo.formats.weights import Conv, Tensors
+from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
+from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
+
+ARCHITECTURES: dict[str, tuple[Any, Any]] = {
+    "pggan-generator": (PgganGenerator, PgganConfig),
+    "pggan-critic": (PgganCritic, PgganCriticConfig),
+    "dcgan-generator": (RadfordGenerator, RadfordConfig),
+    "dcgan-critic": (RadfordCritic, RadfordCriticConfig),
+}
+ALONE = 1e-4  # minibatch deviation of one image where nothing but the root's 1e-8 is left
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blueprint:
+    """A network before it is built.
+
+    Attributes:
+        architecture: a name of ``ARCHITECTURES``.
+        config: of that architecture.
+        weights: the state dict.
+    """
+
+    architecture: str
+    config: Any
+    weights: dict[str, Tensor]
+
+    def build(self) -> nn.Module:
+        """Make the network, in eval mode and frozen; it takes over the weights.
+
+        Raises:
+            CheckpointError: names or shapes of the weights are not those of the architecture.
+        """
+        kind, _ = ARCHITECTURES[self.architecture]
+        try:
+            with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
+                network = kind(self.config)
+            network.load_state_dict(self.weights, assign=True)
+        except (RuntimeError, TypeError) as error:
+            problem = "; ".join(line.strip() for line in str(error).splitlines()[-3:])[:300]
+            raise CheckpointError(f"the weights do not fit the architecture {self.architecture}: {problem}") from error
+        return network.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What a format gives.
+
+    Attributes:
+        generator: of the file.
+        discriminator: of the file; None where it has none.
+        latent: where the generator's inputs come from.
+        facts: what else the file tells, for ``egbas inspect``.
+    """
+
+    generator: Blueprint
+    discriminator: Blueprint | None = None
+    latent: LatentSpace
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def config_from_json(architecture: str, values: dict[str, Any]) -> Any:
+    """Read the settings of an architecture.
+
+    Raises:
+        CheckpointError: the architecture or a setting is unknown.
+    """
+    if architecture not in ARCHITECTURES:
+        raise CheckpointError(
+            f"its architecture {architecture!r} is unknown; expected one of {', '.join(ARCHITECTURES)}"
+        )
+    try:
+        return ARCHITECTURES[architecture][1].from_json(values)
+    except ConfigError as error:
+        raise CheckpointError(f"the settings of its {architecture} are damaged: {error}") from error
+
+
+def config_to_json(blueprint: Blueprint) -> dict[str, Any]:
+    """The settings of a network as JSON holds them."""
+    return asdict(blueprint.config)
+
+
+def pggan_generator(
+    convs: Sequence[Conv],
+    rgb: Conv,
+    *,
+    latent_norm: bool = True,
+    first_norm: bool = True,
+    output: Literal["none", "tanh", "hardtanh"] = "none",
+) -> Blueprint:
+    """A PGGAN's generator of plain convolutions, two for each resolution from 4 pixels up.
+
+    Args:
+        convs: (W, b); the first is 4x4, and its b may be one value for each position, (c, 4, 4).
+        rgb: the 1x1 convolution to the image.
+        latent_norm: see ``PgganConfig``, as the others.
+        first_norm: see there.
+        output: see there.
+
+    Raises:
+        CheckpointError: the two layers of a resolution are not of one width.
+    """
+    channels = tuple(len(w) for w, _ in convs[::2])
+    if channels != tuple(len(w) for w, _ in convs[1::2]):
+        raise CheckpointError("two layers of one resolution have different numbers of channels; egbas cannot read that")
+    is_positional = convs[0][1].ndim == 3
+    weights = {f"conv{i}.{part}": value for i, conv in enumerate(convs, 1) for part, value in _named(conv)}
+    if is_positional:
+        weights["offset1.bias"] = weights.pop("conv1.bias")
+    weights |= {f"rgb.{part}": value for part, value in _named(rgb)}
+    config = PgganConfig(
+        latent_size=convs[0][0].shape[1],
+        channels=channels,
+        image_channels=len(rgb[0]),
+        latent_norm=latent_norm,
+        first_norm=first_norm,
+        positional_bias=is_positional,
+        output=output,
+    )
+    return Blueprint(architecture="pggan-generator", config=config, weights=weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """How a format computes the minibatch deviation; see ``PgganCriticConfig``.
+
+    Attributes:
+        groups: which images form a group.
+        group_size: images in a group.
+        unbiased: whether the variance divides by size - 1.
+        alone: of one image on its own. It is used for every image, so that no feature depends on the batch.
+    """
+
+    groups: Literal["consecutive", "strided"]
+    group_size: int
+    unbiased: bool = False
+    alone: float = ALONE
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CriticLayers:
+    """A PGGAN's discriminator as plain convolutions.
+
+    Attributes:
+        rgb: the 1x1 convolution of the image.
+        blocks: two (W, b) for each resolution above 4 pixels, the highest first.
+        final: the 3x3 convolution at 4 pixels; it may take one channel more, the minibatch deviation.
+        feature: the linear layer to the features, (n, 16 c) in the order c, h, w.
+        score: the linear layer to the score.
+    """
+
+    rgb: Conv
+    blocks: Sequence[tuple[Conv, Conv]]
+    final: Conv
+    feature: Conv
+    score: Conv
+
+
+def pggan_critic(
+    layers: CriticLayers,
+    deviation: Deviation,
+    *,
+    input_activation: bool = True,
+    pooling: Literal["after", "before"] = "after",
+) -> Blueprint:
+    """A PGGAN's discriminator.
+
+    Args:
+        layers: its weights.
+        deviation: how the format computes it, if the layers have a channel for it.
+        input_activation: see ``PgganCriticConfig``, as the next.
+        pooling: see there.
+
+    Raises:
+        CheckpointError: the layers do not follow on one another, or there is more than one score.
+    """
+    channels = (*(len(two[0]) for _, two in reversed(layers.blocks)), len(layers.rgb[0]))
+    n_in, width = layers.final[0].shape[1], channels[0]
+    if n_in not in (width, width + 1) or len(layers.final[0]) != width:
+        raise CheckpointError(
+            f"the last convolution of the discriminator maps {n_in} to {len(layers.final[0])} channels; expected "
+            f"{width} (or {width + 1}, with the minibatch deviation) to {width}"
+        )
+    if len(layers.score[0]) != 1:
+        raise CheckpointError(
+            f"the discriminator gives {len(layers.score[0])} numbers, so the network is conditional (it takes labels); "
+            "egbas does not read those"
+        )
+    has_deviation = n_in == width + 1
+    convs = [*(conv for pair in layers.blocks for conv in pair), layers.final]
+    named = {f"conv{i}": conv for i, conv in enumerate(convs, 1)}
+    named |= {"rgb": layers.rgb, "feature": layers.feature, "score": layers.score}
+    weights = {f"{name}.{part}": value for name, conv in named.items() for part, value in _named(conv)}
+    if has_deviation:
+        weights["deviation.reference"] = torch.tensor(deviation.alone)
+    config = PgganCriticConfig(
+        channels=channels,
+        head_channels=len(layers.feature[0]),
+        image_channels=layers.rgb[0].shape[1],
+        input_activation=input_activation,
+        pooling=pooling,
+        groups=deviation.groups if has_deviation else "none",
+        group_size=deviation.group_size,
+        unbiased=deviation.unbiased,
+    )
+    return Blueprint(architecture="pggan-critic", config=config, weights=weights)
+
+
+def read_generator(tensors: Tensors, layers: Sequence[tuple[str, str]], rgb: tuple[str, str]) -> Blueprint:
+    """Read a PGGAN whose layers are ordinary convolutions with scales gain / sqrt(fan in).
+
+    Args:
+        tensors: of the generator; all of them belong to the layers or to ``rgb``.
+        layers: names of weight and bias, in the order of the forward pass.
+        rgb: names of weight and bias.
+    """
+    tensors.check_names([name for pair in [*layers, rgb] for name in pair])
+    convs: list[Conv] = [tensors.conv(*layers[0], 4)]
+    for weight, bias in layers[1:]:
+        convs.append(tensors.conv(weight, bias, 3, len(convs[-1][0])))
+    return pggan_generator(convs, tensors.conv(*rgb, 1, len(convs[-1][0]), gain=1.0))
+
+
+def normal(size: int, *more: int) -> LatentSpace:
+    """The latent space N(0, 1) of a shape."""
+    return LatentSpace(shape=(size, *more))
+
+
+def _named(conv: Conv) -> list[tuple[str, Tensor]]:
+    return [("weight", conv[0]), ("bias", conv[1])]

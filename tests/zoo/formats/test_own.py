@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from egbas.errors import CheckpointError
+from egbas.zoo.formats import own, read_checkpoint
+from egbas.zoo.formats.parts import Parts
+from tests.zoo.formats import test_examples_dcgan, test_gan_zoo
+from tests.zoo.formats.reference import Draw
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Path:
+    """A PGAN with a discriminator and a bias for each position."""
+    torch.save(
+        {"netG": test_gan_zoo.generator_layout(""), "netD": test_gan_zoo.critic_layout("")}, tmp_path / "source.pt"
+    )
+    return tmp_path / "source.pt"
+
+
+def converted(source: Path) -> tuple[Parts, Path]:
+    out = source.with_name("out.safetensors")
+    _, parts = read_checkpoint(source)
+    out.write_bytes(own.dump(parts, {"source_format": "x"}))
+    return parts, out
+
+
+def test_the_same_networks_come_back_bit_for_bit(zoo: Path) -> None:
+    parts, out = converted(zoo)
+    name, found = read_checkpoint(out)
+    assert name == "egbas"
+    assert found.latent == parts.latent
+    assert found.facts["source_format"] == "x"
+    images = Draw(2)(3, 3, 16, 16)
+    for part, x in (("generator", Draw(1)(3, 7)), ("discriminator", images)):
+        ours, theirs = getattr(found, part), getattr(parts, part)
+        assert ours.config == theirs.config
+        assert ours.weights.keys() == theirs.weights.keys()
+        assert all(torch.equal(ours.weights[key], theirs.weights[key]) for key in ours.weights)
+        assert torch.equal(ours.build()(x), theirs.build()(x))
+
+
+def test_dcgans_come_back_with_their_counters(tmp_path: Path) -> None:
+    generator, critic = test_examples_dcgan.networks()
+    torch.save(generator.state_dict(), tmp_path / "netG.pth")
+    torch.save(critic.state_dict(), tmp_path / "netD.pth")
+    parts, out = converted(tmp_path / "netG.pth")
+    _, found = read_checkpoint(out)
+    z = Draw(1)(2, 9, 1, 1)
+    assert torch.equal(found.generator.build()(z), parts.generator.build()(z))
+    assert found.discriminator is not None
+    assert found.discriminator.config.sigmoid
+
+
+def test_the_header_says_what_it_is(zoo: Path) -> None:
+    _, out = converted(zoo)
+    with safe_open(out, framework="pt") as file:
+        header = file.metadata()
+    assert header["egbas.format"] == "1"
+    assert json.loads(header["generator"])["arch"] == "pggan-generator"
+    assert json.loads(header["generator"])["config"]["channels"] == [6, 5, 4]
+    assert json.loads(header["latent"]) == {
+        "shape": [7],
+        "prior": "normal",
+        "bound": 1.0,
+        "geometry": "flat",
+    }
+
+
+def test_the_same_network_gives_the_same_bytes(zoo: Path) -> None:
+    assert converted(zoo)[1].read_bytes() == converted(zoo)[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"egbas.format": "9"}, "of version '9'"),
+        ({"generator": "{"}, "header is damaged"),
+        ({"generator": "[]"}, "header is damaged"),
+        ({"generator": None}, "no generator"),
+        ({"latent": None}, "header is damaged"),
+        ({"latent": '{"shape": [0]}'}, "header is damaged"),
+        ({"generator": '{"arch": "vae-generator", "config": {}}'}, "'vae-generator' is unknown"),
+        ({"generator": '{"arch": "pggan-critic", "config": {}}'}, "calls a pggan-critic the generator"),
+        ({"generator": '{"arch": "pggan-generator", "config": {"channels": [4]}}'}, "settings"),
+        ({"source": "[" * 100_000}, "header is damaged"),
+    ],
+)
+def test_damaged_headers_are_refused(zoo: Path, change: dict[str, Any], message: str) -> None:
+    _, out = converted(zoo)
+    with safe_open(out, framework="pt") as file:
+        header = {**file.metadata(), **change}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    save_file(tensors, out, {name: value for name, value in header.items() if value is not None})
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(out)
+
+
+def test_missing_weights_are_noticed(zoo: Path) -> None:
+    _, out = converted(zoo)
+    with safe_open(out, framework="pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    del tensors["generator.conv2.bias"]
+    save_file(tensors, out, header)
+    _, parts = read_checkpoint(out)
+    with pytest.raises(CheckpointError, match=r"conv2\.bias"):
+        parts.generator.build()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+from pathlib import Path
+
+import pytest
+import torch
+
+from egbas.errors import CheckpointError
+from egbas.zoo.formats import read_checkpoint
+
+ONE = torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"avgG": {"baseScale0": ONE, "mapping.FC.0.module.weight": ONE}}, "a StyleGAN of pytorch_GAN_zoo"),
+        ({"progression.0.conv.0.conv.weight_orig": ONE}, "of rosinality, whose latent takes labels"),
+        ({"synthesis.b4.const": ONE, "mapping.fc0.weight": ONE}, "a StyleGAN2 of NVlabs"),
+        ({"synthesis.input.weight": ONE, "synthesis.L0_36_512.weight": ONE}, "a StyleGAN3 of NVlabs"),
+        ({"g_ema": {"style.1.weight": ONE, "convs.0.conv.weight": ONE}}, "a StyleGAN2 of rosinality"),
+        ({"decoder.layers.0.weight": ONE}, "AutoencoderTiny"),
+        ({"decoder.conv_in.weight": ONE}, "AutoencoderKL"),
+        ({"netD": {"main.0.weight": ONE}}, "a discriminator and no generator"),
+        ({"a.weight": ONE, "b.weight": ONE}, r"its 2 tensors \(a\.weight, b\.weight, \.\.\.\) are of no format"),
+        ({}, "no named tensors"),
+    ],
+)
+def test_what_is_not_read_is_told_with_what_to_do(tmp_path: Path, saved: dict, message: str) -> None:
+    torch.save(saved, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=rf"x\.pth: .*{message}") as refused:
+        read_checkpoint(tmp_path / "x.pth")
+    assert any(word in str(refused.value) for word in ("--model", "expected", "give it"))
+
+
+def test_whole_pickled_networks_are_refused(tmp_path: Path) -> None:
+    for zipped in (False, True):
+        torch.save(torch.nn.Linear(2, 2), tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+        with pytest.raises(CheckpointError, match=r"torch\.nn\.modules\.linear\.Linear.*whole pickled network"):
+            read_checkpoint(tmp_path / "x.pth")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch discourages what is tested to be refused
+def test_torchscript_is_refused(tmp_path: Path) -> None:
+    with torch.no_grad():
+        traced = torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))
+    traced.save(str(tmp_path / "x.pt"))
+    with pytest.raises(CheckpointError, match="TorchScript"):
+        read_checkpoint(tmp_path / "x.pt")

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import NetworkError
+from egbas.latent import LatentSpace
+from egbas.zoo.inspection import inspect
+from egbas.zoo.models import Model, load_model
+from tests.zoo.formats import test_akanimax_v2, test_gan_zoo
+
+
+class Images(nn.Module):
+    """Images (n, 1, 4, 4) of latents (n, 16), through a function."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function, self.act = function, nn.Tanh()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.function(self.act(z)).view(-1, 1, 4, 4)
+
+
+def model(function: Any, critic: nn.Module | None = None) -> Model:
+    return Model(name="x", generator=Images(function).eval(), discriminator=critic, latent=LatentSpace(shape=(16,)))
+
+
+class Score(nn.Module):
+    """Gives every image the same score."""
+
+    def __init__(self, score: float) -> None:
+        super().__init__()
+        self.score = nn.Parameter(torch.tensor(score))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.score.expand(len(images), 1)
+
+
+def test_a_checkpoint_is_described(tmp_path: Path) -> None:
+    torch.save({"avgG": test_gan_zoo.generator_layout(""), "netD": test_gan_zoo.critic_layout("")}, tmp_path / "m.pt")
+    found = inspect(load_model(tmp_path / "m.pt"))
+    assert found["facts"]["format"] == "pytorch_GAN_zoo-pgan"
+    assert found["facts"]["minibatch_deviation"].startswith("0 for every image")
+    assert (found["image"], found["channels"], found["latent"]["shape"]) == ([3, 16, 16], [6, 5, 4], (7,))
+    assert [layer["units"] for layer in found["layers"]] == [96, 96, 320, 320, 1024, 1024]
+    assert found["check"]["scale_invariant"] is True
+    assert len(found["check"]["scores"]) == 4
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_latent_that_is_not_normalised_is_told(tmp_path: Path) -> None:
+    torch.save(test_akanimax_v2.generator_layout(), tmp_path / "g.pth")
+    check = inspect(load_model(tmp_path / "g.pth"))["check"]
+    assert check["scale_invariant"] is False
+    assert "scores" not in check
+
+
+def test_the_embedded_models_have_no_problems() -> None:
+    found = inspect(load_model("dcgan-mnist-2d"))
+    assert found["check"]["problems"] == []
+    assert found["channels"] == [128, 64, 32, 16]
+    assert -1 <= found["check"]["smallest"] < found["check"]["largest"] <= 1
+    assert found["check"]["outside_range"] == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "critic", "message"),
+    [
+        (lambda x: x * 1e-5, None, "all images are alike"),
+        (lambda x: x * 50, None, "pixels reach"),
+        (lambda x: x, Score(float("nan")), "implausible"),
+        (lambda x: x, Score(1e9), "implausible"),
+    ],
+)
+def test_implausible_output_is_told(function: Any, critic: nn.Module | None, message: str) -> None:
+    found = inspect(model(function, critic))
+    (problem,) = found["check"]["problems"]
+    assert message in problem
+    json.dumps(found, allow_nan=False)
+
+
+def test_numbers_are_those_of_the_images() -> None:
+    made = model(lambda x: 3 * x)
+    z = made.latent.sample(4, rng=torch.Generator().manual_seed(5))
+    images, check = made.generator(z), inspect(made, seed=5)["check"]
+    assert check["largest"] == pytest.approx(float(images.max()))
+    assert check["outside_range"] == pytest.approx(float((images.abs() > 1).float().mean()))
+    assert check["spread"] == pytest.approx(float(images.std(0).mean()))
+
+
+def test_a_discriminator_of_other_images_is_refused() -> None:
+    with pytest.raises(NetworkError, match="do not belong together"):
+        inspect(model(lambda x: x, nn.Conv2d(3, 1, 3).eval()))
