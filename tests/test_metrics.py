@@ -11,6 +11,7 @@ from egbas.errors import NetworkError, ShapeError
 from egbas.metrics import (
     bootstrap_interval,
     bootstrap_ratio,
+    changed_share,
     class_consistency,
     critic_similarity,
     deviation,
@@ -157,3 +158,12 @@ def test_interval_of_a_ratio_is_paired() -> None:
     assert bootstrap_ratio([0.8 * value for value in reference], reference) == pytest.approx((0.8, 0.8))
     with pytest.raises(ShapeError, match="pairs"):
         bootstrap_ratio([1.0], reference)
+
+
+def test_changed_share_of_known_changes() -> None:
+    query = torch.zeros(1, 4, 4)
+    one, all_pixels, half = query.clone(), query + 3.0, query.clone()
+    one[0, 1, 2], half[0, :2] = 5.0, -2.0
+    assert changed_share(one[None], query) == pytest.approx(1 / 16)
+    assert changed_share(all_pixels[None], query) == pytest.approx(1.0)
+    assert changed_share(torch.stack([one, half, query]), query) == pytest.approx((1 / 16 + 1 / 2) / 2)

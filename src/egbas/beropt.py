@@ -7,7 +7,7 @@ Gradient steps through relaxed masks, then a local search over single units (``e
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
@@ -36,7 +36,8 @@ class BerOptConfig:
     Attributes:
         sparsity: weight of mean(theta) against the relative distance; lambda = sparsity * ||G(z0)|| / D_l. > 0.
         threshold: p; units with theta above it form the supporting set. In (0, 1).
-        masks: Bernoulli masks a step. >= 1.
+        masks: Bernoulli masks a step, >= 1; None: 4, or 1 where an image has more than 100,000 values (256 x 256 in
+            colour), for which a step takes most of a second on a processor.
         initial_theta: where every theta starts. From 0.5, layer 1 of a 2-D latent loses all its units to the L1 term
             before the masks have shown which of them matter; well above it the set shrinks from the side of
             faithful images. In (0, 1).
@@ -48,7 +49,7 @@ class BerOptConfig:
 
     sparsity: float = 1.0
     threshold: float = 0.5
-    masks: int = 4
+    masks: int | None = None
     initial_theta: float = 0.75
     learning_rate: float = 0.3
     temperatures: tuple[float, float] = (1.0, 0.1)
@@ -65,7 +66,7 @@ class BerOptConfig:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise ConfigError(f"BerOpt's {name} is {value}; it must lie between 0 and 1, for example 0.5")
-        if self.masks < 1 or self.anneal_steps < 1:
+        if (self.masks is not None and self.masks < 1) or self.anneal_steps < 1:
             raise ConfigError(
                 f"BerOpt's masks ({self.masks}) and anneal_steps ({self.anneal_steps}) must be at least 1"
             )
@@ -123,6 +124,8 @@ def optimize(
     Raises:
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
+    if config.masks is None:
+        config = replace(config, masks=1 if _is_large(tail) else _MASKS)
     objective = _Objective(tail, config)
     descents = [_descend(objective, config.initial_theta, rng=rng, progress=progress)]
     # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
@@ -133,6 +136,9 @@ def optimize(
     return min((_result(objective, descent, rng=rng) for descent in descents), key=objective.value)
 
 
+_MASKS = 4
+_LARGE_IMAGE = 100_000  # values; from there on a forward pass of the tail takes a good part of a second
+_LARGE_ROUNDS = 2  # of the local search, which would otherwise take longer than the steps before it
 _MOSTLY_LOST = 0.5
 _CHECK_EVERY = 25
 _N_CHECK_MASKS = 8
@@ -177,6 +183,10 @@ def _descend(
     return _Descent(theta=logits.detach().sigmoid(), losses=losses, sizes=sizes, status=status)
 
 
+def _is_large(tail: Tail) -> bool:
+    return tail.x.numel() > _LARGE_IMAGE
+
+
 class _Objective:
     """The loss of eq. 1 divided by ||G(z0)||, over the units that can matter."""
 
@@ -199,6 +209,7 @@ class _Objective:
         return (x - self.tail.x).flatten(1).norm(dim=1) / self.norm
 
     def loss(self, logits: Float[Tensor, " candidates"], temperature: float, *, rng: torch.Generator) -> Tensor:
+        assert self.config.masks is not None  # chosen by optimize
         masks = _relaxed_masks(logits, temperature, self.config.masks, rng=rng)
         return self.distance(masks).mean() + self.config.sparsity * logits.sigmoid().sum() / self.n_units
 
@@ -267,7 +278,9 @@ def _improved(objective: _Objective, theta: Float[Tensor, " candidates"]) -> Flo
     if len(theta) == 0:
         return theta
     kept = theta > 0.5
-    found = local_search(kept, objective.distance, objective.config.sparsity / objective.n_units)
+    price = objective.config.sparsity / objective.n_units
+    rounds = {"rounds": _LARGE_ROUNDS} if _is_large(objective.tail) else {}
+    found = local_search(kept, objective.distance, price, **rounds)
     return torch.where(found == kept, theta, found.to(theta))
 
 

@@ -22,7 +22,9 @@ _MASKS = 16  # in memory at a time
 _ROUNDING = 1e-6  # a smaller gain is none
 
 
-def local_search(kept: Bool[Tensor, " units"], distance: Distance, price: float) -> Bool[Tensor, " units"]:
+def local_search(
+    kept: Bool[Tensor, " units"], distance: Distance, price: float, *, rounds: int = _ROUNDS
+) -> Bool[Tensor, " units"]:
     """Flip units until no promising flip lowers distance(mask) + price * units kept.
 
     The gradient of the distance says which flips promise most; each of these is computed by itself. Of the good
@@ -32,12 +34,13 @@ def local_search(kept: Bool[Tensor, " units"], distance: Distance, price: float)
         kept: the set to start from.
         distance: relative distances (masks,) of masks (masks, units), differentiable.
         price: of a unit, in units of the distance; > 0.
+        rounds: bound on them; each tries up to 160 masks.
 
     Returns:
         A set whose loss is at most that of ``kept``.
     """
     loss = _loss(kept[None], distance, price).item()
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         found = _good_flips(kept, loss, distance, price)
         if len(found) == 0:
             break

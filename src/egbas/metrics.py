@@ -70,6 +70,25 @@ def critic_similarity(discriminator: nn.Module, images: Tensor, query_image: Ten
     return [torch.cat(values).mean().item() for values in zip(*by_part, strict=True)]
 
 
+def changed_share(images: Tensor, query_image: Tensor) -> float:
+    """Over how large a part of the image the samples differ from the query: small where variation is local.
+
+    For each sample, the effective share of pixels in its squared difference from the query, e = |x - x0|^2:
+    (sum e)^2 / (pixels sum e^2) (the participation ratio), which is 1 where all pixels differ by the same amount and
+    1 / pixels where one does; then the mean over samples. It does not depend on how much they differ.
+
+    Args:
+        images: (n, c, h, w), the samples.
+        query_image: (c, h, w).
+
+    Returns:
+        In (0, 1]; NaN where every sample is the query's image.
+    """
+    energy = (images.double() - query_image.double()).square().sum(dim=1).flatten(1)  # (n, pixels)
+    energy = energy[energy.sum(dim=1) > 0]
+    return (energy.sum(dim=1) ** 2 / (energy.shape[1] * energy.square().sum(dim=1))).mean().item()
+
+
 def share_in_region(region: Region, latents: Tensor) -> float:
     """Measure which share of the samples lies in the region of E-GBAS, 0..1; 1 for its own by construction.
 

@@ -74,7 +74,14 @@ def test_rows_of_queries(tmp_path: Path) -> None:
     assert [row["seed"] for row in content["rows"]] == [0, 1]
 
 
-@pytest.mark.parametrize("name", sorted(set(figures.FIGURES) - {"figure7"}))
+def test_layers_of_a_pggan(tmp_path: Path) -> None:
+    content = figures.figure6("pggan-mnist", tmp_path, EXPLORED, n_queries=2, layers=(2, 6))
+    check_files(tmp_path, content, ["figure6"])
+    assert [row["layer"] for row in content["rows"]] == [2, 6]
+    assert all(0 < share < 1 for row in content["rows"] for share in row["changed_shares"])
+
+
+@pytest.mark.parametrize("name", figures.PLANE_FIGURES)
 def test_planes_only(name: str, tmp_path: Path) -> None:
     class Unused(Explored):
         def __call__(self, model_name: str, layer: int, seed: int) -> None:  # type: ignore[override]
@@ -86,4 +93,8 @@ def test_planes_only(name: str, tmp_path: Path) -> None:
 
 
 def test_defaults_fit() -> None:
-    assert [figures.default_model(name) for name in ("figure1", "figure7")] == ["dcgan-mnist-2d", "dcgan-mnist"]
+    assert [figures.default_model(name) for name in ("figure1", "figure6", "figure7")] == [
+        "dcgan-mnist-2d",
+        "pggan-mnist",
+        "dcgan-mnist",
+    ]

@@ -21,6 +21,7 @@ WHAT = {
     "figure3": "the tree and images of its nodes",
     "figure4": "accepted, rejected and mean points, and the three balls",
     "figure5": "the samples of all methods over the region",
+    "figure6": "what layers 2, 4 and 6 of a PGGAN leave free, and how local it is",
     "figure7": "rows of queries with samples of two methods",
     "sensitivity": "how Table 1's ratios move with the settings",
     "all": "Tables 1 and 2 and all figures",

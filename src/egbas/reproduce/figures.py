@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Figures 1 to 5 and 7 of Jeon et al. 2020, on the embedded generators.
+"""Figures 1 to 7 of Jeon et al. 2020, on the embedded generators.
 
 All have one signature: the model's name, the folder, the explorations that they share. Each writes a PNG, a PDF and a
 JSON with what the picture shows, and returns the latter.
@@ -21,22 +21,24 @@ from egbas.comparison import choose_pictured, draw_all, images_of
 from egbas.errors import ConfigError
 from egbas.explore import Exploration
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
+from egbas.figures.layers import layers_figure
 from egbas.figures.plane import PLANE, PlaneMap, Window, map_plane, plane_window
 from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
 from egbas.figures.rows import rows_figure
 from egbas.figures.samples import choose_spread
 from egbas.gbrrt import OUTSIDE
-from egbas.metrics import share_in_region
+from egbas.metrics import bootstrap_interval, changed_share, share_in_region
 from egbas.reproduce.explored import Explored
-from egbas.reproduce.measurement import LAYERS
+from egbas.reproduce.measurement import LAYERS, paper_layers
 from egbas.storage import write_file, write_json
 
 # A six whose region at layer 2 lies well inside the prior's support and is twice as long as wide: a ball leaves it on
 # two sides and does not reach its ends.
 SEED, LAYER = 7, 2
 RESOLUTION = 200  # grid points along a side of the plane
-PLANE_MODEL, ROWS_MODEL = "dcgan-mnist-2d", "dcgan-mnist"
+PLANE_MODEL, ROWS_MODEL, LAYERS_MODEL = "dcgan-mnist-2d", "dcgan-mnist", "pggan-mnist"
 _ROWS_LAYER, _N_ROWS = 3, 6
+_LAYERS_QUERY, _N_LAYERS_QUERIES = 0, 10
 _DPI, _PRINT_DPI = 180, 300
 
 Content = dict[str, Any]
@@ -138,6 +140,34 @@ def figure5(model_name: str, out: Path, explored: Explored, *, resolution: int =
     return _finish("figure5", figure, out, {**_facts(run), "grid": len(plane.xs), "in_region": shares}, start)
 
 
+def figure6(
+    model_name: str, out: Path, explored: Explored, *, n_queries: int = _N_LAYERS_QUERIES, layers: Sequence[int] = ()
+) -> Content:
+    """A row for each layer: the deviation of every pixel, and samples; and over queries, how local the changes are.
+
+    Raises:
+        ConfigError: a tree has no node but the query.
+        RunDirectoryError: a file cannot be written.
+    """
+    start, rows, drawn = time.perf_counter(), [], {}
+    for layer in layers or paper_layers(model_name):
+        shares = []
+        for seed in range(n_queries):
+            run = explored(model_name, layer, seed)
+            images = run.images()[1:]
+            shares.append(changed_share(images, run.query_image))
+            if seed == _LAYERS_QUERY:
+                chosen = choose_spread(run.latents, 9)[1:]
+                drawn[layer] = images, images[[index - 1 for index in chosen]]
+        mean, interval = sum(shares) / n_queries, bootstrap_interval(shares)
+        facts = _facts(explored(model_name, layer, _LAYERS_QUERY))
+        rows.append({**facts, "changed_share": mean, "interval": interval, "changed_shares": shares})
+    query = explored(model_name, rows[0]["layer"], _LAYERS_QUERY).query_image
+    labels = {layer: f"layer {layer}" for layer in drawn}
+    figure = layers_figure(query, {labels[layer]: pair for layer, pair in drawn.items()})
+    return _finish("figure6", figure, out, {"rows": rows, "queries": n_queries}, start)
+
+
 def figure7(model_name: str, out: Path, explored: Explored, *, n_queries: int = _N_ROWS) -> Content:
     """Rows of queries: the query, samples of the eps-L2 ball, samples of E-GBAS. For a latent space of any size.
 
@@ -146,7 +176,8 @@ def figure7(model_name: str, out: Path, explored: Explored, *, n_queries: int = 
         RunDirectoryError: a file cannot be written.
     """
     start = time.perf_counter()
-    runs = [explored(model_name, _ROWS_LAYER, seed) for seed in range(n_queries)]
+    layer = _ROWS_LAYER if _ROWS_LAYER in (layers := paper_layers(model_name)) else layers[len(layers) // 2]
+    runs = [explored(model_name, layer, seed) for seed in range(n_queries)]
     if not any(has_border(run) for run in runs):
         raise ConfigError(f"none of the {n_queries} trees met its region's border, so there is no ball to compare with")
     images: dict[str, list[Tensor | None]] = {L2: [], E_GBAS: []}
@@ -156,20 +187,23 @@ def figure7(model_name: str, out: Path, explored: Explored, *, n_queries: int = 
             rows.append(_at_random(run, drawn[method], count=8).images if method in drawn else None)
     queries = torch.stack([run.query_image for run in runs])
     labels = [f"seed {run.seed}" for run in runs]
-    figure = rows_figure(queries, {f"{L2} ball": images[L2], f"{E_GBAS}, layer {_ROWS_LAYER}": images[E_GBAS]}, labels)
+    figure = rows_figure(queries, {f"{L2} ball": images[L2], f"{E_GBAS}, layer {layer}": images[E_GBAS]}, labels)
     return _finish("figure7", figure, out, {"rows": [_facts(run) for run in runs]}, start)
 
 
 FIGURES: dict[str, MakeFigure] = {
-    make.__name__: make for make in (figure1, figure2, figure3, figure4, figure5, figure7)
+    make.__name__: make for make in (figure1, figure2, figure3, figure4, figure5, figure6, figure7)
 }
 
 
 PLANE_FIGURES = ("figure1", "figure2", "figure3", "figure4", "figure5")  # drawn in a 2-D latent space only
+PGGAN_FIGURES = ("figure6",)
 
 
 def default_model(name: str) -> str:
     """The embedded model that a figure is made of where none is named."""
+    if name in PGGAN_FIGURES:
+        return LAYERS_MODEL
     return PLANE_MODEL if name in PLANE_FIGURES else ROWS_MODEL
 
 

@@ -23,6 +23,7 @@ Progress = Callable[[int, int, str], None]
 
 MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
 LAYERS = (1, 2, 3, 4)
+PGGAN_LAYERS = (2, 4, 6)
 N_QUERIES = 10
 CLASSIFIER = "lenet-mnist"
 OTHER_MODELS = "The paper's DCGAN is another network with other weights: compare ratios, not values."
@@ -43,7 +44,7 @@ class Measurement:
 
 def measure(
     model_names: Sequence[str] = MODELS,
-    layers: Sequence[int] = LAYERS,
+    layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
     progress: Progress | None = None,
     *,
@@ -57,7 +58,7 @@ def measure(
 
     Args:
         model_names: embedded generators.
-        layers: numbers of their non-linearities.
+        layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
         progress: called with (explorations done, all explorations, text).
         beropt: settings of BerOpt; by default its own.
@@ -71,11 +72,12 @@ def measure(
     beropt, gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
     classifier = load_classifier(CLASSIFIER)
     start, scores, weights = time.perf_counter(), [], {}
-    total = len(model_names) * len(layers) * n_queries
+    layers_of = {name: tuple(layers or paper_layers(name)) for name in model_names}
+    total = sum(map(len, layers_of.values())) * n_queries
     for name in model_names:
         model = load_model(name)
         weights[name] = model.sha256
-        for layer in layers:
+        for layer in layers_of[name]:
             for seed in range(n_queries):
                 if progress:
                     progress(len({(s.model, s.layer, s.query) for s in scores}), total, f"{name} l={layer} q={seed}")
@@ -88,7 +90,7 @@ def measure(
     config = {
         "models": weights,
         "classifier": CLASSIFIER,
-        "layers": list(layers),
+        "layers": {name: list(chosen) for name, chosen in layers_of.items()},
         "seeds": list(range(n_queries)),
         "beropt": dataclasses.asdict(beropt),
         "gbrrt": dataclasses.asdict(gbrrt),
@@ -96,3 +98,13 @@ def measure(
         "seconds": time.perf_counter() - start,
     }
     return Measurement(scores=tuple(scores), config=config)
+
+
+def paper_layers(model_name: str) -> tuple[int, ...]:
+    """The layers at which the paper explores networks of a model's kind: DCGAN 1 to 4, PGGAN 2, 4 and 6.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+    """
+    card = load_model(model_name).card
+    return PGGAN_LAYERS if card is not None and card.architecture["family"] == "pggan" else LAYERS

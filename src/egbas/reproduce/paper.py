@@ -8,8 +8,8 @@ from typing import Any
 
 from egbas.reproduce import table1, table2
 from egbas.reproduce.explored import Explored
-from egbas.reproduce.figures import FIGURES, PLANE_FIGURES, default_model
-from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, Progress, measure
+from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model
+from egbas.reproduce.measurement import MODELS, N_QUERIES, Progress, measure, paper_layers
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 
@@ -21,7 +21,7 @@ def run(
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
-    layers: Sequence[int] = LAYERS,
+    layers: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Make Tables 1 and 2 of the models, the figures of the latent plane where there is one, and figure 7.
 
@@ -30,7 +30,7 @@ def run(
         n_queries: of the tables.
         out: folder of the files.
         progress: called with (done, all, text); a figure counts as much as an exploration.
-        layers: of the tables.
+        layers: of the tables; None: those that the paper explores in networks of their kind.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
@@ -41,7 +41,7 @@ def run(
     """
     start = time.perf_counter()
     figures = [(name, model) for name in FIGURES if (model := _model_of(name, model_names)) is not None]
-    n_explorations = len(model_names) * len(layers) * n_queries
+    n_explorations = sum(len(layers or paper_layers(name)) for name in model_names) * n_queries
     total = n_explorations + len(figures)
 
     def told(done: int, text: str) -> None:
@@ -78,5 +78,7 @@ def _model_of(figure: str, model_names: Sequence[str]) -> str | None:
     wanted = default_model(figure)
     if wanted in model_names:
         return wanted
+    if figure in PGGAN_FIGURES:
+        return None
     fitting = [name for name in model_names if figure not in PLANE_FIGURES or load_model(name).latent.size == PLANE]
     return fitting[0] if fitting else None

@@ -11,7 +11,7 @@ import torch
 
 from egbas.explore import Exploration, explore
 from egbas.rankings import LARGEST, fidelity_of, ranked, shuffled
-from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, Progress
+from egbas.reproduce.measurement import MODELS, N_QUERIES, Progress, paper_layers
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 
@@ -81,10 +81,10 @@ def run(
         {"rows": one for each case, "config"}.
     """
     cases: list[Case] = []
-    total = len(model_names) * len(LAYERS) * n_queries
+    total = sum(len(paper_layers(name)) for name in model_names) * n_queries
     for name in model_names:
         model = load_model(name)
-        for layer in LAYERS:
+        for layer in paper_layers(name):
             for query in range(n_queries):
                 z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
                 cases.append(_case(name, layer, query, explore(model.generator, z0, layer, rng=query)))
@@ -132,6 +132,7 @@ def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
     found, tree, certificate = exploration.beropt, exploration.tree, exploration.certificate
     tail = exploration.region.split.at(exploration.query)
     rng = torch.Generator().manual_seed(query)
+    step = exploration.geometry.chord(tree.step_size)  # on a sphere a straight line is shorter than a step
     size = len(found.units)
     edges = (tree.latents[1:] - tree.latents[tree.parents[1:]]).double().norm(dim=1)
     return Case(
@@ -149,8 +150,8 @@ def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
         samples=certificate.n_samples,
         inside=certificate.n_inside,
         smallest_margin=certificate.smallest_margin,
-        edge_error=((edges / tree.step_size - 1).abs().max().item() if len(edges) else 0.0),
-        spacing=_spacing(exploration) / tree.step_size,
+        edge_error=((edges / step - 1).abs().max().item() if len(edges) else 0.0),
+        spacing=_spacing(exploration) / step,
         seconds=exploration.seconds["beropt"] + exploration.seconds["gbrrt"],
     )
 

@@ -17,7 +17,7 @@ PAPER = {L2: (0.0819, 0.0711, 0.0718, 0.0343), LINF: (0.0834, 0.0722, 0.0720, 0.
 
 def run(
     model_names: Sequence[str] = MODELS,
-    layers: Sequence[int] = LAYERS,
+    layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
@@ -27,7 +27,7 @@ def run(
 
     Args:
         model_names: embedded generators.
-        layers: numbers of their non-linearities.
+        layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
         out: folder of the file.
         progress: called with (done, all, text).
@@ -43,7 +43,7 @@ def run(
     measured = measured or measure(model_names, layers, n_queries, progress)
     content = {
         "rows": [row for row in summarise(measured.scores) if row["metric"] == DEVIATION],
-        "ratios": [{**row, "paper": paper_ratio(row["layer"], row["method"])} for row in ratios(measured.scores)],
+        "ratios": [{**row, "paper": paper_ratio(**_key(row))} for row in ratios(measured.scores)],
         "config": measured.config,
         "note": OTHER_MODELS,
     }
@@ -51,9 +51,9 @@ def run(
     return content
 
 
-def paper_ratio(layer: int | str, method: str) -> float | None:
+def paper_ratio(model: str, layer: int | str, method: str) -> float | None:
     """E-GBAS over a baseline in the paper's Table 1, DCGAN-MNIST; None where it has no such number."""
-    if method not in PAPER or layer not in LAYERS:
+    if model not in MODELS or method not in PAPER or layer not in LAYERS:
         return None
     return PAPER_E_GBAS[int(layer) - 1] / PAPER[method][int(layer) - 1]
 
@@ -73,10 +73,14 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
             row = found.get((model, layer, method))
             line.append("-" if row is None else _ratio(row))
             if method in PAPER:
-                paper = paper_ratio(layer, method)
+                paper = paper_ratio(model, layer, method)
                 line.append("-" if paper is None else f"{paper:.3f}")
         lines.append(line)
     return headings, lines
+
+
+def _key(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("model", "layer", "method")}
 
 
 def _ratio(row: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from egbas.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
-from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
+from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
 from egbas.storage import write_json
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.
@@ -23,7 +23,7 @@ ALL_LAYERS = "all"
 
 def run(
     model_names: Sequence[str] = MODELS,
-    layers: Sequence[int] = LAYERS,
+    layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
@@ -33,7 +33,7 @@ def run(
 
     Args:
         model_names: embedded generators.
-        layers: numbers of their non-linearities.
+        layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
         out: folder of the file.
         progress: called with (done, all, text).
@@ -91,7 +91,7 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def _paper(row: dict[str, Any], metric: str) -> float | None:
     # The paper does not say which explored layers its similarities are over; ours over all are the nearest.
-    is_similarity = metric.startswith(SIMILARITY) and row["layer"] == ALL_LAYERS
+    is_similarity = metric.startswith(SIMILARITY) and row["layer"] == ALL_LAYERS and row["model"] in MODELS
     return paper_ratio(int(metric.removeprefix(SIMILARITY)), row["method"]) if is_similarity else None
 
 

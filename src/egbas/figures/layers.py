@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""A row for each layer: what it leaves free, as deviation per pixel, and samples; figure 6 of the paper."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from egbas.errors import ShapeError
+from egbas.figures.fixed_free import pixel_deviation
+from egbas.figures.samples import GAP, mosaic
+from egbas.figures.style import DEVIATION_MAP, VERMILION, new_figure, pixel_range, show_picture
+
+
+def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Draw the query, the deviation of the samples per pixel, and some samples, one row for each layer.
+
+    The deviations have one colour scale, so that rows can be compared.
+
+    Args:
+        query: (c, h, w).
+        rows: for each label all samples (n, c, h, w) and those to show (k, c, h, w), the same k for all rows.
+
+    Raises:
+        ShapeError: there is no row, or the rows have different numbers of samples to show.
+    """
+    counts = {len(shown) for _, shown in rows.values()}
+    if len(counts) != 1:
+        raise ShapeError(f"got rows of {sorted(counts)} samples to show; expected one number for all rows")
+    (k,) = counts
+    maps = {label: pixel_deviation(images).float().cpu().numpy() for label, (images, _) in rows.items()}
+    largest = max(max(float(values.max()) for values in maps.values()), 1e-6)
+    limits = pixel_range(query[None])
+    gap = max(1, round(GAP * query.shape[2]))
+    ratio = query.shape[1] / query.shape[2]
+    figure = new_figure(8.6, 0.86 * ratio * len(rows) + 0.75)
+    panels = figure.subplots(len(rows), 3, width_ratios=[1, 1, k * (1 + GAP)], squeeze=False)
+    drawn = None
+    for line, (label, (_, shown)) in zip(panels, rows.items(), strict=True):
+        show_picture(line[0], query, limits, "")
+        line[0].set_ylabel(label, fontsize=8)
+        drawn = line[1].imshow(maps[label], cmap=DEVIATION_MAP, vmin=0, vmax=largest, interpolation="nearest")
+        line[2].imshow(mosaic(shown.clamp(*limits), 1, k, gap), interpolation="nearest")
+        for axes in line[1:]:
+            axes.set_axis_off()
+    for axes, title in zip(panels[0], ("query", "deviation", "samples"), strict=True):
+        axes.set_title(title, fontsize=8, color=VERMILION if title == "query" else "black")
+    assert drawn is not None
+    bar = figure.colorbar(drawn, ax=list(panels[:, 1]), location="bottom", fraction=0.06, pad=0.03)
+    bar.ax.tick_params(labelsize=6)
+    bar.set_label("pixel units", fontsize=6)
+    return figure
