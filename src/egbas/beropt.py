@@ -109,6 +109,12 @@ class BerOptResult:
         """How many steps were taken."""
         return len(self.losses)
 
+    @property
+    def evaluations(self) -> int:
+        """Passes of one mask through the tail, forward and back, that the steps took."""
+        assert self.config.masks is not None  # `optimize` settles it
+        return self.steps * self.config.masks
+
 
 def optimize(
     tail: Tail, config: BerOptConfig, *, rng: torch.Generator, progress: Progress | None = None

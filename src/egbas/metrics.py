@@ -124,7 +124,7 @@ def search_evaluations(run: Exploration) -> int:
     Masks that BerOpt sent through the tail, forward and back, and latents that GB-RRT sent through the head. The
     paper's balls need their exploration too, for its rejected samples; radius-matched needs it for the radii.
     """
-    return run.beropt.steps * run.beropt.config.masks + run.tree.evaluations
+    return run.beropt.evaluations + run.tree.evaluations
 
 
 def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float = LEVEL) -> tuple[float, float] | None:

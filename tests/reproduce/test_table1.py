@@ -15,7 +15,7 @@ def measured() -> Measurement:
     values = [(0, E_GBAS, 0.1), (0, L2, 0.2), (0, LINF, 0.25), (0, RADIUS_MATCHED, 0.4)]
     values += [(1, E_GBAS, 0.3), (1, RADIUS_MATCHED, 0.4)]
     scores = [
-        Score(model="m", layer=1, query=query, method=method, metric=metric, value=value)
+        Score(model="dcgan-mnist", layer=1, query=query, method=method, metric=metric, value=value)
         for query, method, value in values
         for metric in ("deviation", "in region")
     ]
@@ -45,7 +45,7 @@ def test_the_paper_beside(tmp_path: Path) -> None:
     ]
     headings, (line,) = table1.as_table(content)
     assert dict(zip(headings[:6], line[:6], strict=True)) == {
-        "model": "m",
+        "model": "dcgan-mnist",
         "l": "1",
         E_GBAS: "0.2000",
         L2: "0.2000",
@@ -57,6 +57,15 @@ def test_the_paper_beside(tmp_path: Path) -> None:
 
 def test_the_paper_has_four_layers() -> None:
     # 0.0781 / 0.0819 and so on, by hand.
-    assert [round(table1.paper_ratio(layer, L2) or 0, 2) for layer in range(1, 5)] == [0.95, 0.98, 0.94, 0.94]
-    assert table1.paper_ratio(5, L2) is None
-    assert table1.paper_ratio("tanh", L2) is None
+    assert [round(table1.paper_ratio("dcgan-mnist", layer, L2) or 0, 2) for layer in range(1, 5)] == [
+        0.95,
+        0.98,
+        0.94,
+        0.94,
+    ]
+    assert table1.paper_ratio("dcgan-mnist", 5, L2) is None
+    assert table1.paper_ratio("dcgan-mnist", "tanh", L2) is None
+
+
+def test_the_paper_has_no_numbers_of_another_kind_of_network() -> None:
+    assert table1.paper_ratio("pggan-mnist", 2, L2) is None

@@ -13,7 +13,7 @@ from egbas.reproduce.measurement import Measurement
 def scores(method: str, metric: str, *values: tuple[int, int, float]) -> list[Score]:
     """Scores of (layer, query, value)."""
     return [
-        Score(model="m", layer=layer, query=query, method=method, metric=metric, value=value)
+        Score(model="dcgan-mnist", layer=layer, query=query, method=method, metric=metric, value=value)
         for layer, query, value in values
     ]
 

@@ -29,7 +29,7 @@ def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> F
         raise ShapeError(f"got rows of {sorted(counts)} samples to show; expected one number for all rows")
     (k,) = counts
     maps = {label: pixel_deviation(images).float().cpu().numpy() for label, (images, _) in rows.items()}
-    largest = max(max(float(values.max()) for values in maps.values()), 1e-6)
+    largest = max([*(float(values.max()) for values in maps.values()), 1e-6])
     limits = pixel_range(query[None])
     gap = max(1, round(GAP * query.shape[2]))
     ratio = query.shape[1] / query.shape[2]
