@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig
 from egbas.cli.selftest import small_network
-from egbas.explore import Exploration, explore
+from egbas.exploration import Exploration
+from egbas.explore import explore
 from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
 from tests.problems import ScaleInvariantNet

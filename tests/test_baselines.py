@@ -10,7 +10,7 @@ from torch import Tensor
 from egbas import baselines
 from egbas.baselines import Samples, e_gbas, epsilon_l2, epsilon_linf, l2_ball, linf_ball, radius_matched
 from egbas.errors import ConfigError
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.gbrrt import OUTSIDE, TOO_CLOSE
 from egbas.geometry import Sphere
 from egbas.latent import LatentSpace

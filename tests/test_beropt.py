@@ -183,3 +183,40 @@ def test_a_local_minimum_of_the_masks_is_left() -> None:
     assert found.fidelity < 0.15
     assert found.fidelity + 3 * len(found.units) / 3136 < 0.35
     assert torch.equal(found.units, (found.theta > 0.5).nonzero()[:, 0])
+
+
+class Wide(nn.Module):
+    """A small layer below an image of a given number of values."""
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.values = values
+        self.weights = nn.Parameter(torch.tensor([1.0, 0.0]))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (torch.relu(z) @ self.weights)[:, None].expand(-1, self.values).reshape(len(z), 1, 1, -1)
+
+
+@pytest.mark.parametrize(("values", "masks"), [(100_000, 4), (100_001, 1)])
+def test_large_images_get_one_mask_a_step(values: int, masks: int) -> None:
+    found = run(tail_of(Wide(values), [1.0, 1.0]), BerOptConfig(anneal_steps=30, max_steps=30))
+    assert found.config.masks == masks
+    assert found.evaluations == 30 * masks
+    assert found.units.tolist() == [0]
+
+
+def test_masks_that_are_asked_for_are_taken_for_large_images_too() -> None:
+    found = run(tail_of(Wide(100_001), [1.0, 1.0]), BerOptConfig(anneal_steps=3, max_steps=3, masks=3))
+    assert found.config.masks == 3
+
+
+def test_large_images_go_through_the_tail_one_by_one() -> None:
+    tail = tail_of(Wide(150_000), [1.0, 1.0])
+    seen: list[int] = []
+
+    def replay(a: Tensor) -> Tensor:
+        seen.append(len(a))
+        return tail.replay(a)
+
+    run(dataclasses.replace(tail, replay=replay), BerOptConfig(anneal_steps=3, max_steps=3, masks=4))
+    assert set(seen) == {1}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import egbas
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
-from egbas.explore import Exploration, state_sha256
+from egbas.exploration import Exploration, state_sha256
 from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
 from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
@@ -254,3 +254,33 @@ def test_a_sphere_needs_a_query_that_is_not_zero() -> None:
 def test_an_unknown_geometry() -> None:
     with pytest.raises(ConfigError, match="geometry 'round' is unknown"):
         explore_box(geometry="round")
+
+
+def test_many_queries_give_what_each_gives_alone() -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    queries = model.latent.sample(3, rng=torch.Generator().manual_seed(5))
+    settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=60)}
+    many = egbas.explore_many(model.generator, queries, 2, rng=[4, 5, 6], **settings)
+    for query, seed, run in zip(queries, (4, 5, 6), many, strict=True):
+        alone = egbas.explore(model.generator, query, 2, rng=seed, **settings)
+        assert run.seed == seed
+        assert torch.equal(run.theta, alone.theta)
+        assert torch.equal(run.latents, alone.latents)
+        assert torch.equal(run.parents, alone.parents)
+        assert torch.equal(run.rejected, alone.rejected)
+        assert run.certificate == alone.certificate
+        assert set(run.seconds) == set(alone.seconds)
+
+
+def test_seeds_of_many_queries() -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    queries = model.latent.sample(2, rng=torch.Generator().manual_seed(5))
+    for rng in ([1], [1, 2, 3]):
+        with pytest.raises(ConfigError, match="2 queries; expected"):
+            egbas.explore_many(model.generator, queries, 2, rng=rng)
+    with pytest.raises(ConfigError, match="at least one"):
+        egbas.explore_many(model.generator, [], 2, rng=[])
+    settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=5)}
+    drawn = egbas.explore_many(model.generator, queries, 1, rng=torch.Generator().manual_seed(0), **settings)
+    again = egbas.explore(model.generator, queries[0], 1, rng=torch.Generator().manual_seed(0), **settings)
+    assert drawn[0].seed == again.seed != drawn[1].seed

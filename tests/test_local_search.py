@@ -55,3 +55,18 @@ def test_flips_that_only_help_alone_are_not_made_together() -> None:
         return (mask.sum(dim=1) - 1).abs()  # one unit, whichever, is perfect
 
     assert local_search(torch.zeros(6, dtype=torch.bool), distance, 0.1).sum() == 1
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_rounds_bound_the_search(rounds: int) -> None:
+    slopes = []
+
+    def distance(mask: Tensor) -> Tensor:
+        slopes.extend([True] if mask.requires_grad else [])  # the gradient is taken once a round
+        return separable(mask)
+
+    start = torch.zeros(400, dtype=torch.bool)
+    found = local_search(start, distance, 0.05, rounds=rounds)
+    assert len(slopes) == rounds
+    assert found.sum() <= 32 * rounds  # so many flips are tried at once
+    assert bool(found.any()) == (rounds > 0)

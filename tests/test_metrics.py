@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from egbas.baselines import e_gbas, l2_ball
 from egbas.errors import NetworkError, ShapeError
 from egbas.metrics import (
+    CriticSimilarity,
+    PixelSpread,
     bootstrap_interval,
     bootstrap_ratio,
     changed_share,
@@ -62,6 +64,25 @@ def test_deviation_by_hand() -> None:
 def test_deviation_of_a_known_distribution() -> None:
     images = torch.rand(20_000, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert deviation(images) == pytest.approx(1 / math.sqrt(3), rel=0.01)
+
+
+@pytest.mark.parametrize("size", [1, 4, 11])
+def test_spread_of_parts_is_that_of_all(size: int) -> None:
+    images = 1e6 + torch.rand(11, 2, 3, 3, dtype=torch.float64)  # far from zero, where sums of squares cancel
+    spread = PixelSpread()
+    for part in images.split(size):
+        spread.add(part)
+    assert spread.n == 11
+    torch.testing.assert_close(spread.mean, images.mean(dim=0))
+    torch.testing.assert_close(spread.deviation, images.std(dim=0, correction=0), rtol=1e-8, atol=0)
+
+
+def test_similarity_of_parts_is_that_of_all() -> None:
+    images, query = torch.rand(9, 1, 1, 2) - 0.5, torch.rand(1, 1, 2)
+    similarity = CriticSimilarity(Critic().eval(), query)
+    for part in images.split(4):
+        similarity.add(part)
+    assert similarity.values == pytest.approx(critic_similarity(Critic().eval(), images, query))
 
 
 def test_similarity_by_hand() -> None:
@@ -167,3 +188,4 @@ def test_changed_share_of_known_changes() -> None:
     assert changed_share(one[None], query) == pytest.approx(1 / 16)
     assert changed_share(all_pixels[None], query) == pytest.approx(1.0)
     assert changed_share(torch.stack([one, half, query]), query) == pytest.approx((1 / 16 + 1 / 2) / 2)
+    assert changed_share([one[None], torch.stack([query, half])], query) == pytest.approx((1 / 16 + 1 / 2) / 2)

@@ -24,8 +24,9 @@ from egbas.errors import StartOutsideRegionError as StartOutsideRegionError
 
 if TYPE_CHECKING:
     from egbas.beropt import BerOptConfig as BerOptConfig
-    from egbas.explore import Exploration as Exploration
+    from egbas.exploration import Exploration as Exploration
     from egbas.explore import explore as explore
+    from egbas.explore import explore_many as explore_many
     from egbas.gbrrt import GbRrtConfig as GbRrtConfig
     from egbas.latent import LatentSpace as LatentSpace
     from egbas.network import list_layers as list_layers
@@ -39,11 +40,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
-    "Exploration": "egbas.explore",
+    "Exploration": "egbas.exploration",
     "GbRrtConfig": "egbas.gbrrt",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
     "explore": "egbas.explore",
+    "explore_many": "egbas.explore",
     "list_layers": "egbas.network",
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.gbrrt import OUTSIDE
 from egbas.geometry import Geometry
 from egbas.latent import LatentSpace

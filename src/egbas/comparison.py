@@ -13,17 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from egbas.baselines import E_GBAS, METHODS, Samples, e_gbas, has_border, l2_ball, linf_ball, radius_matched
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.metrics import (
+    CriticSimilarity,
+    PixelSpread,
     bootstrap_interval,
     bootstrap_ratio,
     class_consistency,
-    critic_similarity,
-    deviation,
     search_evaluations,
     share_in_region,
 )
-from egbas.region import MICRO_BATCH
 
 DEVIATION, CLASS_CONSISTENCY, IN_REGION = "deviation", "class consistency", "in region"
 SIMILARITY = "critic similarity"  # followed by the number of the critic's layer
@@ -123,8 +122,8 @@ def evaluate(
 
 
 def images_of(run: Exploration, latents: Tensor) -> Tensor:
-    """G of latents (n, d), on the CPU, in batches of a fixed size."""
-    return torch.cat([run.network.generate(z).cpu() for z in latents.split(MICRO_BATCH)])
+    """G of latents (n, d), on the CPU."""
+    return torch.cat(list(run.network.image_batches(latents)))
 
 
 def summarise(scores: Iterable[Score]) -> list[Row]:
@@ -209,18 +208,25 @@ def estimate(row: Row) -> str:
 def _values(
     run: Exploration, drawn: Samples, discriminator: nn.Module | None, classifier: nn.Module | None
 ) -> dict[str, float]:
-    images, query_image = images_of(run, drawn.latents), run.query_image
-    values = {DEVIATION: deviation(images)}
-    if discriminator is not None:
-        similarities = critic_similarity(discriminator, images, query_image)
-        values |= {f"{SIMILARITY} {number}": value for number, value in enumerate(similarities, 1)}
+    query_image, n = run.query_image, len(drawn.latents)
+    spread, consistency = PixelSpread(), 0.0
+    similarity = None if discriminator is None else CriticSimilarity(discriminator, query_image)
+    for images in run.network.image_batches(drawn.latents):  # all of them at once may be more than memory holds
+        spread.add(images)
+        if similarity is not None:
+            similarity.add(images)
+        if classifier is not None:
+            consistency += class_consistency(classifier, images, query_image) * len(images) / n
+    values = {DEVIATION: spread.deviation.mean().item()}
+    if similarity is not None:
+        values |= {f"{SIMILARITY} {number}": value for number, value in enumerate(similarity.values, 1)}
     if classifier is not None:
-        values[CLASS_CONSISTENCY] = class_consistency(classifier, images, query_image)
+        values[CLASS_CONSISTENCY] = consistency
     values[IN_REGION] = share_in_region(run.region, drawn.latents)
     values["left support"] = drawn.left_support / len(drawn.latents)
     if drawn.epsilon is not None:
         values["epsilon"] = drawn.epsilon
-    return values | {"samples": float(len(images)), "search evaluations": float(search_evaluations(run))}
+    return values | {"samples": float(n), "search evaluations": float(search_evaluations(run))}
 
 
 def _grouped(scores: Iterable[Score], *names: str) -> dict[tuple[Any, ...], list[Score]]:

@@ -1,175 +1,26 @@
 # SPDX-License-Identifier: MIT
 """E-GBAS (Jeon et al. 2020, Algorithm 3): BerOpt, the region of its set, GB-RRT, and the exploration they give."""
 
-import dataclasses
-import hashlib
-import platform
+import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int, Int8
+from jaxtyping import Float
 from torch import Tensor, nn
 
-import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, ShapeError
-from egbas.gbrrt import GbRrtConfig, GbRrtStatus, Tree, grow, with_automatic
-from egbas.geometry import Geometry, choose_geometry, geometry_around
+from egbas.exploration import Exploration
+from egbas.gbrrt import GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
+from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
-from egbas.network import Layer, Network
-from egbas.region import Certificate, Region, certify
+from egbas.network import Network
+from egbas.region import Certificate, Cut, Region, certify
 
 Progress = Callable[[str, int, int, str], None]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Exploration:
-    """What E-GBAS found around one query.
-
-    Attributes:
-        network: the generator, checked and ready to call on flat latents.
-        model_name: name of the generator in reports and run directories.
-        latent: the latent space, with the geometry that the run has.
-        layer: the explored layer.
-        query: (d,) z0.
-        seed: of the masks and targets; ``explore(..., rng=seed)`` repeats the run.
-        beropt: theta, the supporting set and how well it carries the image.
-        region: the region of the supporting set.
-        tree: the nodes and the rejected candidates.
-        certificate: the float64 check of every node.
-        seconds: wall-clock time of each stage.
-        warnings: what the user should know, as sentences.
-    """
-
-    network: Network
-    model_name: str
-    latent: LatentSpace
-    layer: Layer
-    query: Float[Tensor, " d"]
-    seed: int
-    beropt: BerOptResult
-    region: Region
-    tree: Tree
-    certificate: Certificate
-    seconds: dict[str, float]
-    warnings: tuple[str, ...]
-
-    @property
-    def generator(self) -> nn.Module:
-        """G, as it was given."""
-        return self.network.generator
-
-    @property
-    def geometry(self) -> Geometry:
-        """The space that the tree lies in, with its distances."""
-        return geometry_around(self.latent, self.query)
-
-    @property
-    def latents(self) -> Float[Tensor, "n d"]:
-        """The samples, the query first."""
-        return self.tree.latents
-
-    @property
-    def parents(self) -> Int[Tensor, " n"]:
-        """Index of each sample's parent in the tree, -1 for the query."""
-        return self.tree.parents
-
-    @property
-    def rejected(self) -> Float[Tensor, "r d"]:
-        """The candidates that were not added."""
-        return self.tree.rejected
-
-    @property
-    def rejected_reason(self) -> Int8[Tensor, " r"]:
-        """1 outside the region, 2 too close to another node."""
-        return self.tree.rejected_reason
-
-    @property
-    def theta(self) -> Float[Tensor, " units"]:
-        """Probability of keeping each unit of the layer."""
-        return self.beropt.theta
-
-    def images(self, batch_size: int = 256) -> Tensor:
-        """G of every sample, (n, c, h, w), on the CPU.
-
-        Args:
-            batch_size: images computed at a time.
-        """
-        return torch.cat([self.network.generate(z).cpu() for z in self.latents.split(batch_size)])
-
-    @property
-    def query_image(self) -> Tensor:
-        """G(z0), (c, h, w)."""
-        return self.network.generate(self.query[None])[0].cpu()
-
-    @property
-    def masked_image(self) -> Tensor:
-        """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate."""
-        tail = self.region.split.at(self.query)
-        kept = torch.zeros_like(tail.a)
-        kept[self.beropt.units] = tail.a[self.beropt.units]
-        with torch.no_grad():
-            return tail(kept[None])[0].cpu()
-
-    def metrics(self) -> dict[str, Any]:
-        """The numbers of the run, as ``metrics.json`` holds them."""
-        outside = int((self.rejected_reason == 1).sum())
-        return {
-            "samples": len(self.latents),
-            "iterations": len(self.latents) - 1 + len(self.rejected),
-            "rejected_outside": outside,
-            "rejected_too_close": len(self.rejected) - outside,
-            "acceptance": self.tree.acceptance,
-            "gbrrt_status": self.tree.status.name,
-            "units": self.layer.units,
-            "supporting_units": len(self.beropt.units),
-            "fidelity": self.beropt.fidelity,
-            "sampled_fidelity": self.beropt.sampled_fidelity,
-            "polarisation": self.beropt.polarisation,
-            "beropt_status": self.beropt.status.name,
-            "beropt_steps": self.beropt.steps,
-            "certificate": {**dataclasses.asdict(self.certificate), "is_valid": self.certificate.is_valid},
-            "left_support": int((~self.latent.contains(self.latents)).sum()),
-            "head_evaluations": self.tree.evaluations,
-            "head_rounds": self.tree.rounds,
-            "seconds": self.seconds,
-            "warnings": list(self.warnings),
-        }
-
-    def config(self) -> dict[str, Any]:
-        """Everything needed to repeat the run, as ``config.json`` holds it."""
-        return {
-            "model": {"name": self.model_name, "sha256": state_sha256(self.generator)},
-            "latent": dataclasses.asdict(self.latent),
-            "layer": dataclasses.asdict(self.layer),
-            "query": self.query.tolist(),
-            "seed": self.seed,
-            "beropt": dataclasses.asdict(self.beropt.config),
-            "gbrrt": {
-                "iterations": len(self.latents) - 1 + len(self.rejected),
-                "step_size": self.tree.step_size,
-                "half_width": self.tree.half_width,
-            },
-            "dtype": str(self.network.dtype).removeprefix("torch."),
-            "device": str(self.network.device),
-            "threads": torch.get_num_threads(),
-            "versions": {
-                "egbas": egbas.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        }
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the run directory, whole or not at all; see ``egbas.save_run``."""
-        # The last step of the flow, offered on its result: the one import against the direction of the flow.
-        from egbas.storage import save_run
-
-        return save_run(self, path, overwrite=overwrite)
+StageProgress = Callable[[int, int, str], None]
 
 
 # BerOpt needs gradients, also where the caller has switched them off.
@@ -222,54 +73,137 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         >>> bool(run.region.contains(run.latents).all())
         True
     """
-    latent = latent or _latent_of(generator, z0)
     seed = _seed_of(rng)
-    clock = _Clock(progress)
+    (found,) = explore_many(
+        generator,
+        [z0],
+        layer,
+        rng=[seed],
+        latent=latent,
+        geometry=geometry,
+        beropt=beropt,
+        gbrrt=gbrrt,
+        model_name=model_name,
+        progress=progress,
+    )
+    return found
+
+
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
+def explore_many(  # noqa: PLR0913
+    generator: nn.Module,
+    queries: Tensor | Sequence[Tensor],
+    layer: int | str | nn.Module,
+    *,
+    rng: torch.Generator | Sequence[int],
+    latent: LatentSpace | None = None,
+    geometry: Literal["auto", "flat", "sphere"] = "auto",
+    beropt: BerOptConfig | None = None,
+    gbrrt: GbRrtConfig | None = None,
+    model_name: str | None = None,
+    progress: Progress | None = None,
+) -> list[Exploration]:
+    """Explore the regions of a layer around many queries, their trees in lock-step.
+
+    One forward pass a round serves all trees. Each exploration is the one that ``explore`` gives for its query and
+    seed.
+
+    Args:
+        generator: G, as for ``explore``.
+        queries: at least one, each of the latent space's shape or flat (d,); a list of them or a tensor.
+        layer: as for ``explore``.
+        rng: a CPU generator, from which the seed of each run is drawn in order, or those seeds themselves.
+        latent: as for ``explore``; by default of the first query's shape.
+        geometry: as for ``explore``.
+        beropt: settings of BerOpt, for all.
+        gbrrt: settings of GB-RRT, for all.
+        model_name: as for ``explore``.
+        progress: called with (stage, done, total, text), over all queries.
+
+    Returns:
+        An exploration for each query, in order. ``seconds`` of the stages that they share are divided among them.
+
+    Raises:
+        ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does, for any of the queries; or
+            there is no query, or not one seed for each.
+
+    Example:
+        >>> import egbas, torch
+        >>> model = egbas.load_model("dcgan-mnist-2d")
+        >>> queries = model.latent.sample(3, rng=torch.Generator().manual_seed(0))
+        >>> runs = egbas.explore_many(
+        ...     model.generator, queries, layer=1, rng=[0, 1, 2], gbrrt=egbas.GbRrtConfig(iterations=50)
+        ... )
+        >>> [run.seed for run in runs]
+        [0, 1, 2]
+    """
+    seeds = _seeds_of(rng, len(queries))
+    latent = latent or _latent_of(generator, queries[0])
+    clock = _Clock(progress, len(queries))
 
     with clock.stage("cut"):
         network = Network(generator, latent.shape)
         latent = choose_geometry(latent, network, geometry)
-        query = as_query(z0, latent, network)
-        space = geometry_around(latent, query)
-        split = network.cut(network.resolve(layer))
+        starts = [as_query(z0, latent, network) for z0 in queries]
+        spaces = [geometry_around(latent, start) for start in starts]
+        cut = Cut.of(network, network.resolve(layer))
     with clock.stage("beropt"):
-        tail = split.at(query)
-        rng_masks = torch.Generator().manual_seed(seed)
-        found = optimize(tail, beropt or BerOptConfig(), rng=rng_masks, progress=clock.progress("beropt"))
-        if found.status is BerOptStatus.EMPTY:
-            raise ConfigError(
-                f"the supporting set of layer {split.layer.path!r} is empty: no unit has theta above "
-                f"{found.config.threshold}; lower the sparsity (now {found.config.sparsity}) or the threshold"
-            )
+        found = [
+            _supporting_set(cut, start, beropt or BerOptConfig(), seed, clock.progress("beropt", number))
+            for number, (start, seed) in enumerate(zip(starts, seeds, strict=True))
+        ]
     with clock.stage("gbrrt"):
-        settings = gbrrt or GbRrtConfig()
-        largest = latent.largest_half_width
-        reach = space.reach(max(settings.half_width or 0.0, largest))
-        region = Region.around(network, split.layer, query, found.units, found.signs, reach=reach)
-        settings = with_automatic(settings, query, region, largest_half_width=largest, geometry=space)
-        rng_targets = torch.Generator().manual_seed(seed + 1)
-        tree = grow(query, region, settings, rng=rng_targets, geometry=space, progress=clock.progress("gbrrt"))
+        settings, largest = gbrrt or GbRrtConfig(), latent.largest_half_width
+        regions, growths = [], []
+        for start, space, kept, seed in zip(starts, spaces, found, seeds, strict=True):
+            reach = space.reach(max(settings.half_width or 0.0, largest))
+            region = Region.in_cut(cut, start, kept.units, kept.signs, reach=reach)
+            chosen = with_automatic(settings, start, region, largest_half_width=largest, geometry=space)
+            rng_targets = torch.Generator().manual_seed(seed + 1)
+            regions.append(region)
+            growths.append(Growth(start, chosen, rng=rng_targets, geometry=space))
+        trees = grow_many(growths, regions, progress=clock.progress("gbrrt"))
     with clock.stage("certificate"):
-        certificate = certify(region, tree.latents)
+        certificates = [certify(region, tree.latents) for region, tree in zip(regions, trees, strict=True)]
 
-    return Exploration(
-        network=network,
-        model_name=model_name or _name_of(generator),
-        latent=latent,
-        layer=split.layer,
-        query=query.cpu(),
-        seed=seed,
-        beropt=found,
-        region=region,
-        tree=tree,
-        certificate=certificate,
-        seconds=clock.seconds,
-        warnings=_warnings(query, latent, found, tree, certificate),
-    )
+    return [
+        Exploration(
+            network=network,
+            model_name=model_name or _name_of(generator),
+            latent=latent,
+            layer=cut.split.layer,
+            query=start,
+            seed=seed,
+            beropt=kept,
+            region=region,
+            tree=tree,
+            certificate=certificate,
+            seconds=clock.seconds,
+            warnings=_warnings(start, latent, kept, tree, certificate),
+        )
+        for start, seed, kept, region, tree, certificate in zip(
+            starts, seeds, found, regions, trees, certificates, strict=True
+        )
+    ]
+
+
+def _supporting_set(
+    cut: Cut, query: Float[Tensor, " d"], config: BerOptConfig, seed: int, progress: StageProgress | None
+) -> BerOptResult:
+    """Run BerOpt, and refuse a set of no units."""
+    tail = cut.split.at(query)
+    found = optimize(tail, config, rng=torch.Generator().manual_seed(seed), progress=progress)
+    if found.status is BerOptStatus.EMPTY:
+        raise ConfigError(
+            f"the supporting set of layer {cut.split.layer.path!r} is empty: no unit has theta above "
+            f"{found.config.threshold}; lower the sparsity (now {found.config.sparsity}) or the threshold"
+        )
+    return found
 
 
 def as_query(z0: Tensor, latent: LatentSpace, network: Network) -> Float[Tensor, " d"]:
-    """Check a query and flatten it, in the dtype and on the device that the tree will have.
+    """Check a query and flatten it, in the dtype that the tree will have, on the CPU where that grows.
 
     Raises:
         ShapeError: it has the wrong size or values that are not finite.
@@ -283,17 +217,7 @@ def as_query(z0: Tensor, latent: LatentSpace, network: Network) -> Float[Tensor,
         raise ShapeError("the query must hold finite floating-point numbers; it holds NaN, infinity or another type")
     # Geometry in half precision would not even keep the step size: float32 at least.
     dtype = torch.promote_types(network.dtype, torch.float32)
-    return z0.detach().clone().reshape(-1).to(device=network.device, dtype=dtype)
-
-
-def state_sha256(module: nn.Module) -> str:
-    """Checksum of a module's parameters and buffers, by name, shape and value."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if isinstance(value, Tensor):
-            digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return z0.detach().clone().reshape(-1).to(device="cpu", dtype=dtype)
 
 
 def _name_of(generator: nn.Module) -> str:
@@ -307,6 +231,16 @@ def _seed_of(rng: torch.Generator | int) -> int:
     if isinstance(rng, bool) or not isinstance(rng, int) or not 0 <= rng < 2**63:
         raise ConfigError(f"got rng={rng!r}; expected a CPU torch.Generator, or a seed from 0 to 2**63 - 1")
     return rng
+
+
+def _seeds_of(rng: torch.Generator | Sequence[int], n: int) -> list[int]:
+    if not n:
+        raise ConfigError("got no queries; expected at least one")
+    if isinstance(rng, torch.Generator):
+        return [_seed_of(rng) for _ in range(n)]
+    if not isinstance(rng, Sequence) or len(rng) != n:
+        raise ConfigError(f"got rng={rng!r} for {n} queries; expected a CPU torch.Generator, or one seed for each")
+    return [_seed_of(seed) for seed in rng]
 
 
 def _latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:
@@ -342,28 +276,27 @@ def _warnings(
 
 
 class _Clock:
-    """Seconds of each stage, and the progress callback with the stage's name in front."""
+    """Seconds of each stage for each query, and the progress callback with the stage's name in front."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._progress = progress
+    def __init__(self, progress: Progress | None, n_queries: int) -> None:
+        self._seconds: dict[str, float] = {}
+        self._progress, self._n_queries = progress, n_queries
 
-    def stage(self, name: str) -> "_Stage":
-        return _Stage(self.seconds, name)
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {name: seconds / self._n_queries for name, seconds in self._seconds.items()}
 
-    def progress(self, name: str) -> Callable[[int, int, str], None] | None:
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._seconds[name] = time.perf_counter() - start
+
+    def progress(self, name: str, number: int | None = None) -> StageProgress | None:
+        """Progress of a stage: over all queries, or that of one query, which is a part of the whole."""
         progress = self._progress
-        return None if progress is None else lambda done, total, text: progress(name, done, total, text)
-
-
-@dataclass
-class _Stage:
-    seconds: dict[str, float]
-    name: str
-    start: float = 0.0
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.name] = time.perf_counter() - self.start
+        if progress is None:
+            return None
+        if number is None:
+            return lambda done, total, text: progress(name, done, total, text)
+        return lambda done, total, text: progress(name, number * total + done, self._n_queries * total, text)

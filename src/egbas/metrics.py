@@ -5,7 +5,7 @@ One metric, one function; its docstring is its protocol. All take what any metho
 without the query among the samples. Intervals are over queries.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from egbas.errors import NetworkError, ShapeError
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.network.output import close, image_of
 from egbas.network.replica import Replica, freeze
 from egbas.network.trace import activation_name
@@ -33,7 +33,38 @@ def deviation(images: Tensor) -> float:
     Args:
         images: (n, c, h, w), n >= 1.
     """
-    return images.double().std(dim=0, correction=0).mean().item()
+    return PixelSpread().add(images).deviation.mean().item()
+
+
+class PixelSpread:
+    """Mean and standard deviation of each pixel and channel over images that come in parts (Chan et al. 1983).
+
+    Attributes:
+        n: how many images were added.
+        mean: (c, h, w), float64.
+    """
+
+    def __init__(self) -> None:
+        """Start without images."""
+        self.n = 0
+        self.mean = torch.zeros((), dtype=torch.float64)
+        self._squares = torch.zeros((), dtype=torch.float64)  # sum of squared differences from the mean
+
+    def add(self, images: Tensor) -> "PixelSpread":
+        """Take more images (m, c, h, w), m >= 1."""
+        images = images.detach().double()
+        mean, m = images.mean(dim=0), len(images)
+        shift = mean - self.mean.to(mean)
+        self._squares = self._squares.to(mean) + (images - mean).square().sum(dim=0)
+        self._squares += shift.square() * (self.n * m / (self.n + m))
+        self.mean = self.mean.to(mean) + shift * (m / (self.n + m))
+        self.n += m
+        return self
+
+    @property
+    def deviation(self) -> Tensor:
+        """(c, h, w), float64, of the population (divided by n), in pixel units."""
+        return (self._squares / self.n).sqrt()
 
 
 def critic_similarity(discriminator: nn.Module, images: Tensor, query_image: Tensor) -> list[float]:
@@ -56,21 +87,48 @@ def critic_similarity(discriminator: nn.Module, images: Tensor, query_image: Ten
     Raises:
         NetworkError: the discriminator is in train mode, raised, or gives other features the second time.
     """
-    replica = _judge(discriminator, "discriminator")
-    query = query_image[None]
-    expected = _features(replica, query)
-    if not all(map(close, _features(replica, query), expected)):
-        raise NetworkError("the discriminator gives other features the second time; turn off its random noise")
-    beside = _features(replica, torch.cat([query, images[:1]]))
-    is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in zip(beside, expected, strict=True))
-    parts = images.split(MICRO_BATCH if is_independent else 1)
-    by_part = [
-        [_cosine(got, alone) for got, alone in zip(_features(replica, part), expected, strict=True)] for part in parts
-    ]
-    return [torch.cat(values).mean().item() for values in zip(*by_part, strict=True)]
+    return CriticSimilarity(discriminator, query_image).add(images).values
 
 
-def changed_share(images: Tensor, query_image: Tensor) -> float:
+class CriticSimilarity:
+    """``critic_similarity`` of images that come in parts."""
+
+    def __init__(self, discriminator: nn.Module, query_image: Tensor) -> None:
+        """Compute the query's features.
+
+        Raises:
+            NetworkError: the discriminator is in train mode, raised, or gives other features the second time.
+        """
+        self._replica = _judge(discriminator, "discriminator")
+        self._query = query_image[None]
+        self._expected = _features(self._replica, self._query)
+        if not all(map(close, _features(self._replica, self._query), self._expected)):
+            raise NetworkError("the discriminator gives other features the second time; turn off its random noise")
+        self._cosines: list[list[Tensor]] = []  # of each part, of each non-linearity (m,)
+        self._is_independent: bool | None = None
+
+    def add(self, images: Tensor) -> "CriticSimilarity":
+        """Take more images (m, c, h, w), m >= 1.
+
+        Raises:
+            NetworkError: the discriminator raised.
+        """
+        if self._is_independent is None:
+            beside = _features(self._replica, torch.cat([self._query, images[:1]]))
+            pairs = zip(beside, self._expected, strict=True)
+            self._is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in pairs)
+        for part in images.split(MICRO_BATCH if self._is_independent else 1):
+            pairs = zip(_features(self._replica, part), self._expected, strict=True)
+            self._cosines.append([_cosine(got, alone) for got, alone in pairs])
+        return self
+
+    @property
+    def values(self) -> list[float]:
+        """S_l of every non-linearity, in forward order; each in -1..1."""
+        return [torch.cat(cosines).mean().item() for cosines in zip(*self._cosines, strict=True)]
+
+
+def changed_share(images: Tensor | Iterable[Tensor], query_image: Tensor) -> float:
     """Over how large a part of the image the samples differ from the query: small where variation is local.
 
     For each sample, the effective share of pixels in its squared difference from the query, e = |x - x0|^2:
@@ -78,15 +136,18 @@ def changed_share(images: Tensor, query_image: Tensor) -> float:
     1 / pixels where one does; then the mean over samples. It does not depend on how much they differ.
 
     Args:
-        images: (n, c, h, w), the samples.
+        images: (n, c, h, w), the samples, or parts of them.
         query_image: (c, h, w).
 
     Returns:
         In (0, 1]; NaN where every sample is the query's image.
     """
-    energy = (images.double() - query_image.double()).square().sum(dim=1).flatten(1)  # (n, pixels)
-    energy = energy[energy.sum(dim=1) > 0]
-    return (energy.sum(dim=1) ** 2 / (energy.shape[1] * energy.square().sum(dim=1))).mean().item()
+    shares = []
+    for part in [images] if isinstance(images, Tensor) else images:
+        energy = (part.double() - query_image.double()).square().sum(dim=1).flatten(1)  # (m, pixels)
+        energy = energy[energy.sum(dim=1) > 0]
+        shares.append(energy.sum(dim=1) ** 2 / (energy.shape[1] * energy.square().sum(dim=1)))
+    return torch.cat(shares).mean().item()
 
 
 def share_in_region(region: Region, latents: Tensor) -> float:

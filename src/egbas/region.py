@@ -7,6 +7,7 @@ latent therefore depends neither on the batch it is tested in nor on the kernels
 """
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
 
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
-from egbas.network import Layer, Network, Split
+from egbas.network import AffineUnits, Layer, Network, Split, affine_units
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,25 @@ logger = logging.getLogger(__name__)
 MICRO_BATCH = 64
 _N_PROBES = 32
 _SAFETY = 8.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """A network cut at a layer, in its own precision and in float64; the regions of many queries share one.
+
+    Attributes:
+        split: the network cut at the layer.
+        exact: the same in float64; ``split`` itself for a float64 network, and for one that cannot compute in float64.
+    """
+
+    split: Split
+    exact: Split
+
+    @classmethod
+    def of(cls, network: Network, layer: Layer) -> "Cut":
+        """Cut a network."""
+        split = network.cut(layer)
+        return cls(split=split, exact=_in_float64(network, split))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +54,7 @@ class Region:
         units: (k,) int64 indices in the flattened layer of the units with V^i != 0.
         signs: (k,) int8, their V^i in {-1, +1}.
         rounding: bound on the relative error of the network's precision; 0 for a float64 network.
+        affine: the units as affine functions of the latent, where they are; None: the head computes the whole layer.
     """
 
     split: Split
@@ -41,6 +62,7 @@ class Region:
     units: Int[Tensor, " k"]
     signs: Int8[Tensor, " k"]
     rounding: float
+    affine: AffineUnits | None = None
 
     @classmethod
     def around(
@@ -68,13 +90,20 @@ class Region:
             ShapeError: there is no unit.
             StartOutsideRegionError: the query violates one of the halfspaces.
         """
+        return cls.in_cut(Cut.of(network, layer), z0, units, signs, reach=reach)
+
+    @classmethod
+    def in_cut(cls, cut: Cut, z0: Float[Tensor, " d"], units: Tensor, signs: Tensor, *, reach: float) -> "Region":
+        """Build a region as ``around`` does, of a network that is cut already."""
         if not len(units):
             raise ShapeError("got a set of no units; expected at least one, since nothing else bounds a region")
-        split = network.cut(layer)
-        exact = _in_float64(network, split)
-        units, signs = units.to(network.device), signs.to(network.device)
-        rounding = 0.0 if exact is split else _rounding(split, exact, units, z0, reach)
-        region = cls(split=split, exact=exact, units=units, signs=signs, rounding=rounding)
+        split, exact = cut.split, cut.exact
+        units, signs = units.to(split.device), signs.to(split.device)
+        affine = None if exact is split else affine_units(exact, units, z0.numel(), dtype=split.dtype)
+        rounding = 0.0
+        if exact is not split:
+            rounding = _rounding(affine or _units_of(split, units), _units_of(exact, units), z0, reach)
+        region = cls(split=split, exact=exact, units=units, signs=signs, rounding=rounding, affine=affine)
         if not bool(region.contains(z0[None])):
             raise StartOutsideRegionError(
                 f"the query lies outside the region of its {len(units)} units (smallest margin "
@@ -104,30 +133,58 @@ class Region:
         Args:
             z: (n, d) latents.
         """
-        parts = [self._margin(self.exact, part) for part in _flat(z).split(MICRO_BATCH)]
-        return torch.cat([margin for margin, _ in parts] or [_none(z).double()])
+        exact = _units_of(self.exact, self.units)
+        parts = [self._margin(exact(part))[0].to(z.device) for part in _flat(z).split(MICRO_BATCH)]
+        return torch.cat(parts or [_none(z).double()])
 
     def _contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
-        margin, size = self._margin(self.split, z)
-        inside = margin >= 0
-        is_unclear = margin.abs() <= self.rounding * size
+        return self._judged(z, (self.affine or _units_of(self.split, self.units))(z))
+
+    def _judged(self, z: Float[Tensor, "n d"], h: Float[Tensor, "n k"]) -> Bool[Tensor, " n"]:
+        """Judge by the kept units' pre-activations, and by ``exact`` where those are too close to a boundary."""
+        margin, size = self._margin(h)
+        # One transfer from a device for both.
+        inside, is_unclear = torch.stack([margin >= 0, margin.abs() <= self.rounding * size]).to(z.device)
         if self.rounding > 0 and bool(is_unclear.any()):
-            inside[is_unclear] = self._margin(self.exact, z[is_unclear])[0] >= 0
+            exact = _units_of(self.exact, self.units)
+            inside[is_unclear] = (self._margin(exact(z[is_unclear]))[0] >= 0).to(z.device)
         return inside
 
-    def _margin(self, split: Split, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    def _margin(self, h: Float[Tensor, "n k"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """Margins, and the largest magnitude among the kept units, which scales their rounding error."""
-        signed = split.head(z)[:, self.units] * self.signs  # (n, k)
-        margin, size = (
-            signed.amin(dim=1),
-            signed.abs().amax(dim=1),
-        )  # NaN comes through both, infinity through size
-        if not bool(torch.isfinite(size).all()):
+        signed = h * self.signs
+        low, high = torch.aminmax(signed, dim=1)
+        size = torch.maximum(-low, high)
+        if not bool(torch.isfinite(size).all()):  # NaN comes through both, infinity through size
             raise NetworkError(
                 f"layer {self.layer.path!r} gave values that are not finite within the explored box; "
                 "reduce the half-width, or explore the network in float32 or float64"
             )
-        return margin.to(z.device), size.to(z.device)
+        return low, size
+
+
+def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ d"]]) -> list[Bool[Tensor, " _"]]:
+    """For each region say which of its latents lie in it, with one forward pass for all where they share a cut.
+
+    Args:
+        regions: as many as there are sets of latents.
+        latents: for each region some, possibly none.
+    """
+    first = regions[0]
+    if first.affine is not None or any(region.split is not first.split for region in regions):
+        return [region.contains(z) for region, z in zip(regions, latents, strict=True)]
+    joined = torch.cat([_flat(z) for z in latents])
+    starts = torch.tensor([0, *(len(z) for z in latents)]).cumsum(0).tolist()
+    found: list[list[Tensor]] = [[_none(z)] for z in latents]
+    for begin in range(0, len(joined), MICRO_BATCH):
+        end = min(begin + MICRO_BATCH, len(joined))
+        h = first.split.head(joined[begin:end])
+        for number, region in enumerate(regions):
+            low, high = max(begin, starts[number]), min(end, starts[number + 1])
+            if low < high:
+                kept = h[low - begin : high - begin, region.units]
+                found[number].append(region._judged(joined[low:high], kept))
+    return [torch.cat(parts) for parts in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,12 +231,20 @@ def _in_float64(network: Network, split: Split) -> Split:
         return split
 
 
-def _rounding(split: Split, exact: Split, units: Int[Tensor, " k"], z0: Float[Tensor, " d"], reach: float) -> float:
+Units = Callable[[Tensor], Tensor]
+
+
+def _units_of(split: Split, units: Int[Tensor, " k"]) -> Units:
+    """The pre-activations (n, k) of some units at latents (n, d), by the head."""
+    return lambda z: split.head(z)[:, units]
+
+
+def _rounding(fast: Units, exact: Units, z0: Float[Tensor, " d"], reach: float) -> float:
     """Measure the relative error of the network's precision at the query and around it, with a safety factor."""
     rng = torch.Generator().manual_seed(0)  # fixed: the same region for the same network and query
     noise = 2 * torch.rand(_N_PROBES, z0.numel(), generator=rng) - 1
     probes = torch.cat([z0[None], z0 + reach * noise.to(z0)])
-    h, h_exact = split.head(probes)[:, units].double(), exact.head(probes)[:, units]
+    h, h_exact = fast(probes).double(), exact(probes)
     size = h_exact.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
     return _SAFETY * ((h - h_exact).abs().amax(dim=1) / size).max().item()
 

@@ -2,10 +2,12 @@
 import json
 from pathlib import Path
 
+import torch
 from typer.testing import CliRunner
 
 from egbas.cli import app
 from egbas.reproduce.brute_force import Comparison
+from tests.zoo.formats.test_gandissect import layout
 
 
 def test_rows_go_to_a_file_and_a_summary_to_the_terminal(tmp_path: Path) -> None:
@@ -56,3 +58,14 @@ def test_figures_have_their_own_queries(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["reproduce", "figure3", "--queries", "2", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "its own queries" in result.output
+
+
+def test_a_table_of_a_checkpoint_file(tmp_path: Path) -> None:
+    torch.save(layout((16, 32, 32, 16)), tmp_path / "g.pth")  # GAN dissection, 16 pixels
+    out = tmp_path / "out"
+    command = ["reproduce", "table1", "--model", str(tmp_path / "g.pth"), "--queries", "1", "--out", str(out)]
+    result = CliRunner().invoke(app, [*command, "--json", "--quiet"])
+    assert result.exit_code == 0, result.output
+    rows = json.loads((out / "table1.json").read_text())["rows"]
+    assert {row["layer"] for row in rows} == {2, 4, 6}  # the paper's layers of a PGGAN
+    assert {row["method"] for row in rows} >= {"E-GBAS", "radius-matched"}

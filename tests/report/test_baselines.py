@@ -7,7 +7,7 @@ import torch
 from egbas.baselines import METHODS, RADIUS_MATCHED
 from egbas.comparison import Comparison, draw_all, evaluate, ratios, summarise
 from egbas.gbrrt import TOO_CLOSE
-from egbas.report import baselines_figure, render
+from egbas.report import baselines_figure, gallery_of, render
 from egbas.report.baselines import MEANINGS, beside_baselines
 from tests.runs import plane_run
 
@@ -22,7 +22,7 @@ def comparison() -> Comparison:
 
 def test_the_section_holds_every_number(comparison: Comparison) -> None:
     run = plane_run()
-    page = render(run, run.images(), comparison)
+    page = render(run, gallery_of(run), comparison)
     assert "Beside the baselines" in page
     for row in (*comparison.rows, *comparison.ratios):
         assert f"<td>{row['mean']:.4g}</td>" in page
@@ -41,7 +41,7 @@ def test_every_metric_says_what_it_means(comparison: Comparison) -> None:
 
 def test_no_section_without_a_comparison() -> None:
     run = plane_run()
-    assert "Beside the baselines" not in render(run, run.images())
+    assert "Beside the baselines" not in render(run, gallery_of(run))
 
 
 def test_without_a_border_only_the_radius_is_matched() -> None:

@@ -153,7 +153,7 @@ def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
 
 def files(run: "Exploration", comparison: "Comparison", content: dict[str, Any]) -> dict[str, bytes]:
     """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
-    from egbas.report import baselines_figure, render
+    from egbas.report import baselines_figure, gallery_of, render
 
     buffer = io.BytesIO()
     baselines_figure(run, comparison).savefig(buffer, format="png")
@@ -161,7 +161,7 @@ def files(run: "Exploration", comparison: "Comparison", content: dict[str, Any])
         JSON: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
-        REPORT: render(run, run.images(), comparison).encode(),
+        REPORT: render(run, gallery_of(run), comparison).encode(),
     }
 
 

@@ -34,7 +34,11 @@ def reproduce(
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="One embedded model.", show_default="both DCGANs; a figure has its own"),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="An embedded model, or a checkpoint file.",
+            show_default="both DCGANs; a figure has its own",
+        ),
     ] = None,
     queries: Annotated[
         int | None,
@@ -49,16 +53,20 @@ def reproduce(
     """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal."""
     import torch
 
+    from egbas.cli import inputs
     from egbas.errors import ConfigError
+    from egbas.network import Network
     from egbas.zoo.models import load_model
 
     if name not in WHAT:
         raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file; name a folder")
-    if model is not None:
-        load_model(model)  # an unknown name is told before the work, not after it
-    torch.set_num_threads(1)  # as ``egbas explore`` does for networks of this size
+    if model is None:
+        torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
+    else:
+        loaded = load_model(model)  # an unknown name is told before the work, not after it
+        inputs.set_threads(Network(loaded.generator, loaded.latent.shape), None)
     if name == "model-sheets":
         typer.echo(_model_sheets(out))
         return

@@ -7,7 +7,7 @@ from typing import Any
 
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.gbrrt import GbRrtConfig, GbRrtStatus
 
 

@@ -3,7 +3,8 @@
 
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
 from egbas.figures.comparison import comparison_figure
-from egbas.figures.fixed_free import deviation_figure, fixed_free_figure, pixel_deviation
+from egbas.figures.fixed_free import deviation_figure, pixel_deviation
+from egbas.figures.gallery import Gallery
 from egbas.figures.history import history_figure
 from egbas.figures.kept import kept_units_figure
 from egbas.figures.plane import PlaneMap, map_plane, plane_figure, plane_window
@@ -16,6 +17,7 @@ from egbas.figures.sensitivity import sensitivity_figure
 __all__ = [
     "Boundaries",
     "Drawn",
+    "Gallery",
     "Panel",
     "PlaneMap",
     "balls_figure",
@@ -23,7 +25,6 @@ __all__ = [
     "choose_spread",
     "comparison_figure",
     "deviation_figure",
-    "fixed_free_figure",
     "history_figure",
     "kept_units_figure",
     "map_plane",

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from egbas.errors import ShapeError
-from egbas.figures.fixed_free import pixel_deviation
 from egbas.figures.samples import GAP, mosaic
 from egbas.figures.style import DEVIATION_MAP, VERMILION, new_figure, pixel_range, show_picture
 
@@ -19,7 +18,8 @@ def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> F
 
     Args:
         query: (c, h, w).
-        rows: for each label all samples (n, c, h, w) and those to show (k, c, h, w), the same k for all rows.
+        rows: for each label the deviation of each pixel (h, w), and samples to show (k, c, h, w), the same k for
+            all rows.
 
     Raises:
         ShapeError: there is no row, or the rows have different numbers of samples to show.
@@ -28,7 +28,7 @@ def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> F
     if len(counts) != 1:
         raise ShapeError(f"got rows of {sorted(counts)} samples to show; expected one number for all rows")
     (k,) = counts
-    maps = {label: pixel_deviation(images).float().cpu().numpy() for label, (images, _) in rows.items()}
+    maps = {label: deviation.float().cpu().numpy() for label, (deviation, _) in rows.items()}
     largest = max([*(float(values.max()) for values in maps.values()), 1e-6])
     limits = pixel_range(query[None])
     gap = max(1, round(GAP * query.shape[2]))
@@ -46,7 +46,9 @@ def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> F
     for axes, title in zip(panels[0], ("query", "deviation", "samples"), strict=True):
         axes.set_title(title, fontsize=8, color=VERMILION if title == "query" else "black")
     assert drawn is not None
-    bar = figure.colorbar(drawn, ax=list(panels[:, 1]), location="bottom", fraction=0.06, pad=0.03)
+    # In axes of its own: one that takes its room from the column would shift the column's pictures.
+    below = panels[-1, 1].inset_axes((0.0, -0.16, 1.0, 0.07))
+    bar = figure.colorbar(drawn, cax=below, orientation="horizontal")
     bar.ax.tick_params(labelsize=6)
     bar.set_label("pixel units", fontsize=6)
     return figure

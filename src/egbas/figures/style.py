@@ -33,7 +33,11 @@ def pixel_range(images: Tensor) -> tuple[float, float]:
 
     Generators end in a Tanh (-1..1) or a Sigmoid (0..1); anything wider is stretched over its own range.
     """
-    low, high = float(images.min()), float(images.max())
+    return range_of(float(images.min()), float(images.max()))
+
+
+def range_of(low: float, high: float) -> tuple[float, float]:
+    """As ``pixel_range``, of the smallest and the largest value."""
     tiny = 1e-3
     if low >= -tiny and high <= 1 + tiny:
         return 0.0, 1.0

@@ -4,6 +4,7 @@
 from egbas.gbrrt.automatic import exit_distances, with_automatic
 from egbas.gbrrt.config import GbRrtConfig
 from egbas.gbrrt.growth import Growth, Progress, grow
+from egbas.gbrrt.lockstep import grow_many
 from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Tree",
     "exit_distances",
     "grow",
+    "grow_many",
     "with_automatic",
 ]

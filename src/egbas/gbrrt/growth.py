@@ -3,9 +3,9 @@
 
 Many iterations share one forward pass, and the tree is still the one that Algorithm 2 builds one
 iteration at a time. Targets are drawn in order. A window of the next targets waits; each remembers its
-nearest node and its candidate. The candidates are tested together and committed in order, up to the
-first one whose nearest node was added in the meantime: that one steers anew and is tested again in the
-next pass, the others keep their answers.
+nearest node and its candidate. The candidates are tested together and committed in order (``commit``): a
+target whose nearest node was added in the meantime steers anew and waits for the next pass, with those
+that hang on what becomes of it; the others keep their answers.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,22 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.gbrrt.automatic import smallest_step
+from egbas.gbrrt.commit import Decisions, Nodes, decide
 from egbas.gbrrt.config import GbRrtConfig
+from egbas.gbrrt.nearness import Array, Ruler, closer, nearest
 from egbas.gbrrt.targets import Targets
 from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
-from egbas.gbrrt.window import INSIDE, Stride, Window
+from egbas.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, Stride, Window
 from egbas.geometry import Flat, Geometry
 
 Progress = Callable[[int, int, str], None]
 
-_FIRST_WINDOW, _SMALLEST_WINDOW, _LARGEST_WINDOW = 16, 8, 256
+_FIRST_WINDOW, _SMALLEST_WINDOW, _LARGEST_WINDOW = 16, 8, 64
 
 
 def grow(
@@ -40,7 +43,7 @@ def grow(
     """Grow a tree from the query within its region (Algorithm 2).
 
     Args:
-        z0: the query; it lies in the region. Its dtype and device are the tree's.
+        z0: the query; it lies in the region. Its dtype is the tree's.
         region: tells which latents may be added.
         config: the settings, with step_size and half_width given.
         rng: a CPU generator; the targets come from it.
@@ -60,7 +63,11 @@ def grow(
 
 
 class Growth:
-    """A tree while it grows: ``propose`` candidates, have them tested, ``commit`` the answers, until ``is_done``."""
+    """A tree while it grows: ``propose`` candidates, have them tested, ``commit`` the answers, until ``is_done``.
+
+    The tree lies in the processor's memory wherever the network is: a pass sends candidates to the device and brings
+    one answer for each of them back.
+    """
 
     def __init__(
         self,
@@ -71,17 +78,20 @@ class Growth:
         geometry: Geometry | None = None,
     ) -> None:
         """Start with the query as the only node."""
+        self._device, z0 = z0.device, z0.detach().cpu()
         geometry = geometry or Flat(z0)
         step_size, half_width = _checked(config, geometry, z0.dtype)
         self.config, self.stride = config, Stride(geometry, step_size)
         self.targets = Targets(geometry, half_width, config.iterations, rng=rng)
-        self.nodes = z0.new_empty(config.iterations + 1, z0.numel())  # (capacity, d)
-        self.nodes[0] = z0
-        self.n_nodes, self.n_done = 1, 0
+        query = z0.numpy()
+        self.ruler = Ruler(query)
+        self.nodes = self.ruler.empty(config.iterations + 1, query)  # in the order they were committed in
+        self.iterations = np.full(config.iterations + 1, -1, dtype=np.int64)  # that added them
         self.parents = np.full(config.iterations + 1, -1, dtype=np.int64)
-        self.rejected: list[Tensor] = []
-        self.reasons: list[int] = []
-        self.window = Window.empty(z0)
+        self.n_nodes = self.n_done = 0
+        self._add(query[None], np.array([-1]), np.array([-1]))
+        self.rejected: list[tuple[NDArray[np.generic], ...]] = []  # iterations, candidates, reasons
+        self.window = Window.empty(self.ruler, query)
         self.window_size = config.window or _FIRST_WINDOW
         self.evaluations = self.rounds = 0
 
@@ -92,33 +102,42 @@ class Growth:
 
     def propose(self) -> Float[Tensor, "m d"]:
         """Fill the window and return the candidates whose membership has to be tested, possibly none."""
+        first = self.n_done + len(self.window)
         new = self.targets.draw(max(0, self.window_size - len(self.window)))  # it may just have been narrowed
         if len(new):
-            self.window = self.window.extended(new, self.nodes[: self.n_nodes], self.stride)
-        return self.window.candidates[self.window.needs_test()]
+            self.window = self.window.joined(self._steered(new.cpu().numpy(), first))
+        candidates = self.window.candidates.latents[self.window.needs_test()]
+        return torch.from_numpy(candidates).to(self._device)
 
     def commit(self, inside: Bool[Tensor, " m"] | None) -> None:
         """Take the answers for the proposed candidates (None where there were none) and decide in order."""
+        window = self.window
         if inside is not None:
             self.evaluations += len(inside)
             self.rounds += 1
-            self.window.verdicts[self.window.needs_test()] = inside.to(self.window.verdicts)
-        n_before = self.n_nodes
-        n_decided = self._decide()
+            window.verdicts[window.needs_test()] = np.where(inside.cpu().numpy(), INSIDE, NOT_INSIDE)
+        decisions = decide(window, self.stride, self.ruler, self._tree_so_far())
+        self._record(decisions)
         if self.config.window is None:
-            self._adapt(n_decided)
-        self.n_done += n_decided
-        added = self.nodes[n_before : self.n_nodes]
-        self.window = self.window.advanced(n_decided, added, self.nodes[: self.n_nodes], self.stride)
+            self._adapt(int(decisions.is_decided.sum()))
+        self.n_done += int(decisions.is_decided.sum())
+        self.window = window.chosen(~decisions.is_decided)
 
     def tree(self) -> Tree:
-        """The finished tree, on the CPU."""
-        latents = self.nodes[: self.n_nodes].cpu().clone()
+        """The finished tree, on the CPU, in the order of the iterations."""
+        order = self.iterations[: self.n_nodes].argsort()
+        rank = np.empty_like(order)
+        rank[order] = np.arange(self.n_nodes)
+        parents = self.parents[order]
+        latents = torch.from_numpy(self.nodes.latents[order])
+        none = (np.zeros(0, np.int64), self.nodes.latents[:0], np.zeros(0, np.int8))
+        iterations, rejected, reasons = map(np.concatenate, zip(none, *self.rejected, strict=True))
+        by_iteration = iterations.argsort()
         return Tree(
             latents=latents,
-            parents=torch.from_numpy(self.parents[: self.n_nodes].copy()),
-            rejected=torch.cat(self.rejected).cpu() if self.rejected else latents.new_empty(0, latents.shape[1]),
-            rejected_reason=torch.tensor(self.reasons, dtype=torch.int8),
+            parents=torch.from_numpy(np.where(parents < 0, -1, rank[parents])),
+            rejected=torch.from_numpy(rejected[by_iteration]),
+            rejected_reason=torch.from_numpy(reasons[by_iteration]),
             evaluations=self.evaluations,
             rounds=self.rounds,
             step_size=self.stride.length,
@@ -126,32 +145,57 @@ class Growth:
             status=GbRrtStatus.COMPLETED if self.n_nodes > 1 else GbRrtStatus.NOTHING_ACCEPTED,
         )
 
-    def _decide(self) -> int:
-        """Commit the window's targets in order and return how many were decided."""
-        window = self.window
-        displaces, crowds = window.conflicts(self.stride)  # (w, w) each
-        is_free, is_inside = window.is_free.cpu().numpy(), window.verdicts.cpu().numpy() == INSIDE
-        parents = window.nearest.cpu().numpy()
-        added: list[int] = []
-        dropped: list[int] = []
-        for i in range(len(window)):
-            if added and displaces[i, added].any():
-                break  # its nearest node is one of the new ones: steer and test again
-            if not is_free[i] or (added and crowds[i, added].any()):
-                dropped.append(i)
-                self.reasons.append(TOO_CLOSE)
-            elif is_inside[i]:
-                self.parents[self.n_nodes + len(added)] = parents[i]
-                added.append(i)
-            else:
-                dropped.append(i)
-                self.reasons.append(OUTSIDE)
-        if added:
-            self.nodes[self.n_nodes : self.n_nodes + len(added)] = window.candidates[added]
-            self.n_nodes += len(added)
-        if dropped:
-            self.rejected.append(window.candidates[dropped])
-        return len(added) + len(dropped)
+    def _tree_so_far(self) -> Nodes:
+        return Nodes(points=self.nodes[: self.n_nodes], iterations=self.iterations[: self.n_nodes])
+
+    def _steered(self, targets: Array, first: int) -> Window:
+        """Window of new targets, whose numbers start with ``first``: all nodes are older."""
+        points, nodes = self.ruler.points(targets), self.nodes[: self.n_nodes]
+        parents, chords = nearest(points, nodes)
+        origins = nodes.latents[parents]
+        latents = self.stride.take(origins, targets, chords)
+        candidates = self.ruler.points(latents)
+        # A target that is a node gives no direction: its candidate stays on that node and is too close.
+        is_free = (latents != origins).any(axis=1)
+        near = np.flatnonzero(chords < self.stride.overshoots)
+        if len(near):
+            # Deviation from paper: read literally the spacing test never holds, for the parent lies at step_size.
+            is_near = closer(candidates[near], nodes, self.stride.spacing)
+            is_near[np.arange(len(near)), parents[near]] = False
+            is_free[near] &= ~is_near.any(axis=1)
+        return Window(
+            iterations=np.arange(first, first + len(targets)),
+            targets=points,
+            nearest=parents,
+            chords=chords,
+            candidates=candidates,
+            is_free=is_free,
+            verdicts=np.full(len(targets), UNKNOWN, np.int8),
+        )
+
+    def _record(self, decisions: Decisions) -> None:
+        """Add the accepted candidates to the tree, note the others, and hand those that steer anew their nodes."""
+        window, first = self.window, self.n_nodes
+        accepted = decisions.accepted
+        self._add(window.candidates.latents[accepted], window.nearest[accepted], window.iterations[accepted])
+        for reason, rows in ((TOO_CLOSE, decisions.too_close), (OUTSIDE, decisions.outside)):
+            if len(rows):
+                reasons = np.full(len(rows), reason, np.int8)
+                self.rejected.append((window.iterations[rows], window.candidates.latents[rows], reasons))
+        number = np.full(len(window), -1)
+        number[accepted] = first + np.arange(len(accepted))
+        window.nearest[decisions.displaced] = number[decisions.parents]
+
+    def _add(self, latents: Array, parents: NDArray[np.int64], iterations: NDArray[np.int64]) -> None:
+        new = slice(self.n_nodes, self.n_nodes + len(latents))
+        points = self.ruler.points(latents)
+        self.nodes.latents[new], self.nodes.values[new], self.nodes.squares[new] = (
+            latents,
+            points.values,
+            points.squares,
+        )
+        self.parents[new], self.iterations[new] = parents, iterations
+        self.n_nodes += len(latents)
 
     def _adapt(self, n_decided: int) -> None:
         """Widen the window while whole windows are decided at once, narrow it where most of it waits."""

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The pending targets of GB-RRT, and which of them a new node displaces or crowds."""
+"""The pending targets of GB-RRT, and how each steps from its nearest node."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from jaxtyping import Bool
+from numpy.typing import NDArray
 
+from egbas.gbrrt.nearness import Array, Points, Ruler
 from egbas.geometry import Geometry
 
-UNKNOWN, OUTSIDE, INSIDE = -1, 0, 1  # verdicts on a candidate
+UNKNOWN, NOT_INSIDE, INSIDE = -1, 0, 1  # verdicts on a candidate
 
 
 class Stride:
@@ -20,104 +21,68 @@ class Stride:
         """Prepare steps of a length, in latent units."""
         self.geometry, self.length = geometry, length
         self.spacing = geometry.chord(length)
+        # Where the target is farther than this from its nearest node, the candidate lies on the way to it, and no
+        # other node is within a step of the candidate: by the triangle inequality that node were the nearest.
+        self.overshoots = 1.01 * self.spacing
+
+    def take(self, origins: Array, targets: Array, chords: Array) -> Array:
+        """Candidates (n, d), a step from each origin towards its target."""
+        origins_, targets_ = torch.from_numpy(origins), torch.from_numpy(targets)
+        steps = self.geometry.step(origins_, targets_, torch.from_numpy(chords).to(origins_), self.length)
+        return steps.numpy()
 
 
 @dataclass(kw_only=True)
 class Window:
     """The pending targets in order, each with its nearest node, its candidate and what is known of it."""
 
-    targets: Tensor  # (w, d)
-    nearest: Tensor  # (w,) index of the nearest node
-    chords: Tensor  # (w,) to the nearest node
-    candidates: Tensor  # (w, d)
-    is_free: Tensor  # (w,) bool: no node but the nearest lies within the step size of the candidate
-    verdicts: Tensor  # (w,) int8: unknown, outside, inside
+    iterations: NDArray[np.int64]  # (w,) number of the target
+    targets: Points  # w
+    nearest: NDArray[np.int64]  # (w,) index of the nearest node
+    chords: NDArray[np.float64]  # (w,) to the nearest node
+    candidates: Points  # w
+    is_free: NDArray[np.bool_]  # (w,) no node but the nearest lies within the step size of the candidate
+    verdicts: NDArray[np.int8]  # (w,) unknown, outside, inside
 
     def __len__(self) -> int:
         """How many targets wait."""
-        return len(self.targets)
+        return len(self.iterations)
 
     @classmethod
-    def empty(cls, z0: Float[Tensor, " d"]) -> "Window":
-        """A window without targets, of the query's dtype and device."""
-
-        def zeros(dtype: torch.dtype) -> Tensor:
-            return torch.zeros(0, dtype=dtype, device=z0.device)
-
-        points = z0.new_zeros(0, z0.numel())
+    def empty(cls, ruler: Ruler, query: Array) -> "Window":
+        """A window without targets."""
+        nobody = ruler.points(query[None][:0])
         return cls(
-            targets=points,
-            nearest=zeros(torch.int64),
-            chords=zeros(z0.dtype),
-            candidates=points,
-            is_free=zeros(torch.bool),
-            verdicts=zeros(torch.int8),
+            iterations=np.zeros(0, np.int64),
+            targets=nobody,
+            nearest=np.zeros(0, np.int64),
+            chords=np.zeros(0),
+            candidates=nobody,
+            is_free=np.zeros(0, bool),
+            verdicts=np.zeros(0, np.int8),
         )
 
-    def needs_test(self) -> Bool[Tensor, " w"]:
+    def needs_test(self) -> Bool[NDArray[np.bool_], " w"]:
         """Say which candidates wait for the region's verdict."""
         return self.is_free & (self.verdicts == UNKNOWN)
 
-    def extended(self, targets: Tensor, nodes: Float[Tensor, "n d"], stride: Stride) -> "Window":
-        """Steer to more targets from the tree's nodes."""
-        chords, nearest = chord(targets, nodes).min(dim=1)
-        new = _steered(targets, nearest, chords, nodes, stride)
-        return Window(**{name: torch.cat([getattr(self, name), getattr(new, name)]) for name in vars(self)})
+    def joined(self, other: "Window") -> "Window":
+        """These targets, then those."""
+        mine, its = vars(self), vars(other)
+        return Window(
+            targets=self.targets.joined(other.targets),
+            candidates=self.candidates.joined(other.candidates),
+            **{name: np.concatenate([mine[name], its[name]]) for name in _PLAIN},
+        )
 
-    def conflicts(self, stride: Stride) -> tuple[np.ndarray, np.ndarray]:
-        """For every pair i, j: would adding candidate j displace i's nearest node, or crowd i's candidate."""
-        displaces = chord(self.targets, self.candidates) < self.chords[:, None]
-        crowds = chord(self.candidates, self.candidates) < stride.spacing
-        return displaces.cpu().numpy(), crowds.cpu().numpy()
-
-    def advanced(self, n_decided: int, added: Tensor, nodes: Tensor, stride: Stride) -> "Window":
-        """Drop the decided targets and let the others see the nodes added since."""
-        rest = Window(**{name: value[n_decided:].clone() for name, value in vars(self).items()})
-        if not len(rest) or not len(added):
-            return rest
-        chords, nearest = chord(rest.targets, added).min(dim=1)
-        is_displaced = chords < rest.chords
-        is_crowded = (chord(rest.candidates, added) < stride.spacing).any(dim=1)
-        rest.is_free &= ~is_crowded
-        if bool(is_displaced.any()):
-            first_added = len(nodes) - len(added)
-            new = _steered(
-                rest.targets[is_displaced],
-                nearest[is_displaced] + first_added,
-                chords[is_displaced],
-                nodes,
-                stride,
-            )
-            for name, value in vars(new).items():
-                getattr(rest, name)[is_displaced] = value
-        return rest
+    def chosen(self, rows: Bool[NDArray[np.bool_], " w"]) -> "Window":
+        """Some of the targets."""
+        mine = vars(self)
+        return Window(
+            targets=self.targets[rows],
+            candidates=self.candidates[rows],
+            **{name: mine[name][rows] for name in _PLAIN},
+        )
 
 
-def chord(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
-    """Straight distances, each computed from its own two points: no cancellation, no dependence on the batch."""
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _steered(
-    targets: Float[Tensor, "w d"],
-    nearest: Int[Tensor, " w"],
-    chords: Float[Tensor, " w"],
-    nodes: Float[Tensor, "n d"],
-    stride: Stride,
-) -> Window:
-    """Step from each target's nearest node towards it, and look whether the place is free."""
-    origins = nodes[nearest]
-    candidates = stride.geometry.step(origins, targets, chords, stride.length)
-    # A target that is a node gives no direction: its candidate stays on that node and is too close.
-    is_degenerate = (candidates == origins).all(dim=1)
-    to_nodes = chord(candidates, nodes)
-    # Deviation from paper: read literally the spacing test never holds, since the parent itself lies at step_size.
-    to_nodes.scatter_(1, nearest[:, None], torch.inf)
-    return Window(
-        targets=targets,
-        nearest=nearest,
-        chords=chords,
-        candidates=candidates,
-        is_free=(to_nodes >= stride.spacing).all(dim=1) & ~is_degenerate,
-        verdicts=torch.full_like(nearest, UNKNOWN, dtype=torch.int8),
-    )
+_PLAIN = [field.name for field in fields(Window) if field.name not in ("targets", "candidates")]

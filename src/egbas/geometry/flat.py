@@ -61,7 +61,7 @@ class Flat:
         length: float,
     ) -> Float[Tensor, "n d"]:
         """Q + delta (z - q) / ||z - q|| (Algorithm 2)."""
-        scale = length / torch.where(chords == 0, torch.ones_like(chords), chords)
+        scale = length / chords.clamp_min(torch.finfo(chords.dtype).tiny)  # no direction where the chord is zero
         return origins + scale[:, None] * (targets - origins)
 
     def targets(self, n: int, half_width: float, *, rng: torch.Generator) -> Float[Tensor, "n d"]:

@@ -52,6 +52,11 @@ class Split:
         """What the network computes in."""
         return self._forward.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self._forward.device
+
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
 

@@ -2,6 +2,7 @@
 """The user's generator, checked once at the door and never touched."""
 
 import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.output import close
 from egbas.network.replica import freeze, frozen_copy
 from egbas.network.trace import N_PROBES, Trace, trace
+
+_VALUES_AT_ONCE, _MOST_AT_ONCE = 3 * 2**20, 64  # of images: 64 of 28 x 28, 16 of 256 x 256, 1 of 1024 x 1024
 
 
 class Network:
@@ -53,7 +56,7 @@ class Network:
             device=self.device,
         )
         probes = torch.randn(N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0))
-        self._trace = self._check(probes)
+        self._trace, self._image_size = self._check(probes)
         self._catalogue: Catalogue = catalogue(self._trace, generator)
 
     @property
@@ -77,6 +80,20 @@ class Network:
             raise ShapeError("the latents hold NaN or infinite values; expected finite ones")
         with torch.no_grad():
             return self._forward.images(z)
+
+    def image_batches(self, z: Tensor) -> Iterator[Tensor]:
+        """Compute images (m, c, h, w) of latents z (n, d) a part at a time, in order, and move them to the CPU.
+
+        So many at once that large images, or many of them, do not have to fit in memory together with what the
+        network makes on the way to them; the same parts every time.
+
+        Raises:
+            ShapeError: z is not (n, d) or holds values that are not finite.
+            NetworkError: forward raised or returned NaN.
+        """
+        at_once = min(_MOST_AT_ONCE, max(1, _VALUES_AT_ONCE // self._image_size))
+        for part in z.split(at_once):
+            yield self.generate(part).cpu()
 
     def resolve(self, layer: int | str | nn.Module | Layer) -> Layer:
         """Find the layer meant by a number l = 1..L, a path, a module of the generator or a ``Layer``.
@@ -123,8 +140,12 @@ class Network:
             )
         return network
 
-    def _check(self, z: Tensor) -> Trace:
-        """Run three passes: they must be equal, and no image may depend on the others in its batch."""
+    def _check(self, z: Tensor) -> tuple[Trace, int]:
+        """Run three passes: they must be equal, and no image may depend on the others in its batch.
+
+        Returns:
+            What was called, and the number of values in an image.
+        """
         with torch.no_grad():
             seen, first = trace(self._forward.replica.module, lambda: self._forward.images(z))
             second = self._forward.images(z)
@@ -141,7 +162,7 @@ class Network:
                 "on its own: "
                 "turn off statistics over the batch (batch norm without running statistics)"
             )
-        return seen
+        return seen, first[0].numel()
 
     def _path_of(self, module: nn.Module) -> str:
         for path, candidate in self.generator.named_modules():

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from egbas.baselines import E_GBAS
 from egbas.comparison import DEVIATION, Comparison, as_table, pictured
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.figures import comparison_figure
 from egbas.figures.style import as_images
 from egbas.report.encode import chart

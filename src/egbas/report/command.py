@@ -7,7 +7,7 @@ from dataclasses import asdict
 import torch
 
 from egbas.beropt import BerOptConfig
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 
 
 def command(run: Exploration) -> tuple[str, str]:

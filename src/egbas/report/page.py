@@ -9,36 +9,35 @@ from typing import Any
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import Tensor
 
 from egbas import __version__
 from egbas.comparison import Comparison
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.figures import (
+    Gallery,
     choose_spread,
     deviation_figure,
     history_figure,
     kept_units_figure,
     map_plane,
-    pixel_deviation,
     plane_figure,
     plane_window,
 )
 from egbas.figures.kept import FEATURE_MAPS
-from egbas.figures.style import as_images, pixel_range
+from egbas.figures.style import as_images
 from egbas.report.baselines import beside_baselines
 from egbas.report.command import command
 from egbas.report.encode import chart, picture
 
-SHOWN_SAMPLES = 48
+SHOWN_SAMPLES, PICTURED_SAMPLES = 48, 64  # in the report, and in samples.png: the first of these are those
 
 
-def render(run: Exploration, images: Tensor, comparison: Comparison | None = None) -> str:
+def render(run: Exploration, gallery: Gallery, comparison: Comparison | None = None) -> str:
     """Render the report of an exploration.
 
     Args:
         run: the exploration.
-        images: (n, c, h, w), of all its latents, the query first.
+        gallery: of the images of all its latents, as ``gallery_of`` gives it.
         comparison: what the baselines gave, for a section beside; None: without.
 
     Returns:
@@ -51,25 +50,29 @@ def render(run: Exploration, images: Tensor, comparison: Comparison | None = Non
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    images = as_images(images.detach().float().cpu())
     content = {
         "version": __version__,
         "model": run.model_name,
         "layer": run.layer,
         "title": f"{run.model_name}, layer {_layer_name(run)}",
         "warnings": run.warnings,
-        "headline": _headline(run, images),
+        "headline": _headline(run, gallery),
         "n_nodes": len(run.latents),
         "settings": _settings(run),
-        **_samples(run, images),
-        **_fixed(run, images),
-        **_free(run, images),
+        **_samples(run, gallery),
+        **_fixed(run, gallery),
+        **_free(run, gallery),
         **_plane(run),
         **beside_baselines(run, comparison),
         **_certificate(run),
         **_reproduction(run),
     }
     return environment.get_template("report.html.j2").render(content)
+
+
+def gallery_of(run: Exploration) -> Gallery:
+    """Compute the images of all samples, and keep what the report and ``samples.png`` show of them."""
+    return Gallery.of(run.network.image_batches(run.latents), choose_spread(run.latents, PICTURED_SAMPLES))
 
 
 def _iterations(run: Exploration) -> int:
@@ -82,13 +85,13 @@ def _layer_name(run: Exploration) -> str:
     return f"{run.layer.number} ({run.layer.path})"
 
 
-def _headline(run: Exploration, images: Tensor) -> list[tuple[str, str]]:
+def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
     return [
         (f"{len(run.beropt.units):,} / {run.layer.units:,}", "units kept"),
         (f"{run.beropt.fidelity:.3f}", "relative error of the kept units alone"),
         (f"{len(run.latents):,}", "samples, the query among them"),
         (f"{run.tree.acceptance:.0%}", "of the candidates accepted"),
-        (f"{float(pixel_deviation(images).mean()):.3f}", "mean deviation per pixel"),
+        (f"{float(gallery.deviation.mean()):.3f}", "mean deviation per pixel"),
         (
             f"{run.certificate.n_inside:,} / {run.certificate.n_samples:,}",
             f"in the region in {run.certificate.dtype}",
@@ -96,16 +99,15 @@ def _headline(run: Exploration, images: Tensor) -> list[tuple[str, str]]:
     ]
 
 
-def _samples(run: Exploration, images: Tensor) -> dict[str, Any]:
-    limits = pixel_range(images)
+def _samples(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     chosen = choose_spread(run.latents, SHOWN_SAMPLES)
     away = run.geometry.distances(run.latents, run.latents[:1])
     shown = [
         {
-            "src": picture(images[i], limits),
+            "src": picture(image, gallery.limits),
             "alt": f"sample {i}, {away[i]:.3g} latent units from the query" if i else "the query",
         }
-        for i in chosen
+        for i, image in zip(chosen, gallery.shown, strict=False)  # the gallery shows as many or more
     ]
     return {
         "samples": shown,
@@ -119,22 +121,22 @@ def _samples(run: Exploration, images: Tensor) -> dict[str, Any]:
     }
 
 
-def _fixed(run: Exploration, images: Tensor) -> dict[str, Any]:
+def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     beropt, layer = run.beropt, run.layer
-    limits = pixel_range(images)
+    limits = gallery.limits
     masked = as_images(run.masked_image.detach().float().cpu()[None])[0]
     content: dict[str, Any] = {
         "pictures": [
-            {"src": picture(images[0], limits), "alt": "The query", "caption": "The query"},
+            {"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"},
             {
                 "src": picture(masked, limits),
                 "alt": "Image of the supporting units alone",
                 "caption": f"Drawn from the {len(beropt.units):,} kept units alone, all others at zero",
             },
             {
-                "src": picture(images.mean(0), limits),
+                "src": picture(gallery.mean, limits),
                 "alt": "Mean of the samples",
-                "caption": f"Mean of all {len(images):,} samples: sharp where the layer holds the image",
+                "caption": f"Mean of all {gallery.count:,} samples: sharp where the layer holds the image",
             },
         ],
         "fixed_sentence": (
@@ -169,9 +171,9 @@ def _fixed(run: Exploration, images: Tensor) -> dict[str, Any]:
     return content
 
 
-def _free(run: Exploration, images: Tensor) -> dict[str, Any]:
-    deviation = pixel_deviation(images)
-    low, high = pixel_range(images)
+def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
+    deviation = gallery.deviation
+    low, high = gallery.limits
     row, column = divmod(int(deviation.argmax()), deviation.shape[1])
     still = float((deviation < 0.01 * (high - low)).float().mean())
     accepted = (
@@ -181,7 +183,7 @@ def _free(run: Exploration, images: Tensor) -> dict[str, Any]:
         "Those outside show where the region ends; without them the samples only show how far the tree went."
     )
     return {
-        "deviation_chart": chart(deviation_figure(images)),
+        "deviation_chart": chart(deviation_figure(deviation)),
         "free_sentence": (
             f"Within the region the pixels (from {low:g} to {high:g}) deviate by "
             f"{float(deviation.mean()):.3f} on "

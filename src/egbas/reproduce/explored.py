@@ -4,7 +4,8 @@
 import torch
 
 from egbas.beropt import BerOptConfig
-from egbas.explore import Exploration, explore
+from egbas.exploration import Exploration
+from egbas.explore import explore
 from egbas.gbrrt import GbRrtConfig
 from egbas.zoo.models import Model, load_model
 

@@ -19,8 +19,9 @@ from torch import Tensor
 from egbas.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2, has_border
 from egbas.comparison import choose_pictured, draw_all, images_of
 from egbas.errors import ConfigError
-from egbas.explore import Exploration
+from egbas.exploration import Exploration
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
+from egbas.figures.gallery import Gallery
 from egbas.figures.layers import layers_figure
 from egbas.figures.plane import PLANE, PlaneMap, Window, map_plane, plane_window
 from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
@@ -154,11 +155,12 @@ def figure6(
         shares = []
         for seed in range(n_queries):
             run = explored(model_name, layer, seed)
-            images = run.images()[1:]
-            shares.append(changed_share(images, run.query_image))
+            samples = run.latents[1:]
+            shares.append(changed_share(run.network.image_batches(samples), run.query_image))
             if seed == _LAYERS_QUERY:
-                chosen = choose_spread(run.latents, 9)[1:]
-                drawn[layer] = images, images[[index - 1 for index in chosen]]
+                chosen = [index - 1 for index in choose_spread(run.latents, 9)[1:]]
+                gallery = Gallery.of(run.network.image_batches(samples), chosen)
+                drawn[layer] = gallery.deviation, gallery.shown
         mean, interval = sum(shares) / n_queries, bootstrap_interval(shares)
         facts = _facts(explored(model_name, layer, _LAYERS_QUERY))
         rows.append({**facts, "changed_share": mean, "interval": interval, "changed_shares": shares})

@@ -18,6 +18,7 @@ from egbas.comparison import Score, draw_all, evaluate
 from egbas.explore import explore
 from egbas.gbrrt import GbRrtConfig
 from egbas.zoo.models import load_classifier, load_model
+from egbas.zoo.pggan import PgganGenerator
 
 Progress = Callable[[int, int, str], None]
 
@@ -57,7 +58,7 @@ def measure(
     query 3.
 
     Args:
-        model_names: embedded generators.
+        model_names: embedded generators, or checkpoint files.
         layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
         progress: called with (explorations done, all explorations, text).
@@ -84,7 +85,10 @@ def measure(
                 z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
                 run = explore(model.generator, z0, layer, rng=seed, beropt=beropt, gbrrt=gbrrt, model_name=name)
                 samples = draw_all(run, rng=torch.Generator().manual_seed(seed))
-                scores += evaluate(run, samples, discriminator=model.discriminator, classifier=classifier)
+                judge = (
+                    classifier if model.card is not None else None
+                )  # it knows the digits of the embedded models only
+                scores += evaluate(run, samples, discriminator=model.discriminator, classifier=judge)
     if progress:
         progress(total, total, "done")
     config = {
@@ -106,5 +110,4 @@ def paper_layers(model_name: str) -> tuple[int, ...]:
     Raises:
         ModelNotFoundError: there is no such model.
     """
-    card = load_model(model_name).card
-    return PGGAN_LAYERS if card is not None and card.architecture["family"] == "pggan" else LAYERS
+    return PGGAN_LAYERS if isinstance(load_model(model_name).generator, PgganGenerator) else LAYERS

@@ -16,7 +16,8 @@ import egbas
 from egbas.baselines import METHODS, Samples
 from egbas.beropt import BerOptConfig
 from egbas.comparison import DEVIATION, Score, draw_all, images_of, ratios
-from egbas.explore import Exploration, explore
+from egbas.exploration import Exploration
+from egbas.explore import explore
 from egbas.figures import sensitivity_figure
 from egbas.gbrrt import OUTSIDE, GbRrtConfig, grow
 from egbas.metrics import deviation

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from egbas.explore import Exploration, explore
+from egbas.exploration import Exploration
+from egbas.explore import explore
 from egbas.rankings import LARGEST, fidelity_of, ranked, shuffled
 from egbas.reproduce.measurement import MODELS, N_QUERIES, Progress, paper_layers
 from egbas.storage import write_json

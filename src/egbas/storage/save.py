@@ -20,10 +20,9 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from egbas.errors import RunDirectoryError
-from egbas.explore import Exploration
-from egbas.figures import choose_spread, samples_figure
-from egbas.figures.style import as_images
-from egbas.report import render
+from egbas.exploration import Exploration
+from egbas.figures import samples_figure
+from egbas.report import gallery_of, render
 from egbas.storage.place import (
     BOUNDARY,
     CONFIG,
@@ -35,8 +34,6 @@ from egbas.storage.place import (
     check_destination,
     reason,
 )
-
-PICTURE_SAMPLES = 64
 
 
 def save_run(run: Exploration, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -126,7 +123,7 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
 
 def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
     """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
-    images = run.images().cpu()
+    gallery = gallery_of(run)
     return {
         CONFIG: lambda: _json(run.config()),
         BOUNDARY: lambda: _tensors(
@@ -144,8 +141,8 @@ def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
             rejected_reason=run.rejected_reason.to(torch.int8),
         ),
         METRICS: lambda: _json(run.metrics()),
-        PICTURE: lambda: _picture(as_images(images)[choose_spread(run.latents, PICTURE_SAMPLES)]),
-        REPORT: lambda: render(run, images).encode(),
+        PICTURE: lambda: _picture(gallery.shown),
+        REPORT: lambda: render(run, gallery).encode(),
     }
 
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""What pictures and reports need of the images of all samples, gathered part by part.
+
+Two thousand images of 1024 x 1024 pixels are 25 GB; some of them, their mean and their deviation are not.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from egbas.figures.style import as_images, range_of
+from egbas.metrics import PixelSpread
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gallery:
+    """The images of all samples, summed up.
+
+    Attributes:
+        count: how many there are.
+        shown: (k, c, h, w), those chosen to be shown, the query first.
+        mean: (c, h, w), of all.
+        deviation: (h, w), standard deviation of each pixel over all, averaged over channels, in pixel units.
+        limits: pixel values to draw black and white.
+    """
+
+    count: int
+    shown: Tensor
+    mean: Tensor
+    deviation: Tensor
+    limits: tuple[float, float]
+
+    @classmethod
+    def of(cls, parts: Iterable[Tensor], chosen: Sequence[int]) -> "Gallery":
+        """Go through all images once.
+
+        Args:
+            parts: what the network gives (m, ...), one part after another.
+            chosen: positions of the images to show, in the order they are shown in.
+        """
+        spread, kept = PixelSpread(), {}
+        low, high = torch.inf, -torch.inf
+        wanted = set(chosen)
+        for part in parts:
+            images = as_images(part.detach().float().cpu())
+            kept |= {i: images[i - spread.n].clone() for i in wanted if spread.n <= i < spread.n + len(images)}
+            spread.add(images)
+            low, high = min(low, images.min().item()), max(high, images.max().item())
+        return cls(
+            count=spread.n,
+            shown=torch.stack([kept[i] for i in chosen]),
+            mean=spread.mean.float(),
+            deviation=spread.deviation.mean(dim=0).float(),
+            limits=range_of(low, high),
+        )

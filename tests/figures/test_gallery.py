@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+import pytest
+import torch
+
+from egbas.figures import Gallery, pixel_deviation
+from egbas.figures.style import pixel_range
+
+
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_parts_say_the_same_as_all_at_once(size: int) -> None:
+    images = 4 * torch.rand(10, 3, 5, 4, generator=torch.Generator().manual_seed(0)) - 1
+    gallery = Gallery.of(images.split(size), [0, 7, 3])
+    assert gallery.count == 10
+    assert torch.equal(gallery.shown, images[[0, 7, 3]])
+    torch.testing.assert_close(gallery.mean, images.mean(dim=0))
+    torch.testing.assert_close(gallery.deviation, pixel_deviation(images))
+    assert gallery.limits == pixel_range(images)
+
+
+def test_each_part_is_looked_at_once_and_let_go() -> None:
+    def parts() -> list[torch.Tensor]:
+        return [torch.full((2, 1, 2, 2), value) for value in (0.0, 0.5, 1.0)]
+
+    given = iter(parts())
+    gallery = Gallery.of(given, [0])
+    assert next(given, None) is None
+    assert gallery.shown.shape == (1, 1, 2, 2)
+    assert gallery.limits == (0.0, 1.0)
+
+
+def test_outputs_that_are_no_images_become_some() -> None:
+    gallery = Gallery.of([torch.rand(3, 16)], [0, 2])
+    assert gallery.shown.shape == (2, 1, 4, 4)
+    assert gallery.deviation.shape == (4, 4)
