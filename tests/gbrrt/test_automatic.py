@@ -64,7 +64,8 @@ def test_automatic_settings_on_a_sphere_follow_great_circles(d: int) -> None:
         GbRrtConfig(iterations=100), z0, Cap(z0, 0.8), largest_half_width=math.inf, geometry=Sphere(z0)
     )
     radius = 2 * math.sqrt(d)
-    assert config.half_width == pytest.approx(0.8 * radius, rel=0.07)
+    expected = min(math.pi, 0.8 * max(1.0, math.sqrt(z0.numel() - 1) / math.sqrt(3))) * radius
+    assert config.half_width == pytest.approx(expected, rel=0.07)
     assert config.step_size == pytest.approx(0.8 * radius / (1 + (100 / 9) ** (1 / (d - 1))), rel=0.07)
 
 

@@ -29,8 +29,9 @@ def with_automatic(
     Straight lines from the query (great circles on a sphere), in 32 directions that are the same in every run,
     leave the region at distances whose median is r and whose largest is R.
 
-    half_width I = R, so that the targets fill the region and little more. In a much larger box nearly every target
-    lies beyond the region, and in two dimensions the tree is four arms to the corners of the box.
+    half_width I = R, so that in two dimensions the targets fill the region and little more. In a much larger box nearly
+    every target lies beyond the region, and the tree is four arms to the corners of the box. In d dimensions targets in
+    that box lie typically at R sqrt(d / 3); on a sphere, where a cap has its targets at its rim, I is that distance.
 
     step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: in 2 dimensions about N/5 nodes that far
     apart fill a disc of radius r, which leaves enough candidates to reach all of its border; in 64 or 512, two steps
@@ -50,7 +51,7 @@ def with_automatic(
     geometry = geometry or Flat(z0)
     largest = geometry.limit(largest_half_width)
     exits = exit_distances(region, z0, far=geometry.far(config.half_width or largest), geometry=geometry)
-    half_width = config.half_width or min(largest, exits.max().item())
+    half_width = config.half_width or min(largest, geometry.half_width(exits.max().item()))
     step_size = exits.median().item() / (1 + (config.iterations / _ITERATIONS_PER_CELL) ** (1 / geometry.dimensions))
     least = smallest_step(geometry, half_width, z0.dtype)
     return replace(config, half_width=half_width, step_size=config.step_size or max(step_size, least))

@@ -37,6 +37,10 @@ class Flat:
         """The distance of a typical target in the box, I sqrt(d / 3), and at least I."""
         return half_width * max(1.0, math.sqrt(self.dimensions / 3))
 
+    def half_width(self, extent: float) -> float:
+        """The distance itself: a typical target in the box is that much farther away."""
+        return extent
+
     def reach(self, half_width: float) -> float:
         """The box's own half-width."""
         return half_width

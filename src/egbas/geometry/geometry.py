@@ -38,6 +38,10 @@ class Geometry(Protocol):
         """How far from the query the targets of that half-width typically lie, or farther."""
         ...
 
+    def half_width(self, extent: float) -> float:
+        """The half-width whose targets typically lie sqrt(d / 3) times as far as that distance, or farther."""
+        ...
+
     def reach(self, half_width: float) -> float:
         """How far from the query the tested latents lie in one coordinate, typically."""
         ...

@@ -61,6 +61,14 @@ class Sphere:
         """The cap's own radius: in many dimensions most targets lie close to its rim."""
         return self.limit(half_width)
 
+    def half_width(self, extent: float) -> float:
+        """Radius of the cap whose rim is that far away: without that, in many dimensions, all nodes hang on the query.
+
+        A target at distance t leaves the query for a node at distance delta only if the cosine between them exceeds
+        about delta / 2 t, and cosines are of the order 1 / sqrt(d).
+        """
+        return self.limit(extent * max(1.0, math.sqrt(self.dimensions / 3)))
+
     def reach(self, half_width: float) -> float:
         """2 R / sqrt(d), whatever the half-width: then the corners of the box are as far away as the antipode."""
         return 2 * self.radius / math.sqrt(self.query.numel())
