@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c c
 # pyright comes with its program in the wheel; this keeps it from looking for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: demo test lint train clean
+.PHONY: demo test lint train bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp ## the main job on an embedded model
@@ -31,6 +31,9 @@ lint: $(VENV)/dev.stamp ## ruff, pyright and the direction of imports
 train: $(VENV)/demo.stamp ## make embedded weights again: make train MODEL=dcgan-mnist DATA=folder-of-mnist
 	$(BIN)/egbas train $(MODEL) --data $(DATA)
 
+bench: $(VENV)/bench.stamp ## speed beside rivals: make bench BENCH=--full
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
 clean: ## remove the environment, caches and the demo's run
 	rm -rf $(VENV) runs/demo build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -42,6 +45,11 @@ $(BIN)/python:
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV); the first time takes some minutes ..."
 	$(PIP_INSTALL) -e .
+	@touch $@
+
+# Without OMPL its figures are left out.
+$(VENV)/bench.stamp: $(VENV)/demo.stamp
+	$(PIP_INSTALL) -e '.[bench]' || echo "OMPL cannot be had; gbrrt_vs_ompl stays empty"
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python

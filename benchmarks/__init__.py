@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Speed of egbas beside its rivals; see README.md."""

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Draw time per iteration against the size of the tree: ``python -m benchmarks.chart``."""
+
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+PLACE = Path(__file__).parent
+
+
+def main() -> None:
+    """Read results.json, write docs/pictures/tree-growth.png."""
+    rows = json.loads((PLACE / "results.json").read_text())["tree_growth"]
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for colour, model in zip(
+        ("#0072b2", "#d55e00", "#009e73"), dict.fromkeys(row["model"] for row in rows), strict=False
+    ):
+        line = [(row["nodes"], 1e6 * row["seconds"]) for row in rows if row["model"] == model]
+        axes.loglog(*zip(*line, strict=True), "o-", color=colour, markersize=4)
+        axes.annotate(model, line[-1], xytext=(6, 0), textcoords="offset points", va="center", fontsize=8, color=colour)
+    axes.set_xlabel("nodes in the tree", fontsize=9)
+    axes.set_ylabel("microseconds per iteration", fontsize=9)
+    axes.set_xlim(right=axes.get_xlim()[1] * 3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, which="major", color="0.9")
+    figure.savefig(PLACE.parent / "docs" / "pictures" / "tree-growth.png", dpi=160)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""GB-RRT beside the literal loop, beside the head alone, and many trees beside one after another."""
+
+from typing import Any
+
+import torch
+
+from benchmarks.literal import grow_literally, is_same
+from benchmarks.problems import DCGANS, PGGANS, Problem, generator, problem, set_threads
+from benchmarks.timing import in_turns
+from egbas.explore import explore, explore_many
+from egbas.gbrrt import GbRrtConfig, grow_many
+
+Row = dict[str, Any]
+BATCHES = (16, 32, 64, 128, 256)
+N_QUERIES = 10
+
+
+def vs_loop(full: bool, device: str) -> list[Row]:
+    """The literal loop of Algorithm 2: the same seed, the same tree."""
+    rows = []
+    for found in _problems(full, device, small=2000, large=500 if full else 100):
+        n_threads = set_threads(found.model)
+        same = is_same(found.grow(), grow_literally(found))
+        times = in_turns(lambda p=found: grow_literally(p), found.grow, _repetitions(found, full))
+        rows.append({**found.key, **times, "same_tree": same, "threads": n_threads, **_size(found)})
+    return rows
+
+
+def vs_limit(full: bool, device: str) -> list[Row]:
+    """The head alone at its best batch size on random latents, as many evaluations as iterations."""
+    rows = []
+    for found in _problems(full, device, small=2000, large=500 if full else 200):
+        n_threads = set_threads(found.model)
+        n, split = found.config.iterations, found.region.split
+        z = torch.randn(n, found.query.numel(), generator=torch.Generator().manual_seed(0))
+        batches = [b for b in BATCHES if b <= n]
+
+        def limit(batch: int, z: torch.Tensor = z, split: Any = split) -> None:
+            for part in z.split(batch):
+                split.head(part)
+
+        tried = {b: in_turns(lambda: None, lambda b=b: limit(b), 1)["seconds"] for b in batches}
+        best = min(tried, key=lambda b: tried[b])
+        times = in_turns(lambda best=best: limit(best), found.grow, _repetitions(found, full))
+        tree = found.grow()
+        counts = {"batch": best, "evaluations": tree.evaluations, "rounds": tree.rounds}
+        rows.append({**found.key, **times, **counts, "threads": n_threads, **_size(found)})
+    return rows
+
+
+def lockstep(full: bool, device: str) -> list[Row]:
+    """Ten queries: their trees in lock-step beside one after another, and the whole of ``explore_many``."""
+    rows = []
+    for model, layer in DCGANS if full else [("dcgan-mnist", 1), ("dcgan-mnist", 3)]:
+        n_threads = set_threads(model)
+        found = [problem(model, layer, 2000, device, seed) for seed in range(N_QUERIES)]
+        regions = [each.region for each in found]
+
+        def together(found: list[Problem] = found, regions: list[Any] = regions) -> None:
+            grow_many([each.growth() for each in found], regions)
+
+        times = in_turns(lambda f=found: [each.grow() for each in f], together, 5 if full else 3)
+        key = {"model": model, "layer": layer, "queries": N_QUERIES, "threads": n_threads}
+        rows.append({**key, "what": "trees", **times})
+        if not full:
+            continue
+        module, latent = generator(model, device)
+        queries = [each.query for each in found]
+
+        def alone(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
+            for seed, query in enumerate(queries):
+                explore(module, query, layer, rng=seed, latent=latent, gbrrt=GbRrtConfig())
+
+        def many(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
+            explore_many(module, queries, layer, rng=list(range(N_QUERIES)), latent=latent, gbrrt=GbRrtConfig())
+
+        rows.append({**key, "what": "whole explorations", **in_turns(alone, many, 1)})
+    return rows
+
+
+def _problems(full: bool, device: str, *, small: int, large: int) -> list[Problem]:
+    found = [problem(model, layer, small, device) for model, layer in DCGANS]
+    return found + [problem(model, layer, large, device) for model, layer in PGGANS]
+
+
+def _repetitions(found: Problem, full: bool) -> int:
+    if found.model.startswith("dcgan"):
+        return 7 if full else 3
+    return 3 if full else 1
+
+
+def _size(found: Problem) -> Row:
+    return {"iterations": found.config.iterations, "units": len(found.region.units)}
