@@ -24,6 +24,7 @@ from egbas.errors import StartOutsideRegionError as StartOutsideRegionError
 
 if TYPE_CHECKING:
     from egbas.beropt import BerOptConfig as BerOptConfig
+    from egbas.estimate import estimate as estimate
     from egbas.exploration import Exploration as Exploration
     from egbas.explore import explore as explore
     from egbas.explore import explore_many as explore_many
@@ -44,6 +45,7 @@ _HOME = {
     "GbRrtConfig": "egbas.gbrrt",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
+    "estimate": "egbas.estimate",
     "explore": "egbas.explore",
     "explore_many": "egbas.explore",
     "list_layers": "egbas.network",

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
 
 from egbas.errors import ConfigError, NetworkError
-from egbas.local_search import local_search
+from egbas.local_search import TRIED_IN_A_ROUND, local_search
 from egbas.network import Tail
 
 Progress = Callable[[int, int, str], None]
@@ -131,7 +131,7 @@ def optimize(
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
     if config.masks is None:
-        config = replace(config, masks=1 if _is_large(tail) else _MASKS)
+        config = replace(config, masks=default_masks(tail))
     objective = _Objective(tail, config)
     descents = [_descend(objective, config.initial_theta, rng=rng, progress=progress)]
     # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
@@ -142,7 +142,18 @@ def optimize(
     return min((_result(objective, descent, rng=rng) for descent in descents), key=objective.value)
 
 
+def default_masks(tail: Tail) -> int:
+    """Masks a step where the settings do not say."""
+    return 1 if _is_large(tail) else _MASKS
+
+
+def largest_search(tail: Tail) -> int:
+    """Masks that the local search tries, as a rule at most."""
+    return TRIED_IN_A_ROUND * (_LARGE_ROUNDS if _is_large(tail) else _USUAL_ROUNDS)
+
+
 _MASKS = 4
+_USUAL_ROUNDS = 20
 _LARGE_IMAGE = 100_000  # values; from there on a forward pass of the tail takes a good part of a second
 _VALUES_AT_ONCE = 200_000  # of images in one pass
 _LARGE_ROUNDS = 2  # of the local search, which would otherwise take longer than the steps before it

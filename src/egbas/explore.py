@@ -139,7 +139,7 @@ def explore_many(  # noqa: PLR0913
         [0, 1, 2]
     """
     seeds = _seeds_of(rng, len(queries))
-    latent = latent or _latent_of(generator, queries[0])
+    latent = latent or latent_of(generator, queries[0])
     clock = _Clock(progress, len(queries))
 
     with clock.stage("cut"):
@@ -243,7 +243,8 @@ def _seeds_of(rng: torch.Generator | Sequence[int], n: int) -> list[int]:
     return [_seed_of(seed) for seed in rng]
 
 
-def _latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:
+def latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:
+    """The latent space that a generator carries as its attribute ``latent``, or else N(0, 1) of the query's shape."""
     carried = getattr(generator, "latent", None)
     return carried if isinstance(carried, LatentSpace) else LatentSpace(shape=tuple(z0.shape))
 

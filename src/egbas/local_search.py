@@ -17,6 +17,7 @@ Distance = Callable[[Tensor], Tensor]
 # on the embedded models that finds what trying all flips finds.
 _TRIED_AT_ONCE = 32
 _TRIES = 4
+TRIED_IN_A_ROUND = (_TRIES + 1) * _TRIED_AT_ONCE  # masks, at most
 _ROUNDS = 100
 _MASKS = 16  # in memory at a time
 _ROUNDING = 1e-6  # a smaller gain is none

@@ -54,6 +54,18 @@ def test_the_first_of_equally_near_ones() -> None:
 
 
 @pytest.mark.parametrize("d", [2, 40])
+def test_many_nodes_are_searched_block_by_block(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (points(rng.standard_normal((n, d)).astype(np.float32)) for n in (20, 1000))
+    whole, distances = nearest(a, b)
+    monkeypatch.setattr("egbas.gbrrt.nearness._BLOCK", 7)
+    assert nearest(a, b)[0].tolist() == whole.tolist()
+    assert nearest(a, b)[1].tolist() == distances.tolist()
+    twice = b.joined(b)  # each node once more, in another block: the first of the two is the answer
+    assert nearest(a, twice)[0].tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("d", [2, 40])
 def test_a_distance_equal_to_the_limit_is_not_closer(d: int) -> None:
     a = np.zeros((3, d), np.float32)
     b = np.zeros((1, d), np.float32)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from egbas import __version__
-from egbas.cli import checkpoints, compare, doctor, explore, models, reproduce, show, train
+from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, reproduce, show, train
 from egbas.errors import EgbasError
 
 EXIT_UNFINISHED = 1
@@ -84,6 +84,7 @@ def root(
 
 
 app.command(epilog=EPILOG)(explore.explore)
+app.command(epilog=EPILOG)(estimate.estimate)
 app.command(epilog=EPILOG)(compare.compare)
 app.command(epilog=EPILOG)(models.layers)
 app.command(epilog=EPILOG)(models.models)

@@ -9,12 +9,15 @@ is in the batch, and the trees of all windows are one.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
 _FEW = 16  # coordinates; so few are cheap in float64, which leaves nothing open
+_SMALL = 2**17  # multiplications; NumPy does so few on one thread, and with less ado than torch
+_BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +84,24 @@ def nearest(a: Points, b: Points) -> tuple[Int[NDArray[np.int64], " n"], Float[N
         a: n latents.
         b: m latents, m >= 1.
     """
-    squares = b.squares - 2 * (a.values @ b.values.T)  # (n, m), without a's own squares
-    found = squares.argmin(axis=1)
-    if len(b) > 1:
-        rows = np.arange(len(a))
-        least = squares[rows, found]
-        squares[rows, found] = np.inf
-        slack = 2 * _error(a, b)
-        for i in np.flatnonzero(squares.min(axis=1) - least <= slack):
-            close = np.flatnonzero(squares[i] - least[i] <= slack[i])
-            close = np.sort(np.append(close, found[i]))
-            found[i] = close[lengths(b.latents[close] - a.latents[i].astype(np.float64)).argmin()]
+    n, rows, doubled = len(a), np.arange(len(a)), a.values * -2
+    found = np.zeros(n, np.int64)
+    least, second = np.full((2, n), np.inf, a.values.dtype)  # of the squared distances, without a's own squares
+    for start in range(0, len(b), _BLOCK):
+        block = b[start : start + _BLOCK]
+        squares = _products(doubled, block.values)
+        squares += block.squares
+        here = squares.argmin(axis=1)
+        best = squares[rows, here]
+        squares[rows, here] = np.inf
+        second = np.minimum(np.minimum(second, np.maximum(least, best)), squares.min(axis=1))
+        found[best < least] = start + here[best < least]
+        least = np.minimum(least, best)
+    slack = 2 * _error(a, b)
+    for i in (second - least <= slack).nonzero()[0]:
+        squares = _products(doubled[i : i + 1], b.values)[0] + b.squares
+        close = (squares - least[i] <= slack[i]).nonzero()[0]
+        found[i] = close[lengths(b.latents[close] - a.latents[i].astype(np.float64)).argmin()]
     return found, lengths(b.latents[found] - a.latents.astype(np.float64))
 
 
@@ -105,7 +115,7 @@ def closer(a: Points, b: Points, limits: Float[Array, " n"] | float) -> Bool[NDA
     """
     if not len(b):
         return np.zeros((len(a), 0), bool)
-    gaps = (a.values * -2) @ b.values.T
+    gaps = _products(a.values * -2, b.values)
     gaps += b.squares
     gaps += (a.squares - np.square(limits))[:, None]
     is_closer = gaps < 0
@@ -115,6 +125,13 @@ def closer(a: Points, b: Points, limits: Float[Array, " n"] | float) -> Bool[NDA
         below = limits[i] if isinstance(limits, np.ndarray) else limits
         is_closer[i, j] = lengths(a.latents[i].astype(np.float64) - b.latents[j]) < below
     return is_closer
+
+
+def _products(a: Array, b: Array) -> Array:
+    """Multiply a with b^T on as many threads as torch may use; NumPy's own would fight with those for the cores."""
+    if len(a) * b.size <= _SMALL:
+        return a @ b.T
+    return torch.mm(torch.from_numpy(a), torch.from_numpy(b).T).numpy()
 
 
 def _error(a: Points, b: Points) -> Float[Array, " n"]:

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""``egbas estimate``: seconds and memory of an exploration, before it is started."""
+
+from typing import Annotated
+
+import typer
+
+from egbas.cli import show
+from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MODEL_HELP
+
+
+def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
+    layer: Annotated[
+        str, typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'.")
+    ] = "1",
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the query.")] = 0,
+    latent: Annotated[
+        str | None, typer.Option(metavar="SEED|FILE", help="The query, if not the one of --seed; as for 'explore'.")
+    ] = None,
+    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
+    iterations: Annotated[
+        int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
+    ] = None,
+    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
+    device: Annotated[str, typer.Option(help="Where the network runs, such as cpu or cuda.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures, and nothing else, on stdout.")] = False,
+) -> None:
+    """Tell how long 'egbas explore' will take and how much memory, from a measured pass of each kind.
+
+    Nothing is explored and nothing written. The ranges are wide where the number of passes depends on the region.
+    """
+    from dataclasses import asdict
+
+    from egbas.cli import inputs, settings
+    from egbas.estimate import estimate as reckon
+    from egbas.geometry import choose_geometry
+    from egbas.network import Network
+
+    found = inputs.find_model(model, latent_size, latent)
+    z0 = inputs.find_query(latent if latent is not None else str(seed), found.latent)
+    beropt, gbrrt = settings.configs(
+        threshold=None, sparsity=None, half_width=None, step_size=None, iterations=iterations
+    )
+    where = inputs.find_device(device)
+    generator = found.generator.to(where)
+    network = Network(generator, found.latent.shape)
+    target = network.resolve(settings.layer_key(layer))
+    inputs.set_threads(network, threads)
+    space = choose_geometry(found.latent, network, geometry)
+    result = reckon(
+        generator,
+        z0,
+        target.number or target.path,
+        latent=space,
+        geometry=space.geometry,
+        beropt=beropt,
+        gbrrt=gbrrt,
+    )
+    if json:
+        show.as_json({**asdict(result), "low": result.low, "high": result.high})
+        return
+    lines = [[stage.name, span(stage.low, stage.high), stage.basis] for stage in result.stages]
+    show.table(["stage", "expected", "from"], lines)
+    typer.echo(f"{span(result.low, result.high)} and {result.peak_bytes / 1e9:.1f} GB of memory at the peak")
+
+
+def span(low: float, high: float) -> str:
+    """Seconds from and to, such as ``2.1 to 4 s``, in minutes where they are many."""
+    unit, factor = ("min", 60) if low >= 120 else ("s", 1)
+    ends = [f"{value / factor:.2g}" if value / factor < 10 else f"{value / factor:,.0f}" for value in (low, high)]
+    return f"{ends[0]} {unit}" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} {unit}"

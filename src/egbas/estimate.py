@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""What an exploration will take, from one measured pass of each kind, before a long run."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from egbas.beropt import BerOptConfig, default_masks, largest_search
+from egbas.explore import as_query, latent_of
+from egbas.gbrrt import GbRrtConfig
+from egbas.geometry import choose_geometry
+from egbas.latent import LatentSpace
+from egbas.network import Network, Tail
+from egbas.region import MICRO_BATCH, Cut
+
+_FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
+_LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip
+_FOR_AUTOMATIC = 500  # evaluations of the head that the automatic step size takes
+_BOOKKEEPING = 3e-5  # seconds an iteration of the tree itself
+_ACCEPTED = (0.1, 1.0)  # share of the iterations that give a sample
+_WASTED = 1.2  # evaluations for each iteration, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEstimate:
+    """One stage of a run.
+
+    Attributes:
+        name: as in ``Exploration.seconds``; ``"images"`` for those of the report.
+        low: seconds, at least.
+        high: seconds, at most.
+        basis: what they were reckoned from.
+    """
+
+    name: str
+    low: float
+    high: float
+    basis: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What an exploration will take.
+
+    Attributes:
+        stages: in the order of the run.
+        peak_bytes: of memory: the process's on a CPU, what torch allocates on a GPU.
+    """
+
+    stages: tuple[StageEstimate, ...]
+    peak_bytes: int
+
+    @property
+    def low(self) -> float:
+        """Seconds, at least."""
+        return sum(stage.low for stage in self.stages)
+
+    @property
+    def high(self) -> float:
+        """Seconds, at most."""
+        return sum(stage.high for stage in self.stages)
+
+
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
+def estimate(  # noqa: PLR0913  the arguments of explore
+    generator: nn.Module,
+    z0: Tensor,
+    layer: int | str | nn.Module,
+    *,
+    latent: LatentSpace | None = None,
+    geometry: Literal["auto", "flat", "sphere"] = "auto",
+    beropt: BerOptConfig | None = None,
+    gbrrt: GbRrtConfig | None = None,
+) -> Estimate:
+    """Measure one pass of each kind that ``explore`` will make, and reckon from that what all of it takes.
+
+    The passes are of the sizes that ``explore`` takes, so that its peak of memory is reached here, too. How many passes
+    BerOpt and GB-RRT need depends on the region; the ends of the range are those that they can need.
+
+    Args:
+        generator: as for ``explore``, like all that follows.
+        z0: the query.
+        layer: to be explored.
+        latent: the latent space.
+        geometry: of the latents.
+        beropt: settings of BerOpt.
+        gbrrt: settings of GB-RRT.
+
+    Raises:
+        ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
+    """
+    beropt, gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
+    latent = latent or latent_of(generator, z0)
+    start = time.perf_counter()
+    network = Network(generator, latent.shape)
+    latent = choose_geometry(latent, network, geometry)
+    query = as_query(z0, latent, network)
+    cut = Cut.of(network, network.resolve(layer))
+    tail = cut.split.at(query)
+    cutting = time.perf_counter() - start
+
+    low, high = (round(share * gbrrt.iterations) for share in _ACCEPTED)
+    image = _seconds(lambda: list(network.image_batches(_around(query, 16)))) / 16
+    exact = _seconds(lambda: cut.exact.head(_around(query, 16))) / 16
+    stages = (
+        StageEstimate(name="cut", low=cutting, high=cutting, basis="measured as a whole"),
+        _beropt(tail, beropt),
+        _gbrrt(cut, query, gbrrt),
+        StageEstimate(
+            name="certificate",
+            low=exact * low,
+            high=exact * high,
+            basis=f"{_plain(exact)} for a latent in float64, {low:,} to {high:,} samples",
+        ),
+        StageEstimate(
+            name="images",
+            low=image * low,
+            high=image * high,
+            basis=f"{_plain(image)} for an image, {low:,} to {high:,} samples",
+        ),
+    )
+    tree = 4 * query.element_size() * gbrrt.iterations * len(query)
+    return Estimate(stages=stages, peak_bytes=_peak_bytes(network.device) + tree)
+
+
+def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
+    n = config.masks or default_masks(tail)
+    masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0)) < 0.5).to(tail.a)
+
+    def step() -> None:
+        a = (masks * tail.a).requires_grad_()
+        (tail(a) - tail.x).square().sum().backward()
+
+    @torch.no_grad()
+    def forward() -> None:
+        tail(masks * tail.a)
+
+    each, search = _seconds(step), _seconds(forward) / n
+    fewest = min(config.anneal_steps + _FIRST_CHECK, config.max_steps)
+    return StageEstimate(
+        name="beropt",
+        low=fewest * each + _LEAST_SEARCH * search,
+        high=2 * config.max_steps * each + largest_search(tail) * search,
+        basis=f"{_plain(each)} a step of {n} masks, {fewest:,} to twice {config.max_steps:,} steps; a local search",
+    )
+
+
+def _gbrrt(cut: Cut, query: Float[Tensor, " d"], config: GbRrtConfig) -> StageEstimate:
+    sizes = [size for size in (16, MICRO_BATCH) if size <= max(16, config.iterations)]
+    each = min(_seconds(lambda n=n: cut.split.head(_around(query, n))) / n for n in sizes)
+    extra = _FOR_AUTOMATIC if config.step_size is None or config.half_width is None else 0
+    bookkeeping = _BOOKKEEPING * config.iterations
+    most = math.ceil(_WASTED * config.iterations) + extra
+    return StageEstimate(
+        name="gbrrt",
+        low=(0.5 * config.iterations + extra) * each + bookkeeping,
+        high=most * each + 2 * bookkeeping,
+        basis=f"{_plain(each)} for a latent in the head, {config.iterations:,} iterations",
+    )
+
+
+def _around(query: Float[Tensor, " d"], n: int) -> Float[Tensor, "n d"]:
+    return query + 0.01 * torch.randn(n, len(query), generator=torch.Generator().manual_seed(0)).to(query)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """The faster of two calls: the first one may have to allocate and to compile."""
+    found = []
+    for _ in range(2):
+        start = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _plain(seconds: float) -> str:
+    """Such as ``3.1 ms``."""
+    for limit, factor, unit in ((1e-3, 1e6, "us"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s"

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+import pytest
+import torch
+
+import egbas
+from egbas.beropt import BerOptConfig
+from egbas.errors import LayerNotFoundError, ShapeError
+from egbas.estimate import Estimate, estimate
+from egbas.gbrrt import GbRrtConfig
+from tests.problems import BoxNet
+
+
+def of_model(iterations: int = 200, steps: int = 1500) -> Estimate:
+    model = egbas.load_model("dcgan-mnist")
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))[0]
+    beropt = BerOptConfig(anneal_steps=min(steps, 400), max_steps=steps)
+    return estimate(model.generator, z0, 4, beropt=beropt, gbrrt=GbRrtConfig(iterations=iterations))
+
+
+def test_the_stages_are_those_of_a_run() -> None:
+    found = of_model()
+    assert [stage.name for stage in found.stages] == ["cut", "beropt", "gbrrt", "certificate", "images"]
+    assert all(0 < stage.low <= stage.high for stage in found.stages)
+    assert found.low == pytest.approx(sum(stage.low for stage in found.stages))
+    assert found.high == pytest.approx(sum(stage.high for stage in found.stages))
+    assert 50e6 < found.peak_bytes < 50e9
+
+
+def test_more_iterations_and_more_steps_take_longer() -> None:
+    few, many = of_model(iterations=200, steps=100), of_model(iterations=200_000, steps=100_000)
+    for one, other in zip(few.stages[1:], many.stages[1:], strict=True):
+        assert other.high > 5 * one.high  # a thousand times: whatever else the machine does
+
+
+def test_bad_input_is_refused_as_by_explore() -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    with pytest.raises(LayerNotFoundError):
+        estimate(model.generator, torch.zeros(2), 99)
+    with pytest.raises(ShapeError):
+        estimate(model.generator, torch.zeros(3), 1)
+
+
+def test_the_generator_is_left_as_it_was() -> None:
+    net = BoxNet().eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with torch.no_grad():  # as a caller may have it
+        estimate(net, torch.tensor([0.3, 0.2]), 1)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
