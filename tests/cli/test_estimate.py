@@ -43,7 +43,12 @@ def test_bad_input(options: list[str], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "text"),
-    [(1.14, 6.83, "1.1 to 6.8 s"), (0.5, 0.5, "0.5 s"), (12.4, 118.0, "12 to 118 s"), (600.0, 90_000.0, "10 to 1,500 min")],
+    [
+        (1.14, 6.83, "1.1 to 6.8 s"),
+        (0.5, 0.5, "0.5 s"),
+        (12.4, 118.0, "12 to 118 s"),
+        (600.0, 90_000.0, "10 to 1,500 min"),
+    ],
 )
 def test_spans(low: float, high: float, text: str) -> None:
     assert span(low, high) == text

@@ -4,7 +4,7 @@
 import numpy as np
 import torch
 
-from egbas.gbrrt.commit import Decisions, Nodes, decide
+from egbas.gbrrt.commit import Conflicts, Decisions, Nodes, decide
 from egbas.gbrrt.nearness import Ruler
 from egbas.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, Stride, Window
 from egbas.geometry import Flat
@@ -17,7 +17,8 @@ STEP = 0.5
 def decided(pending: Window) -> Decisions:
     ruler = Ruler(np.zeros(2))
     nodes = Nodes(points=ruler.points(START.numpy()), iterations=np.array([-1]))
-    return decide(pending, Stride(Flat(START[0]), STEP), ruler, nodes)
+    stride = Stride(Flat(START[0]), STEP)
+    return decide(pending, Conflicts.of(pending, stride), stride, ruler, nodes)
 
 
 def pending(*targets: list[float], verdicts: list[int]) -> Window:
@@ -62,3 +63,27 @@ def test_the_pass_ends_where_a_candidate_hangs_on_an_open_one() -> None:
     assert made.accepted.tolist() == [0]
     assert made.displaced.tolist() == [1, 2]
     assert made.is_decided.tolist() == [True, False, False, False]
+
+
+def test_an_untested_candidate_waits_and_holds_up_only_what_hangs_on_it() -> None:
+    made = decided(pending([0.0, 5.0], [0.1, 5.0], [5.0, 0.0], verdicts=[UNKNOWN, INSIDE, INSIDE]))
+    assert made.accepted.tolist() == []  # the second may be displaced by the first, and there the pass ends
+    made = decided(pending([0.0, 5.0], [-5.0, 0.0], [5.0, 0.0], verdicts=[UNKNOWN, INSIDE, INSIDE]))
+    assert made.accepted.tolist() == [1, 2]
+    assert made.is_decided.tolist() == [False, True, True]
+
+
+def test_an_untested_candidate_that_is_displaced_steers_anew() -> None:
+    waiting = pending([0.0, 5.0], [0.1, 5.0], verdicts=[INSIDE, UNKNOWN])
+    made = decided(waiting)
+    assert (made.displaced.tolist(), made.parents.tolist()) == ([1], [0])
+
+
+def test_what_will_likely_be_displaced_is_not_worth_a_test() -> None:
+    waiting = pending([0.0, 5.0], [0.1, 5.0], [0.2, 5.0], [5.0, 0.0], verdicts=[UNKNOWN] * 4)
+    conflicts = Conflicts.of(waiting, Stride(Flat(START[0]), STEP))
+    assert conflicts.worth_testing(waiting, 0.9).tolist() == [True, False, False, True]
+    assert conflicts.worth_testing(waiting, 0.3).tolist() == [True, True, False, True]
+    assert conflicts.worth_testing(waiting, 0.1).all()
+    waiting.verdicts[0] = NOT_INSIDE
+    assert conflicts.worth_testing(waiting, 0.9).tolist() == [False, True, False, True]

@@ -55,6 +55,7 @@ def _latent(latent: dict[str, Any]) -> str:
 
 def _reached(metrics: dict[str, Any]) -> str:
     """The single numbers of a card's metrics; histories and shares are in --json."""
+    numbers = {name.replace("_", " "): value for name, value in metrics.items() if isinstance(value, int | float)}
     return ", ".join(
-        f"{name.replace('_', ' ')} {value:.4g}" for name, value in metrics.items() if isinstance(value, int | float)
+        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in numbers.items()
     )

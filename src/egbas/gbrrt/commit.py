@@ -2,8 +2,9 @@
 """What Algorithm 2 decides of a window of targets, one after another, in one pass.
 
 A target that an earlier one of the window displaced from its nearest node steers anew, and is *open*: its new
-candidate has to be tested first. What comes after it is decided all the same, unless it hangs on whether that
-candidate will be added. Where even the candidate of a target hangs on that, the pass ends.
+candidate has to be tested first. So is one whose candidate was not tested because it would likely be displaced. What
+comes after it is decided all the same, unless it hangs on whether that candidate will be added. Where even the
+candidate of a target hangs on that, the pass ends.
 """
 
 from dataclasses import dataclass
@@ -50,22 +51,58 @@ class Decisions:
     is_decided: Bool[NDArray[np.bool_], " w"]
 
 
-def decide(window: Window, stride: Stride, ruler: Ruler, nodes: Nodes) -> Decisions:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conflicts:
+    """What the candidates of earlier rows would do to later ones, if they were added.
+
+    Attributes:
+        displaces: (w, w) whether the candidate of the column is nearer to the row's target than its nearest node.
+        crowds: (w, w) whether it lies within a step of the row's candidate.
+    """
+
+    displaces: Bool[NDArray[np.bool_], "w w"]
+    crowds: Bool[NDArray[np.bool_], "w w"]
+
+    @classmethod
+    def of(cls, window: Window, stride: Stride) -> "Conflicts":
+        """Compare all with all."""
+        is_later = np.tri(len(window), k=-1, dtype=bool)
+        return cls(
+            displaces=closer(window.targets, window.candidates, window.chords) & is_later,
+            crowds=closer(window.candidates, window.candidates, stride.spacing) & is_later,
+        )
+
+    def worth_testing(self, window: Window, acceptance: float) -> Bool[NDArray[np.bool_], " w"]:
+        """Candidates that wait for a verdict and will hardly be displaced before they need it.
+
+        Args:
+            window: the targets.
+            acceptance: share of the candidates that are expected to lie in the region.
+        """
+        chance = np.where(window.verdicts == UNKNOWN, acceptance, window.verdicts == INSIDE) * window.is_free
+        return window.needs_test() & (self.displaces @ chance < _LIKELY)
+
+
+_LIKELY = 0.5
+
+
+def decide(window: Window, conflicts: Conflicts, stride: Stride, ruler: Ruler, nodes: Nodes) -> Decisions:
     """Decide as many targets of a window as can be, and steer those anew that were displaced.
 
     Args:
-        window: the targets; every free candidate has its verdict. Rows that steer anew get their new candidates.
+        window: the targets. Rows that steer anew get their new candidates.
+        conflicts: of the window.
         stride: the step.
         ruler: measures the new candidates.
         nodes: the tree.
     """
-    return _Pass(window, stride, ruler, nodes).run()
+    return _Pass(window, conflicts, stride, ruler, nodes).run()
 
 
 class _Pass:
     """One pass over a window."""
 
-    def __init__(self, window: Window, stride: Stride, ruler: Ruler, nodes: Nodes) -> None:
+    def __init__(self, window: Window, conflicts: Conflicts, stride: Stride, ruler: Ruler, nodes: Nodes) -> None:
         self.window, self.stride, self.ruler, self.nodes = window, stride, ruler, nodes
         w = len(window)
         self.is_open = np.zeros(w, bool)
@@ -75,10 +112,9 @@ class _Pass:
         self.is_alive = np.ones(len(self.columns), bool)  # whether they still do
         self.column = np.full(w, -1)
         self.column[self.columns] = np.arange(len(self.columns))
-        added = window.candidates[self.columns]
-        is_later = self.columns < np.arange(w)[:, None]
-        self.displaces = closer(window.targets, added, window.chords) & is_later  # (w, columns)
-        self.crowds = closer(window.candidates, added, stride.spacing) & is_later
+        self.is_unknown = window.needs_test()
+        self.displaces = conflicts.displaces[:, self.columns]  # (w, columns)
+        self.crowds = conflicts.crowds[:, self.columns]
         self.touches = self.displaces | self.crowds
         # What an open row may do to later ones, if its candidate is added.
         self.may_displace, self.may_crowd = np.zeros(w, bool), np.zeros(w, bool)
@@ -90,9 +126,8 @@ class _Pass:
         n_touching = self.touches.sum(axis=1)  # columns that are alive
         row, end = -1, w
         while True:
-            following = (
-                (n_touching[row + 1 :] > 0) | self.may_displace[row + 1 :] | self.may_crowd[row + 1 :]
-            ).nonzero()[0]
+            is_suspect = (n_touching > 0) | self.may_displace | self.may_crowd | self.is_unknown
+            following = is_suspect[row + 1 :].nonzero()[0]
             if not len(following):
                 break
             row += 1 + int(following[0])
@@ -116,9 +151,9 @@ class _Pass:
         if (self.crowds[row] & self.is_alive).any():
             self.is_too_close[row] = True
             return False
-        if not self.may_crowd[row] or self.is_too_close[row]:
+        if self.is_too_close[row] or not (self.may_crowd[row] or self.is_unknown[row]):
             return True
-        self._open(row, may_be_added=bool(self.column[row] >= 0))
+        self._open(row, may_be_added=bool(self.column[row] >= 0 or self.is_unknown[row]))
         return False
 
     def _open(self, row: int, *, may_be_added: bool = True) -> None:
@@ -165,7 +200,8 @@ class _Pass:
         is_new = self.is_alive & (self.columns < end)
         accepted = self.columns[is_new]
         if end < len(self.window) and len(accepted):
-            rows = end + (self.displaces[end:, is_new].any(axis=1)).nonzero()[0]
+            is_displaced = self.displaces[end:, is_new].any(axis=1)
+            rows = end + np.flatnonzero(is_displaced)
             is_crowded = self.crowds[end:, is_new].any(axis=1)
             self.window.is_free[end:] &= ~is_crowded
             if len(rows):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.gbrrt.automatic import smallest_step
-from egbas.gbrrt.commit import Decisions, Nodes, decide
+from egbas.gbrrt.commit import Conflicts, Decisions, Nodes, decide
 from egbas.gbrrt.config import GbRrtConfig
 from egbas.gbrrt.nearness import Array, Ruler, closer, nearest
 from egbas.gbrrt.targets import Targets
@@ -28,6 +28,7 @@ from egbas.geometry import Flat, Geometry
 
 Progress = Callable[[int, int, str], None]
 
+_FEW = 16  # dimensions; in so few all targets compete for the same nodes, and waiting doubles the rounds
 _FIRST_WINDOW, _SMALLEST_WINDOW, _LARGEST_WINDOW = 16, 8, 64
 
 
@@ -93,7 +94,10 @@ class Growth:
         self.rejected: list[tuple[NDArray[np.generic], ...]] = []  # iterations, candidates, reasons
         self.window = Window.empty(self.ruler, query)
         self.window_size = config.window or _FIRST_WINDOW
+        self.conflicts = Conflicts.of(self.window, self.stride)
+        self.is_asked = self.window.needs_test()
         self.evaluations = self.rounds = 0
+        self.n_inside, self.n_tested = 1, 2  # before anything is known, every other candidate is expected inside
 
     @property
     def is_done(self) -> bool:
@@ -106,8 +110,11 @@ class Growth:
         new = self.targets.draw(max(0, self.window_size - len(self.window)))  # it may just have been narrowed
         if len(new):
             self.window = self.window.joined(self._steered(new.cpu().numpy(), first))
-        candidates = self.window.candidates.latents[self.window.needs_test()]
-        return torch.from_numpy(candidates).to(self._device)
+        self.conflicts = Conflicts.of(self.window, self.stride)
+        self.is_asked = self.window.needs_test()
+        if self.stride.geometry.dimensions > _FEW:
+            self.is_asked &= self.conflicts.worth_testing(self.window, self.n_inside / self.n_tested)
+        return torch.from_numpy(self.window.candidates.latents[self.is_asked]).to(self._device)
 
     def commit(self, inside: Bool[Tensor, " m"] | None) -> None:
         """Take the answers for the proposed candidates (None where there were none) and decide in order."""
@@ -115,8 +122,11 @@ class Growth:
         if inside is not None:
             self.evaluations += len(inside)
             self.rounds += 1
-            window.verdicts[window.needs_test()] = np.where(inside.cpu().numpy(), INSIDE, NOT_INSIDE)
-        decisions = decide(window, self.stride, self.ruler, self._tree_so_far())
+            verdicts = inside.cpu().numpy()
+            window.verdicts[self.is_asked] = np.where(verdicts, INSIDE, NOT_INSIDE)
+            self.n_inside += int(verdicts.sum())
+            self.n_tested += len(verdicts)
+        decisions = decide(window, self.conflicts, self.stride, self.ruler, self._tree_so_far())
         self._record(decisions)
         if self.config.window is None:
             self._adapt(int(decisions.is_decided.sum()))
