@@ -30,14 +30,14 @@ WGANS: dict[str, WganConfig] = {
 }
 PGGANS: dict[str, ProgressiveConfig] = {
     "pggan-mnist": ProgressiveConfig(
-        steps=15_000,
+        steps=30_000,
         growth=(1_200, 3_500, 7_000),
         fade_steps=1_200,
         critic_steps=1,
         batch_size=32,
         generator_lr=1.5e-3,
         critic_lr=2e-3,
-        decay_from=0.6,
+        decay_from=0.5,
         ema_decay=0.999,
         evaluate_every=1_000,
     ),
