@@ -111,6 +111,7 @@ def _supporting_set(model: str, layer: int, device: str, seed: int) -> tuple[Ten
         found = optimize(cut.split.at(query), BerOptConfig(), rng=torch.Generator().manual_seed(seed))
         return found.units, found.signs
     h = cut.split.head(query[None])[0].cpu()
-    chosen = torch.rand(len(h), generator=torch.Generator().manual_seed(seed)) < KEPT
-    units = (chosen & (h > 0)).nonzero()[:, 0]
+    units = (
+        h.argsort(descending=True)[: round(KEPT * int((h > 0).sum()))].sort().values
+    )  # BerOpt, too, keeps large ones
     return units, h[units].sign().to(torch.int8)
