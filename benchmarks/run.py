@@ -45,7 +45,8 @@ def main() -> None:
     chosen = parser.parse_args()
     console = Console()
     results: dict[str, Any] = {"machine": machine(chosen.device), "mode": "full" if chosen.full else "quick"}
-    results |= {key: [] for key in KEYS}
+    before = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+    results |= {key: before.get(key, []) for key in KEYS}  # what --only leaves out stays as it was
     for key in chosen.only:
         start = time.perf_counter()
         measure, meaning = KEYS[key]

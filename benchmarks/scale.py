@@ -2,10 +2,10 @@
 """Time per iteration against the size of the tree, and memory."""
 
 import json
-import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,8 +89,9 @@ def _use_memory(what: str, model: str, device: str) -> None:
     else:
         few = BerOptConfig(anneal_steps=3, max_steps=3)
         explore(module, query[0], 4, rng=0, latent=latent, beropt=few, gbrrt=GbRrtConfig(iterations=500))
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"gigabytes": kilobytes / 1e6}))
+    # Not ru_maxrss, which a new process inherits from the one that started it.
+    (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    print(json.dumps({"gigabytes": int(peak.split()[1]) / 1e6}))
 
 
 if __name__ == "__main__":
