@@ -10,8 +10,8 @@ PLACE = Path(__file__).parent
 
 
 def main() -> None:
-    """Read tree-growth.json, write docs/pictures/tree-growth.png."""
-    rows = json.loads((PLACE / "tree-growth.json").read_text())["tree_growth"]
+    """Read results.json, write docs/pictures/tree-growth.png."""
+    rows = json.loads((PLACE / "results.json").read_text())["tree_growth"]
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     for colour, model in zip(

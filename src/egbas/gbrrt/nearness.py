@@ -98,9 +98,9 @@ def nearest(a: Points, b: Points) -> tuple[Int[NDArray[np.int64], " n"], Float[N
         found[best < least] = start + here[best < least]
         least = np.minimum(least, best)
     slack = 2 * _error(a, b)
-    for i in (second - least <= slack).nonzero()[0]:
-        squares = _products(doubled[i : i + 1], b.values)[0] + b.squares
-        close = (squares - least[i] <= slack[i]).nonzero()[0]
+    unclear = (second - least <= slack).nonzero()[0]
+    for i, squares in zip(unclear, _products(doubled[unclear], b.values), strict=True):
+        close = (squares + b.squares - least[i] <= slack[i]).nonzero()[0]
         found[i] = close[lengths(b.latents[close] - a.latents[i].astype(np.float64)).argmin()]
     return found, lengths(b.latents[found] - a.latents.astype(np.float64))
 
