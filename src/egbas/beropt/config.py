@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The settings of BerOpt."""
+
+import math
+from dataclasses import dataclass
+
+from egbas.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BerOptConfig:
+    """Settings of BerOpt; one default serves every layer and model, because the loss is relative.
+
+    Attributes:
+        sparsity: weight of mean(theta) against the relative distance; lambda = sparsity * ||G(z0)|| / D_l. > 0.
+        threshold: p; units with theta above it form the supporting set. In (0, 1).
+        masks: Bernoulli masks a step, >= 1; None: 4, or 1 where an image has more than 100,000 values (256 x 256 in
+            colour), for which a step takes most of a second on a processor.
+        initial_theta: where every theta starts. From 0.5, layer 1 of a 2-D latent loses all its units to the L1 term
+            before the masks have shown which of them matter; well above it the set shrinks from the side of
+            faithful images. In (0, 1).
+        learning_rate: of Adam on the logits of theta, at the start; falls along a cosine to a tenth. > 0.
+        temperatures: of the relaxed Bernoulli masks, at the start and after the annealing. > 0.
+        anneal_steps: steps over which temperature and learning rate fall. >= 1.
+        max_steps: bound on all steps; those after the annealing wait for convergence. >= anneal_steps.
+    """
+
+    sparsity: float = 1.0
+    threshold: float = 0.5
+    masks: int | None = None
+    initial_theta: float = 0.75
+    learning_rate: float = 0.3
+    temperatures: tuple[float, float] = (1.0, 0.1)
+    anneal_steps: int = 400
+    max_steps: int = 1500
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("sparsity", "learning_rate"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"BerOpt's {name} is {value}; it must be a positive number")
+        for name in ("threshold", "initial_theta"):
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ConfigError(f"BerOpt's {name} is {value}; it must lie between 0 and 1, for example 0.5")
+        if (self.masks is not None and self.masks < 1) or self.anneal_steps < 1:
+            raise ConfigError(
+                f"BerOpt's masks ({self.masks}) and anneal_steps ({self.anneal_steps}) must be at least 1"
+            )
+        if self.max_steps < self.anneal_steps:
+            raise ConfigError(f"BerOpt's max_steps ({self.max_steps}) is below its anneal_steps ({self.anneal_steps})")
+        if len(self.temperatures) != 2 or not all(math.isfinite(t) and t > 0 for t in self.temperatures):
+            raise ConfigError(f"BerOpt's temperatures are {self.temperatures}; they must be two positive numbers")

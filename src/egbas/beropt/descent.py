@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The loop of BerOpt (Jeon et al. 2020, Algorithm 1): gradient steps through relaxed Bernoulli masks.
+
+Beside the tail a step is some twenty passes over masks and theta. They are written out, with their gradients, and run
+in place: through autograd and an optimizer object they took as long as the tail of a small network.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim.adam import adam
+
+from egbas.beropt.config import BerOptConfig
+from egbas.beropt.objective import Objective
+from egbas.beropt.result import BerOptStatus
+
+Progress = Callable[[int, int, str], None]
+
+_BETAS = (0.9, 0.99)
+_EPS = 1e-8
+_CHECK_EVERY = 25
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Descent:
+    """Where the steps from one start ended.
+
+    Attributes:
+        theta: (candidates,) of the candidates.
+        losses: (steps,) the loss at every step.
+        sizes: (steps,) the expected size of the set, sum(theta), after every step.
+        status: how it ended.
+    """
+
+    theta: Float[Tensor, " candidates"]
+    losses: Float[Tensor, " steps"]
+    sizes: Float[Tensor, " steps"]
+    status: BerOptStatus
+
+
+@torch.no_grad()
+def descend(objective: Objective, initial_theta: float, *, rng: torch.Generator, progress: Progress | None) -> Descent:
+    """Take steps from one start until the set has settled.
+
+    Args:
+        objective: the loss; its config has the settings.
+        initial_theta: where every theta starts.
+        rng: a CPU generator; the masks come from it.
+        progress: called with (step, largest number of steps, text).
+    """
+    config = objective.config
+    assert config.masks is not None  # chosen by optimize
+    n_steps = config.max_steps if objective.n_candidates else 0
+    logits = objective.tail.a.new_full((objective.n_candidates,), math.log(initial_theta / (1 - initial_theta)))
+    theta = logits.sigmoid()
+    # A unit costs sparsity / D_l; in this order, as autograd would have it.
+    price = theta.new_ones(()).div_(objective.n_units).mul_(config.sparsity).expand_as(theta)
+    take, settled, status = _Adam(logits), _Settled(), BerOptStatus.MAX_STEPS
+    distances, sizes = logits.new_zeros(n_steps), logits.new_zeros(n_steps + 1)
+    sizes[0], step = theta.sum(), -1
+    for step in range(n_steps):
+        temperature, rate = _schedule(config, step)
+        masks = _relaxed_masks(logits, temperature, config.masks, rng=rng)
+        distances[step], slope = objective.distance_and_gradient(masks, temperature)
+        take(slope.add_(torch.ops.aten.sigmoid_backward(price, theta)), rate)
+        torch.sigmoid(logits, out=theta)
+        sizes[step + 1] = theta.sum()
+        if progress and step % 10 == 0:
+            text = f"distance {distances[step].item():.3f}, {sizes[step + 1].item():.0f} units expected"
+            progress(step, config.max_steps, text)
+        is_check = step + 1 >= config.anneal_steps and (step + 1 - config.anneal_steps) % _CHECK_EVERY == 0
+        if is_check and settled(objective, theta, rng=rng):
+            status = BerOptStatus.CONVERGED
+            break
+    distances, sizes = distances[: step + 1], sizes[: step + 2]
+    losses = distances + config.sparsity * sizes[:-1] / objective.n_units
+    return Descent(theta=theta, losses=losses, sizes=sizes[1:], status=status)
+
+
+def polarisation(theta: Float[Tensor, " candidates"]) -> float:
+    """Share of theta within 0.05 of 0 or 1."""
+    if len(theta) == 0:
+        return 1.0
+    return ((theta < 0.05) | (theta > 0.95)).float().mean().item()
+
+
+def _relaxed_masks(
+    logits: Float[Tensor, " candidates"], temperature: float, n: int, *, rng: torch.Generator
+) -> Float[Tensor, "masks candidates"]:
+    """Draw n relaxed Bernoulli masks: sigmoid((logits + log u - log(1 - u)) / temperature), Maddison et al. 2017.
+
+    ``torch.distributions.RelaxedBernoulli`` draws the same but takes no generator.
+    """
+    tiny = torch.finfo(logits.dtype).eps
+    uniform = torch.rand(n, len(logits), generator=rng).to(logits).clamp_(tiny, 1 - tiny)
+    masks = uniform.log().add_(logits)
+    masks -= uniform.neg_().log1p_()
+    return masks.div_(temperature).sigmoid_()
+
+
+class _Adam:
+    """Kingma and Ba 2015 by torch's own function, without the ado of an optimizer object."""
+
+    def __init__(self, values: Float[Tensor, " n"]) -> None:
+        self.values = [values]
+        self.first, self.second = [torch.zeros_like(values)], [torch.zeros_like(values)]
+        self.steps = [torch.zeros(())]
+
+    def __call__(self, slope: Float[Tensor, " n"], rate: float) -> None:
+        adam(
+            self.values,
+            [slope],
+            self.first,
+            self.second,
+            [],
+            self.steps,
+            foreach=False,
+            amsgrad=False,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            lr=rate,
+            weight_decay=0.0,
+            eps=_EPS,
+            maximize=False,
+        )
+
+
+class _Settled:
+    """The convergence test: polarised theta, thresholded set as faithful as sampled ones, and unchanged."""
+
+    def __init__(self) -> None:
+        self.kept: Tensor | None = None
+
+    def __call__(self, objective: Objective, theta: Tensor, *, rng: torch.Generator) -> bool:
+        kept = theta > objective.config.threshold
+        before, self.kept = self.kept, kept
+        if before is None:
+            return False
+        union = (before | kept).sum().item()
+        is_stable = union == 0 or (before & kept).sum().item() >= 0.97 * union
+        if not is_stable or polarisation(theta) < 0.9:
+            return False
+        return abs(objective.fidelity(kept) - objective.sampled_fidelity(theta, rng=rng)) < 0.05
+
+
+def _schedule(config: BerOptConfig, step: int) -> tuple[float, float]:
+    """Temperature (geometric) and learning rate (cosine to a tenth) of a step."""
+    done = min(1.0, step / config.anneal_steps)
+    hot, cold = config.temperatures
+    return hot * (cold / hot) ** done, config.learning_rate * (0.55 + 0.45 * math.cos(math.pi * done))
