@@ -42,7 +42,7 @@ def _seconds_at(d: int, size: int) -> float:
     config = GbRrtConfig(iterations=size + TIMED, step_size=STEP_SIZES[d], half_width=1.0)
     growth = Growth(torch.zeros(d), config, rng=rng)
     nodes = (2 * torch.rand(size, d, generator=rng) - 1).numpy()
-    growth._add(nodes, np.zeros(size, np.int64), np.arange(size))  # growing them for real takes many minutes
+    growth.add(nodes, np.zeros(size, np.int64), np.arange(size))  # growing them for real takes many minutes
     growth.n_done, growth.targets.n_left = size, TIMED
     start = time.perf_counter()
     while not growth.is_done:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Comparisons of distances against exact arithmetic, where rounding of the fast formula would decide wrongly."""
+"""Nearest nodes against exact arithmetic, where rounding of the fast formula would decide wrongly."""
 
 import math
 from fractions import Fraction
@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egbas.gbrrt.nearness import Array, Points, Ruler, closer, lengths, nearest
+from egbas.gbrrt.nearness import nearest
+from egbas.gbrrt.window import Array, Nodes
 
 
-def points(values: Array, query: Array | None = None) -> Points:
-    return Ruler(np.zeros(values.shape[1], values.dtype) if query is None else query).points(values)
+def nodes_at(latents: Array) -> Nodes:
+    nodes = Nodes.empty(len(latents), latents[0])
+    nodes.latents[:], nodes.squares[:] = latents, np.square(latents).sum(axis=1)
+    return nodes
+
+
+def search(targets: Array, latents: Array) -> tuple[list[int], list[float]]:
+    found, squares = nearest(targets, nodes_at(latents), len(latents))
+    return found.tolist(), squares.tolist()
 
 
 def exact(a: Array, b: Array) -> list[list[Fraction]]:
@@ -35,66 +43,44 @@ def test_answers_are_those_of_exact_arithmetic(d: int, seed: int, spread: float,
     rng = np.random.default_rng(seed)
     dtype = np.float32 if is_single else np.float64
     query = (3 * rng.standard_normal(d)).astype(dtype)
-    a, b = ((query + spread * rng.standard_normal((n, d))).astype(dtype) for n in (5, 9))
+    a, b = ((query + spread * rng.standard_normal((n, d))).astype(dtype) for n in (5, 90))
     squares = exact(a, b)
-    limit = math.sqrt(float(np.median(np.array(squares, dtype=float))))
-    ruler = Ruler(query)
-    found, distances = nearest(ruler.points(a), ruler.points(b))
-    assert found.tolist() == [row.index(min(row)) for row in squares]
-    np.testing.assert_allclose(distances, [math.sqrt(min(row)) for row in squares], rtol=1e-12)
-    below = closer(ruler.points(a), ruler.points(b), limit)
-    decided = [[abs(float(s) / limit**2 - 1) > 1e-12 for s in row] for row in squares]
-    expected = [[float(s) < limit**2 for s in row] for row in squares]
-    assert (below == expected)[np.array(decided)].all()
+    found, distances = search(a, b)
+    assert found == [row.index(min(row)) for row in squares]
+    np.testing.assert_allclose(distances, [float(min(row)) for row in squares], rtol=1e-12)
 
 
-def test_the_first_of_equally_near_ones() -> None:
-    a, b = np.zeros((1, 40), np.float32), np.eye(40, dtype=np.float32)[[3, 1, 2]]
-    assert nearest(points(a), points(b))[0].tolist() == [0]
+@pytest.mark.parametrize("d", [3, 40])
+def test_the_first_of_equally_near_ones(d: int) -> None:
+    assert search(np.zeros((1, d), np.float32), np.eye(d, dtype=np.float32)[[2, 1, 0]])[0] == [0]
+
+
+@pytest.mark.parametrize("d", [3, 40])
+def test_the_first_of_more_equally_near_ones_than_are_noted(d: int) -> None:
+    latents = np.ones((500, d), np.float32)
+    latents[:3] = 5.0
+    assert search(np.zeros((2, d), np.float32), latents)[0] == [3, 3]
 
 
 @pytest.mark.parametrize("d", [2, 40])
 def test_many_nodes_are_searched_block_by_block(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    a, b = (points(rng.standard_normal((n, d)).astype(np.float32)) for n in (20, 1000))
-    whole, distances = nearest(a, b)
+    a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (20, 1000))
+    whole = search(a, b)
     monkeypatch.setattr("egbas.gbrrt.nearness._BLOCK", 7)
-    assert nearest(a, b)[0].tolist() == whole.tolist()
-    assert nearest(a, b)[1].tolist() == distances.tolist()
-    twice = b.joined(b)  # each node once more, in another block: the first of the two is the answer
-    assert nearest(a, twice)[0].tolist() == whole.tolist()
-
-
-@pytest.mark.parametrize("d", [2, 40])
-def test_a_distance_equal_to_the_limit_is_not_closer(d: int) -> None:
-    a = np.zeros((3, d), np.float32)
-    b = np.zeros((1, d), np.float32)
-    b[0, 0] = 0.5
-    assert closer(points(a), points(b), np.array([0.5, np.nextafter(0.5, 1), 0.4])).tolist() == [
-        [False],
-        [True],
-        [False],
-    ]
-
-
-def test_nothing_is_closer_than_nobody() -> None:
-    assert closer(points(np.ones((3, 2))), points(np.ones((0, 2))), 1.0).shape == (3, 0)
+    assert search(a, b) == whole
+    assert search(a, np.concatenate([b, b])) == whole  # each node once more, in another block: the first is the answer
 
 
 @pytest.mark.parametrize("d", [3, 40])
 def test_answers_do_not_depend_on_the_batch(d: int) -> None:
     rng = np.random.default_rng(0)
-    cloud = points(rng.standard_normal((40, d)).astype(np.float32))
-    limit = float(np.median(lengths(cloud.latents[1:].astype(np.float64) - cloud.latents[:1])))
-    together = closer(cloud, cloud, limit)
-    alone = np.concatenate([closer(cloud[i : i + 1], cloud, limit) for i in range(40)])
-    assert (together == alone).all()
-    assert (together == together.T).all()
+    a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (30, 300))
+    found, squares = search(a, b)
+    for i in range(30):
+        assert search(a[i : i + 1], b) == ([found[i]], [squares[i]])
 
 
-def test_points_are_chosen_and_joined() -> None:
-    cloud = points(np.arange(12.0).reshape(6, 2))
-    both = cloud[:2].joined(cloud[np.array([5])])
-    assert both.latents.tolist() == [[0, 1], [2, 3], [10, 11]]
-    assert both.squares.tolist() == [1, 13, 221]
-    assert len(both) == 3
+def test_nodes_that_are_not_there_yet_are_not_found() -> None:
+    latents = np.array([[3.0, 0.0], [math.nan, 0.0]])
+    assert nearest(np.zeros((1, 2)), nodes_at(latents), 1)[0].tolist() == [0]

@@ -1,140 +1,144 @@
 # SPDX-License-Identifier: MIT
-"""Which of many latents are nearest, and which are closer than a limit: exact, at the speed of a matrix product.
+"""Which nodes are nearest to new targets: exact, and in many dimensions at the speed of a matrix product.
 
-Squared distances of all pairs come from ||a||^2 + ||b||^2 - 2 ab, whose rounding error has a bound. What that
-leaves open is decided by the differences of the two latents in float64. So no answer depends on what else
-is in the batch, and the trees of all windows are one.
+There squared distances of all pairs come from ||a||^2 + ||b||^2 - 2 ab, whose rounding error has a bound. Nodes
+that are the nearest within that bound are told apart by ``square_distance``. So no answer depends on what else is in
+the batch, and the trees of all windows are one.
 """
 
-from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from egbas.compiled import compiled
+from egbas.gbrrt.distance import square_distance
+from egbas.gbrrt.window import Array, Nodes
 
-_FEW = 16  # coordinates; so few are cheap in float64, which leaves nothing open
-_SMALL = 2**17  # multiplications; NumPy does so few on one thread, and with less ado than torch
+FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache
+_CHUNK = 64  # distances looked at together
+_ROOM = 32  # nodes that may be the nearest; with more of them all nodes are looked at one by one
 
 
-@dataclass(frozen=True, eq=False)
-class Points:
-    """Latents, ready to be compared.
-
-    Attributes:
-        latents: (n, d), as the tree has them.
-        values: (n, d), what is multiplied: the latents, or their offsets from the query in float64 where d is small.
-        squares: (n,) of the lengths of ``values``.
-    """
-
-    latents: Array
-    values: Array
-    squares: Array
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self.latents)
-
-    def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.int64]) -> "Points":
-        """Some of them."""
-        return Points(self.latents[chosen], self.values[chosen], self.squares[chosen])
-
-    def joined(self, other: "Points") -> "Points":
-        """These, then those."""
-        return Points(
-            np.concatenate([self.latents, other.latents]),
-            np.concatenate([self.values, other.values]),
-            np.concatenate([self.squares, other.squares]),
-        )
-
-
-class Ruler:
-    """Makes ``Points`` around one query."""
-
-    def __init__(self, query: Array) -> None:
-        """Take the query (d,)."""
-        self._query = query.astype(np.float64)
-        self._is_small = len(query) <= _FEW
-
-    def points(self, latents: Array) -> Points:
-        """Prepare latents (n, d)."""
-        values = latents - self._query if self._is_small else latents
-        return Points(latents, values, np.einsum("nd,nd->n", values, values))
-
-    def empty(self, n: int, like: Array) -> Points:
-        """Room for n latents of the dtype of ``like``; what it holds is undefined."""
-        dtype = np.float64 if self._is_small else like.dtype
-        latents = np.empty((n, len(self._query)), dtype=like.dtype)
-        values = np.empty_like(latents, dtype=dtype) if self._is_small else latents
-        return Points(latents, values, np.empty(n, dtype=dtype))
-
-
-def lengths(differences: Float[NDArray[np.float64], "n d"]) -> Float[NDArray[np.float64], " n"]:
-    """Euclidean lengths."""
-    return np.sqrt(np.einsum("nd,nd->n", differences, differences))
-
-
-def nearest(a: Points, b: Points) -> tuple[Int[NDArray[np.int64], " n"], Float[NDArray[np.float64], " n"]]:
-    """For each latent of a the nearest of b, the first of several, and its distance.
+def nearest(
+    targets: Float[Array, "m d"], nodes: Nodes, n_nodes: int
+) -> tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]:
+    """For each target the nearest node, the first of several, and the square of its distance.
 
     Args:
-        a: n latents.
-        b: m latents, m >= 1.
+        targets: m latents, of the dtype of the nodes.
+        nodes: the tree.
+        n_nodes: how many of its nodes there are, at least 1.
     """
-    n, rows, doubled = len(a), np.arange(len(a)), a.values * -2
-    found = np.zeros(n, np.int64)
-    least, second = np.full((2, n), np.inf, a.values.dtype)  # of the squared distances, without a's own squares
-    for start in range(0, len(b), _BLOCK):
-        block = b[start : start + _BLOCK]
-        squares = _products(doubled, block.values)
-        squares += block.squares
-        here = squares.argmin(axis=1)
-        best = squares[rows, here]
-        squares[rows, here] = np.inf
-        second = np.minimum(np.minimum(second, np.maximum(least, best)), squares.min(axis=1))
-        found[best < least] = start + here[best < least]
-        least = np.minimum(least, best)
-    slack = 2 * _error(a, b)
-    unclear = (second - least <= slack).nonzero()[0]
-    for i, squares in zip(unclear, _products(doubled[unclear], b.values), strict=True):
-        close = (squares + b.squares - least[i] <= slack[i]).nonzero()[0]
-        found[i] = close[lengths(b.latents[close] - a.latents[i].astype(np.float64)).argmin()]
-    return found, lengths(b.latents[found] - a.latents.astype(np.float64))
+    parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
+    if targets.shape[1] <= FEW:
+        _search(targets, nodes.latents, n_nodes, parents, squares)
+    else:
+        _search_by_products(targets, nodes, n_nodes, parents, squares)
+    return parents, squares
 
 
-def closer(a: Points, b: Points, limits: Float[Array, " n"] | float) -> Bool[NDArray[np.bool_], "n m"]:
-    """Whether the distance of a[i] and b[j] is less than limits[i].
-
-    Args:
-        a: n latents.
-        b: m latents.
-        limits: one for each of a, or one for all.
-    """
-    if not len(b):
-        return np.zeros((len(a), 0), bool)
-    gaps = _products(a.values * -2, b.values)
-    gaps += b.squares
-    gaps += (a.squares - np.square(limits))[:, None]
-    is_closer = gaps < 0
-    is_open = np.abs(gaps, out=gaps) <= _error(a, b)[:, None]
-    if is_open.any():
-        i, j = is_open.nonzero()
-        below = limits[i] if isinstance(limits, np.ndarray) else limits
-        is_closer[i, j] = lengths(a.latents[i].astype(np.float64) - b.latents[j]) < below
-    return is_closer
+def _search_by_products(
+    targets: Float[Array, "m d"],
+    nodes: Nodes,
+    n_nodes: int,
+    parents: Int[NDArray[np.int64], " m"],
+    squares: Float[NDArray[np.float64], " m"],
+) -> None:
+    m = len(targets)
+    doubled = torch.from_numpy(targets * -2)
+    least = np.full(m, np.inf, targets.dtype)  # of the squared distances, without the target's own square
+    slack = 2 * _error(targets, nodes.squares[:n_nodes])
+    found, values, counts = np.empty((m, _ROOM), np.int64), np.empty((m, _ROOM), targets.dtype), np.zeros(m, np.int64)
+    for start in range(0, n_nodes, _BLOCK):
+        end = min(start + _BLOCK, n_nodes)
+        products = torch.mm(doubled, torch.from_numpy(nodes.latents[start:end]).T).numpy()
+        _scan(products, nodes.squares[start:end], start, slack, least, found, values, counts)
+    _tell_apart(targets, nodes.latents, n_nodes, found, counts, parents, squares)
 
 
-def _products(a: Array, b: Array) -> Array:
-    """Multiply a with b^T on as many threads as torch may use; NumPy's own would fight with those for the cores."""
-    if len(a) * b.size <= _SMALL:
-        return a @ b.T
-    return torch.mm(torch.from_numpy(a), torch.from_numpy(b).T).numpy()
+def _error(targets: Float[Array, "m d"], squares: Float[Array, " n"]) -> Float[Array, " m"]:
+    """Bound on the rounding error of the squared distances of each target."""
+    scale = 4 * (targets.shape[1] + 4) * np.finfo(targets.dtype).eps
+    return (scale * (np.einsum("md,md->m", targets, targets) + squares.max())).astype(targets.dtype)
 
 
-def _error(a: Points, b: Points) -> Float[Array, " n"]:
-    """Bound on the rounding error of the squared distances of each row of a."""
-    eps = 1.2e-7 if a.values.dtype == np.float32 else 2.3e-16
-    return (4 * (a.values.shape[1] + 4) * eps) * (a.squares + b.squares.max())
+@compiled()
+@no_type_check
+def _search(targets, latents, n_nodes, parents, squares):
+    """Compare each target with all nodes."""
+    for row in range(len(targets)):
+        squares[row] = np.inf
+        for node in range(n_nodes):
+            square = square_distance(targets[row], latents[node])
+            if square < squares[row]:
+                parents[row], squares[row] = node, square
+
+
+@compiled()
+@no_type_check
+def _scan(  # noqa: PLR0913, PLR0917
+    products, node_squares, start, slack, least, found, values, counts
+):
+    """Note of a block of nodes those that may be the nearest; ``counts`` beyond the room: too many to note."""
+    for row in range(len(products)):
+        product, limit = products[row], least[row] + slack[row]
+        for begin in range(0, len(product), _CHUNK):
+            end = min(begin + _CHUNK, len(product))
+            if not _any_within(product[begin:end], node_squares[begin:end], limit):
+                continue
+            for j in range(begin, end):
+                value = product[j] + node_squares[j]
+                if value > limit:
+                    continue
+                if value < least[row]:
+                    least[row] = value
+                    limit = value + slack[row]
+                if counts[row] == _ROOM:
+                    counts[row] = _still_near(found[row], values[row], limit)
+                if counts[row] < _ROOM:
+                    found[row, counts[row]], values[row, counts[row]] = start + j, value
+                counts[row] = min(counts[row] + 1, _ROOM + 1)
+        if counts[row] <= _ROOM:
+            counts[row] = _still_near(found[row, : counts[row]], values[row, : counts[row]], limit)
+
+
+@compiled()
+@no_type_check
+def _any_within(product, node_squares, limit):
+    """Whether a chunk has a squared distance within the limit; counted, since that runs on vectors."""
+    n = 0
+    for j in range(len(product)):
+        n += product[j] + node_squares[j] <= limit
+    return n > 0
+
+
+@compiled()
+@no_type_check
+def _still_near(found, values, limit):
+    """Keep, in order, those within the limit; how many they are."""
+    n = 0
+    for k in range(len(found)):
+        if values[k] <= limit:
+            found[n], values[n] = found[k], values[k]
+            n += 1
+    return n
+
+
+@compiled()
+@no_type_check
+def _tell_apart(  # noqa: PLR0913, PLR0917
+    targets, latents, n_nodes, found, counts, parents, squares
+):
+    """Compare each target with the nodes that may be its nearest."""
+    for row in range(len(targets)):
+        squares[row] = np.inf
+        is_noted = counts[row] <= _ROOM
+        for k in range(counts[row] if is_noted else n_nodes):
+            node = found[row, k] if is_noted else k
+            square = square_distance(targets[row], latents[node])
+            if square < squares[row]:
+                parents[row], squares[row] = node, square

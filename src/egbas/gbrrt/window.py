@@ -1,88 +1,177 @@
 # SPDX-License-Identifier: MIT
-"""The pending targets of GB-RRT, and how each steps from its nearest node."""
+"""What the compiled loop of GB-RRT works on: the nodes, the pending targets, the rejected candidates, the step.
 
-from dataclasses import dataclass, fields
+Plain arrays with room for all there may be; how many rows are in use is told beside them.
+"""
+
+from typing import NamedTuple, no_type_check
 
 import numpy as np
-import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int, Int8
 from numpy.typing import NDArray
 
-from egbas.gbrrt.nearness import Array, Points, Ruler
+from egbas.compiled import compiled
+from egbas.gbrrt.distance import square_distance
 from egbas.geometry import Geometry
+from egbas.geometry.step import advance
 
+Array = NDArray[np.floating]
 UNKNOWN, NOT_INSIDE, INSIDE = -1, 0, 1  # verdicts on a candidate
 
 
-class Stride:
-    """A step of GB-RRT: how to take it, and how far apart nodes have to be."""
+class Stride(NamedTuple):
+    """A step of GB-RRT.
 
-    def __init__(self, geometry: Geometry, length: float) -> None:
-        """Prepare steps of a length, in latent units."""
-        self.geometry, self.length = geometry, length
-        self.spacing = geometry.chord(length)
-        # Where the target is farther than this from its nearest node, the candidate lies on the way to it, and no
-        # other node is within a step of the candidate: by the triangle inequality that node were the nearest.
-        self.overshoots = 1.01 * self.spacing
+    Attributes:
+        length: delta, in latent units.
+        spacing: how far apart nodes have to be: the chord of delta.
+        overshoots: where the target is farther than this from its nearest node, the candidate lies on the way to it,
+            and no other node is within a step of the candidate: by the triangle inequality that node were the nearest.
+        radius: of the sphere, 0 where the space is flat.
+    """
 
-    def take(self, origins: Array, targets: Array, chords: Array) -> Array:
-        """Candidates (n, d), a step from each origin towards its target."""
-        origins_, targets_ = torch.from_numpy(origins), torch.from_numpy(targets)
-        steps = self.geometry.step(origins_, targets_, torch.from_numpy(chords).to(origins_), self.length)
-        return steps.numpy()
-
-
-@dataclass(kw_only=True)
-class Window:
-    """The pending targets in order, each with its nearest node, its candidate and what is known of it."""
-
-    iterations: NDArray[np.int64]  # (w,) number of the target
-    targets: Points  # w
-    nearest: NDArray[np.int64]  # (w,) index of the nearest node
-    chords: NDArray[np.float64]  # (w,) to the nearest node
-    candidates: Points  # w
-    is_free: NDArray[np.bool_]  # (w,) no node but the nearest lies within the step size of the candidate
-    verdicts: NDArray[np.int8]  # (w,) unknown, outside, inside
-
-    def __len__(self) -> int:
-        """How many targets wait."""
-        return len(self.iterations)
+    length: float
+    spacing: float
+    overshoots: float
+    radius: float
 
     @classmethod
-    def empty(cls, ruler: Ruler, query: Array) -> "Window":
-        """A window without targets."""
-        nobody = ruler.points(query[None][:0])
+    def of(cls, geometry: Geometry, length: float) -> "Stride":
+        """Prepare steps of a length, in latent units."""
+        spacing = geometry.chord(length)
+        return cls(length=length, spacing=spacing, overshoots=1.01 * spacing, radius=geometry.radius)
+
+
+class Nodes(NamedTuple):
+    """The tree, in the order in which nodes were committed."""
+
+    latents: Float[Array, "n d"]
+    squares: Float[Array, " n"]  # of their lengths
+    parents: Int[NDArray[np.int64], " n"]
+    iterations: Int[NDArray[np.int64], " n"]  # that added them
+
+    @classmethod
+    def empty(cls, n: int, query: Array) -> "Nodes":
+        """Room for n nodes."""
+        whole = np.zeros(n, np.int64)
+        return cls(np.empty((n, len(query)), query.dtype), np.empty(n, query.dtype), whole, whole.copy())
+
+    def first(self, n: int) -> "Nodes":
+        """The first n of them."""
+        return Nodes(self.latents[:n], self.squares[:n], self.parents[:n], self.iterations[:n])
+
+
+class Window(NamedTuple):
+    """The pending targets in order, each with its nearest node, its candidate and what is known of it."""
+
+    iterations: Int[NDArray[np.int64], " w"]  # number of the target
+    targets: Float[Array, "w d"]
+    nearest: Int[NDArray[np.int64], " w"]  # index of the nearest node
+    squares: Float[NDArray[np.float64], " w"]  # of the chords to the nearest nodes
+    is_displaced: Bool[NDArray[np.bool_], " w"]  # the nearest node is newer than the candidate
+    candidates: Float[Array, "w d"]
+    is_free: Bool[NDArray[np.bool_], " w"]  # no node but the nearest lies within the step size of the candidate
+    verdicts: Int8[NDArray[np.int8], " w"]  # unknown, outside, inside
+
+    @classmethod
+    def empty(cls, n: int, query: Array) -> "Window":
+        """Room for n targets."""
+        whole, flags, latents = np.zeros(n, np.int64), np.zeros(n, np.bool_), np.zeros((n, len(query)), query.dtype)
         return cls(
-            iterations=np.zeros(0, np.int64),
-            targets=nobody,
-            nearest=np.zeros(0, np.int64),
-            chords=np.zeros(0),
-            candidates=nobody,
-            is_free=np.zeros(0, bool),
-            verdicts=np.zeros(0, np.int8),
-        )
-
-    def needs_test(self) -> Bool[NDArray[np.bool_], " w"]:
-        """Say which candidates wait for the region's verdict."""
-        return self.is_free & (self.verdicts == UNKNOWN)
-
-    def joined(self, other: "Window") -> "Window":
-        """These targets, then those."""
-        mine, its = vars(self), vars(other)
-        return Window(
-            targets=self.targets.joined(other.targets),
-            candidates=self.candidates.joined(other.candidates),
-            **{name: np.concatenate([mine[name], its[name]]) for name in _PLAIN},
-        )
-
-    def chosen(self, rows: Bool[NDArray[np.bool_], " w"]) -> "Window":
-        """Some of the targets."""
-        mine = vars(self)
-        return Window(
-            targets=self.targets[rows],
-            candidates=self.candidates[rows],
-            **{name: mine[name][rows] for name in _PLAIN},
+            iterations=whole,
+            targets=latents,
+            nearest=whole.copy(),
+            squares=np.zeros(n),
+            is_displaced=flags,
+            candidates=latents.copy(),
+            is_free=flags.copy(),
+            verdicts=np.zeros(n, np.int8),
         )
 
 
-_PLAIN = [field.name for field in fields(Window) if field.name not in ("targets", "candidates")]
+class Rejections(NamedTuple):
+    """Candidates that were not added, with the reason."""
+
+    iterations: Int[NDArray[np.int64], " r"]
+    candidates: Float[Array, "r d"]
+    reasons: Int8[NDArray[np.int8], " r"]
+
+    @classmethod
+    def empty(cls, n: int, query: Array) -> "Rejections":
+        """Room for n of them."""
+        return cls(np.zeros(n, np.int64), np.zeros((n, len(query)), query.dtype), np.zeros(n, np.int8))
+
+    def first(self, n: int) -> "Rejections":
+        """A copy of the first n of them."""
+        return Rejections(self.iterations[:n].copy(), self.candidates[:n].copy(), self.reasons[:n].copy())
+
+
+@compiled()
+@no_type_check
+def admit(  # noqa: PLR0913, PLR0917
+    window, n_pending, targets, first, parents, squares, nodes, n_nodes, stride
+):
+    """Let new targets (m, d), whose numbers start with ``first``, wait behind the others.
+
+    Args:
+        window: the pending targets, of which there are ``n_pending``.
+        n_pending: so many.
+        targets: (m, d) the new ones.
+        first: number of the first of them.
+        parents: (m,) their nearest nodes.
+        squares: (m,) of the chords to these.
+        nodes: the tree; all its nodes are older.
+        n_nodes: so many.
+        stride: the step.
+    """
+    for k in range(len(targets)):
+        row = n_pending + k
+        window.iterations[row] = first + k
+        copy(targets[k], window.targets[row])
+        window.nearest[row] = parents[k]
+        window.squares[row] = squares[k]
+        steer(window, row, nodes, n_nodes, stride)
+
+
+@compiled()
+@no_type_check
+def steer(window, row, nodes, n_nodes, stride):
+    """Step from the nearest node of a row towards its target, and see whether the place is free."""
+    parent, candidate = window.nearest[row], window.candidates[row]
+    origin = nodes.latents[parent]
+    chord = np.sqrt(window.squares[row])
+    advance(origin, window.targets[row], chord, stride.length, stride.radius, candidate)
+    window.is_displaced[row] = False
+    window.verdicts[row] = UNKNOWN
+    # A target that is a node gives no direction: its candidate stays on that node and is too close.
+    window.is_free[row] = square_distance(candidate, origin) > 0
+    if window.is_free[row] and chord < stride.overshoots:
+        # Deviation from paper: read literally the spacing test never holds, for the parent lies at step_size.
+        limit = stride.spacing * stride.spacing
+        for node in range(n_nodes):
+            is_older = nodes.iterations[node] < window.iterations[row]
+            if is_older and node != parent and square_distance(candidate, nodes.latents[node]) < limit:
+                window.is_free[row] = False
+                break
+
+
+@compiled()
+@no_type_check
+def copy(source, to):
+    """Copy a latent."""
+    for i in range(len(source)):
+        to[i] = source[i]
+
+
+@compiled()
+@no_type_check
+def move(window, row, to):
+    """Move a row of the window to another place."""
+    window.iterations[to] = window.iterations[row]
+    copy(window.targets[row], window.targets[to])
+    window.nearest[to] = window.nearest[row]
+    window.squares[to] = window.squares[row]
+    window.is_displaced[to] = window.is_displaced[row]
+    copy(window.candidates[row], window.candidates[to])
+    window.is_free[to] = window.is_free[row]
+    window.verdicts[to] = window.verdicts[row]

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from egbas.geometry.step import FLAT, advance_all
+
 
 @dataclass(frozen=True, eq=False)
 class Flat:
@@ -23,6 +25,11 @@ class Flat:
     def description(self) -> str:
         """``flat``."""
         return "flat"
+
+    @property
+    def radius(self) -> float:
+        """There is no sphere."""
+        return FLAT
 
     @property
     def dimensions(self) -> int:
@@ -65,8 +72,7 @@ class Flat:
         length: float,
     ) -> Float[Tensor, "n d"]:
         """Q + delta (z - q) / ||z - q|| (Algorithm 2)."""
-        scale = length / chords.clamp_min(torch.finfo(chords.dtype).tiny)  # no direction where the chord is zero
-        return origins + scale[:, None] * (targets - origins)
+        return advance_all(origins, targets, chords, length, self.radius)
 
     def targets(self, n: int, half_width: float, *, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """z_i ~ U(z0 - I, z0 + I) (Algorithm 2)."""

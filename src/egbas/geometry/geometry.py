@@ -26,6 +26,11 @@ class Geometry(Protocol):
         ...
 
     @property
+    def radius(self) -> float:
+        """Of the sphere, in latent units; 0 where the space is flat."""
+        ...
+
+    @property
     def dimensions(self) -> int:
         """How many coordinates a place in the space has."""
         ...

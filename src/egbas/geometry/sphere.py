@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 
 from egbas.errors import ConfigError
 from egbas.geometry.polar import polar_angles
+from egbas.geometry.step import advance_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +39,13 @@ class Sphere:
         if not self.radius > 0:
             raise ConfigError("the query is zero, so that no sphere goes through it; pass another, or geometry flat")
 
-    @cached_property
+    @property
     def radius(self) -> float:
         """R, in latent units."""
+        return self._radius
+
+    @cached_property
+    def _radius(self) -> float:
         return self.query.cpu().double().norm().item()
 
     @property
@@ -93,10 +98,7 @@ class Sphere:
         length: float,
     ) -> Float[Tensor, "n d"]:
         """Go along the great circle; the length of the step does not hang on how exactly its direction is known."""
-        away = _tangent(targets - origins, origins / self.radius)
-        angle = length / self.radius
-        candidates = self._on_sphere(math.cos(angle) * origins + self.radius * math.sin(angle) * normalize(away))
-        return torch.where((away == 0).all(dim=1, keepdim=True), origins, candidates)
+        return advance_all(origins, targets, chords, length, self.radius)
 
     def targets(self, n: int, half_width: float, *, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Uniform in the cap of geodesic radius I around the query; the whole sphere from pi R on."""

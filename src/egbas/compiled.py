@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Innermost loops, compiled by numba on their first call and kept on disk for the next process.
+
+Used where a loop is the algorithm itself, one decision after another, and arrays of decisions cannot say it. Numba
+looks only at the file of a function to see whether what it kept is up to date: after a change to a function that
+compiled ones of other files call, ``make clean``.
+
+Write ``@no_type_check`` under it: a function that is compiled cannot be wrapped by the type checks of the tests.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+Function = Callable[..., Any]
+
+# A sum may be reordered, so that it runs on vectors. NaN and infinity stay what they are.
+_REORDERED = {"reassoc", "contract", "nsz"}
+
+
+def compiled(*, is_sum: bool = False) -> Callable[[Function], Function]:
+    """Compile a function; it runs without Python's lock.
+
+    Args:
+        is_sum: it adds up numbers, in whatever order is fastest.
+    """
+    options = {"nogil": True, "fastmath": _REORDERED if is_sum else False}
+
+    def compile_(function: Function) -> Function:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # neither this folder nor the user's can be written to: compiled anew in every process
+            return njit(**options)(function)
+
+    return compile_

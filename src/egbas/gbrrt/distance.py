@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""The distance that every decision of the tree rests on: of two latents, in float64, from their differences."""
+
+from typing import no_type_check
+
+import numpy as np
+
+from egbas.compiled import compiled
+
+
+# The order of the sum is the compiler's, so that it runs on vectors; it is one and the same for all who ask.
+@compiled(is_sum=True)
+@no_type_check
+def square_distance(a, b):
+    """||a - b||^2 of latents (d,)."""
+    total = 0.0
+    for i in range(len(a)):
+        gap = np.float64(a[i]) - np.float64(b[i])
+        total += gap * gap
+    return total
+
+
+@compiled(is_sum=True)
+@no_type_check
+def square_length(a):
+    """||a||^2 of a latent (d,)."""
+    total = 0.0
+    for i in range(len(a)):
+        total += np.float64(a[i]) * np.float64(a[i])
+    return total

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+import numpy as np
+import pytest
+from numba.core.caching import FunctionCache
+
+from egbas.compiled import compiled
+
+
+def test_what_is_compiled_computes_the_same() -> None:
+    values = np.linspace(0.0, 1.0, 1001)
+
+    def total(x):  # type: ignore[no-untyped-def]
+        found = 0.0
+        for value in x:
+            found += value
+        return found
+
+    assert compiled()(total)(values) == total(values)
+    assert compiled(is_sum=True)(total)(values) == pytest.approx(total(values), rel=1e-14)
+
+
+def test_nan_is_seen_in_reordered_sums() -> None:
+    def total(x):  # type: ignore[no-untyped-def]
+        found = 0.0
+        for value in x:
+            found += value
+        return np.isnan(found)
+
+    assert compiled(is_sum=True)(total)(np.array([1.0] * 99 + [np.nan]))
+    assert not compiled(is_sum=True)(total)(np.array([1.0] * 100))
+
+
+def test_without_a_place_to_keep_it_it_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(self: FunctionCache, function: object) -> None:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(FunctionCache, "__init__", nowhere)
+
+    def double(x):  # type: ignore[no-untyped-def]
+        return 2 * x
+
+    assert compiled()(double)(3) == 6
