@@ -133,7 +133,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
 
 
 def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
-    n = config.masks or default_masks(tail)
+    n = config.masks or default_masks(tail.x.numel())
     masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0)) < 0.5).to(tail.a)
 
     def step() -> None:
@@ -149,7 +149,7 @@ def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
     return StageEstimate(
         name="beropt",
         low=fewest * each + _LEAST_SEARCH * search,
-        high=2 * config.max_steps * each + largest_search(tail) * search,
+        high=2 * config.max_steps * each + largest_search(tail.x.numel()) * search,
         basis=f"{_plain(each)} a step of {n} masks, {fewest:,} to twice {config.max_steps:,} steps; a local search",
     )
 

@@ -142,6 +142,7 @@ def test_defaults_in_the_help_are_those_of_the_configs() -> None:
     for option, value in {
         "--threshold": BerOptConfig().threshold,
         "--sparsity": BerOptConfig().sparsity,
+        "--max-steps": BerOptConfig().max_steps,
         "--iterations": GbRrtConfig().iterations,
     }.items():
         found = re.search(rf"{option} .*?\[default: \(?([\d.]+)\)?\]", text, re.DOTALL)

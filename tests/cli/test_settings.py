@@ -21,6 +21,13 @@ def test_options_go_to_their_config() -> None:
     assert gbrrt == GbRrtConfig(step_size=0.1)
 
 
+def test_few_steps_shorten_the_annealing() -> None:
+    assert configs(max_steps=60)[0] == BerOptConfig(max_steps=60, anneal_steps=60)
+    assert configs(max_steps=600)[0] == BerOptConfig(max_steps=600)
+    with pytest.raises(ConfigError, match=r"max_steps \(0\)"):
+        configs(max_steps=0)
+
+
 @pytest.mark.parametrize(("text", "key"), [("2", 2), ("block.2", "block.2"), ("relu()#2", "relu()#2")])
 def test_layers_are_numbers_or_paths(text: str, key: int | str) -> None:
     assert layer_key(text) == key

@@ -30,7 +30,16 @@ def test_command_names_another_query_by_its_file() -> None:
 def test_a_run_with_default_settings_needs_no_note() -> None:
     run = plane_run()
     drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
-    beropt = dataclasses.replace(run.beropt, config=BerOptConfig(sparsity=2.0))
+    beropt = dataclasses.replace(run.beropt, config=BerOptConfig(sparsity=2.0, masks=4))  # 4: as optimize settles it
     line, note = command(dataclasses.replace(run, query=drawn, beropt=beropt))
     assert "--sparsity 2.0" in line
+    assert "--max-steps" not in line
     assert note == ""
+
+
+def test_a_bound_on_the_steps_is_an_option_with_its_annealing() -> None:
+    run = plane_run()
+    config = BerOptConfig(masks=4, max_steps=50, anneal_steps=50)
+    line, note = command(dataclasses.replace(run, beropt=dataclasses.replace(run.beropt, config=config)))
+    assert "--max-steps 50" in line
+    assert "anneal_steps" not in note

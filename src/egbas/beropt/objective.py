@@ -19,9 +19,9 @@ _VALUES_AT_ONCE = 200_000  # of images in one pass
 _N_CHECK_MASKS = 8
 
 
-def is_large(tail: Tail) -> bool:
-    """Whether a pass through the tail takes so long that everything is done with fewer of them."""
-    return tail.x.numel() > _LARGE_IMAGE
+def is_large(image_size: int) -> bool:
+    """Whether a pass through the tail to images of so many values takes so long that few of them must do."""
+    return image_size > _LARGE_IMAGE
 
 
 class Objective:

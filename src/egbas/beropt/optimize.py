@@ -39,7 +39,7 @@ def optimize(
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
     if config.masks is None:
-        config = replace(config, masks=default_masks(tail))
+        config = replace(config, masks=default_masks(tail.x.numel()))
     objective = Objective(tail, config)
     descents = [descend(objective, config.initial_theta, rng=rng, progress=progress)]
     # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
@@ -51,14 +51,14 @@ def optimize(
     return min(results, key=lambda found: found.fidelity + config.sparsity * len(found.units) / objective.n_units)
 
 
-def default_masks(tail: Tail) -> int:
-    """Masks a step where the settings do not say."""
-    return 1 if is_large(tail) else _MASKS
+def default_masks(image_size: int) -> int:
+    """Masks a step where the settings do not say, for images of so many values."""
+    return 1 if is_large(image_size) else _MASKS
 
 
-def largest_search(tail: Tail) -> int:
-    """Masks that the local search tries, as a rule at most."""
-    return TRIED_IN_A_ROUND * (_LARGE_ROUNDS if is_large(tail) else _USUAL_ROUNDS)
+def largest_search(image_size: int) -> int:
+    """Masks that the local search tries, as a rule at most, for images of so many values."""
+    return TRIED_IN_A_ROUND * (_LARGE_ROUNDS if is_large(image_size) else _USUAL_ROUNDS)
 
 
 def _improved(objective: Objective, theta: Float[Tensor, " candidates"]) -> Float[Tensor, " candidates"]:
@@ -67,7 +67,7 @@ def _improved(objective: Objective, theta: Float[Tensor, " candidates"]) -> Floa
         return theta
     kept = theta > 0.5
     price = objective.config.sparsity / objective.n_units
-    rounds = {"rounds": _LARGE_ROUNDS} if is_large(objective.tail) else {}
+    rounds = {"rounds": _LARGE_ROUNDS} if is_large(objective.tail.x.numel()) else {}
     found = local_search(kept, objective.distance, price, **rounds)
     return torch.where(found == kept, theta, found.to(theta))
 

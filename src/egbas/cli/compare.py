@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egbas.cli import show
-from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MODEL_HELP, default_out
+from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP, default_out
 
 if TYPE_CHECKING:
     from egbas.comparison import Comparison
@@ -48,6 +48,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
         float | None,
         typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
     ] = None,
+    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
     geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
     half_width: Annotated[
         float | None,
@@ -96,7 +97,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     inputs.seeded(seed + queries)  # so that the last seed is in range, too
     first = inputs.find_query(latent if latent is not None else str(seed), found.latent)
     options = {"half_width": half_width, "step_size": step_size, "iterations": iterations}
-    beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, **options)
+    beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, max_steps=max_steps, **options)
     where = inputs.find_device(device)
     generator = found.generator.to(where)
     network = Network(generator, found.latent.shape)

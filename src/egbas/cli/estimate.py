@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from egbas.cli import show
-from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MODEL_HELP
+from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP
 
 
 def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
@@ -22,6 +22,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     iterations: Annotated[
         int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
     ] = None,
+    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
     geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
     device: Annotated[str, typer.Option(help="Where the network runs, such as cpu or cuda.")] = "cpu",
     threads: Annotated[
@@ -42,9 +43,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
 
     found = inputs.find_model(model, latent_size, latent)
     z0 = inputs.find_query(latent if latent is not None else str(seed), found.latent)
-    beropt, gbrrt = settings.configs(
-        threshold=None, sparsity=None, half_width=None, step_size=None, iterations=iterations
-    )
+    beropt, gbrrt = settings.configs(max_steps=max_steps, iterations=iterations)
     where = inputs.find_device(device)
     generator = found.generator.to(where)
     network = Network(generator, found.latent.shape)

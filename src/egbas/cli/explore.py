@@ -13,6 +13,7 @@ MODEL_HELP = (
     "A model of the zoo (see 'egbas models'), a checkpoint file, or your own network as package.module:callable."
 )
 LATENT_SIZE_HELP = "Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
+MAX_STEPS_HELP = "Bound on BerOpt's gradient steps. A hundred give a first look at a large network, with a warning."
 
 HALF_WIDTH_HELP = "Targets come from the box query +- I, on a sphere from the cap of that radius; latent units."
 GEOMETRY_HELP = "Of the latents; auto: a sphere where the network ignores the length of its latent, else flat."
@@ -45,6 +46,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         float | None,
         typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
     ] = None,
+    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
     geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
     half_width: Annotated[
         float | None,
@@ -88,6 +90,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     beropt, gbrrt = settings.configs(
         threshold=threshold,
         sparsity=sparsity,
+        max_steps=max_steps,
         half_width=half_width,
         step_size=step_size,
         iterations=iterations,

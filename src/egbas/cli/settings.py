@@ -14,10 +14,14 @@ from egbas.gbrrt import GbRrtConfig, GbRrtStatus
 def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
     """Make the configs of the options given; None leaves the config's own default.
 
+    Fewer steps than BerOpt anneals for shorten the annealing.
+
     Raises:
         ConfigError: a setting is out of its range.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if 0 < given.get("max_steps", BerOptConfig.max_steps) < BerOptConfig.anneal_steps:
+        given["anneal_steps"] = given["max_steps"]
     beropt, gbrrt = (
         {field.name: given[field.name] for field in fields(kind) if field.name in given}
         for kind in (BerOptConfig, GbRrtConfig)

@@ -65,6 +65,11 @@ class Network:
         return self._forward.latent_size
 
     @property
+    def image_size(self) -> int:
+        """Number of values in an image."""
+        return self._image_size
+
+    @property
     def layers(self) -> list[Layer]:
         """The non-linearities l = 1..L in forward order, the output's among them."""
         return self._catalogue.numbered

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import torch
 
-from egbas.beropt import BerOptConfig
+from egbas.beropt import BerOptConfig, default_masks
 from egbas.exploration import Exploration
 
 
@@ -35,10 +35,18 @@ def command(run: Exploration) -> tuple[str, str]:
     if not is_drawn:
         words += ["--latent", "samples.safetensors"]
     words += ["--threshold", str(beropt.threshold), "--sparsity", str(beropt.sparsity)]
+    if beropt.max_steps != BerOptConfig.max_steps:
+        words += ["--max-steps", str(beropt.max_steps)]
     words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
     words += ["--iterations", str(len(run.latents) - 1 + len(run.rejected)), "--out", "again"]
-    changed = asdict(BerOptConfig(threshold=beropt.threshold, sparsity=beropt.sparsity))
-    unlisted = [f"{name}={value!r}" for name, value in asdict(beropt).items() if value != changed[name]]
+    written = BerOptConfig(
+        threshold=beropt.threshold,
+        sparsity=beropt.sparsity,
+        masks=default_masks(run.network.image_size),
+        max_steps=beropt.max_steps,
+        anneal_steps=min(BerOptConfig.anneal_steps, beropt.max_steps),
+    )
+    unlisted = [f"{name}={value!r}" for name, value in asdict(beropt).items() if value != getattr(written, name)]
     notes = []
     if not is_drawn:
         notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
