@@ -24,7 +24,7 @@ from egbas.region import MICRO_BATCH, Cut
 _FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip
 _FOR_AUTOMATIC = 500  # evaluations of the head that the automatic step size takes
-_BOOKKEEPING = 3e-5  # seconds an iteration of the tree itself
+_BOOKKEEPING = 5e-6  # seconds an iteration of the tree itself
 _ACCEPTED = (0.1, 1.0)  # share of the iterations that give a sample
 _WASTED = 1.2  # evaluations for each iteration, at most
 
@@ -156,15 +156,21 @@ def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
 
 def _gbrrt(cut: Cut, query: Float[Tensor, " d"], config: GbRrtConfig) -> StageEstimate:
     sizes = [size for size in (16, MICRO_BATCH) if size <= max(16, config.iterations)]
-    each = min(_seconds(lambda n=n: cut.split.head(_around(query, n))) / n for n in sizes)
+
+    def fastest(head: Callable[[Tensor], object]) -> float:
+        return min(_seconds(lambda n=n: head(_around(query, n))) / n for n in sizes)
+
+    # Of the layer itself the kept units are computed: at least none of them, at most all.
+    whole = fastest(cut.split.head)
+    least = whole if cut.linear is None else min(whole, fastest(cut.linear.stem))
     extra = _FOR_AUTOMATIC if config.step_size is None or config.half_width is None else 0
     bookkeeping = _BOOKKEEPING * config.iterations
     most = math.ceil(_WASTED * config.iterations) + extra
     return StageEstimate(
         name="gbrrt",
-        low=(0.5 * config.iterations + extra) * each + bookkeeping,
-        high=most * each + 2 * bookkeeping,
-        basis=f"{_plain(each)} for a latent in the head, {config.iterations:,} iterations",
+        low=(0.5 * config.iterations + extra) * least + bookkeeping,
+        high=most * whole + 2 * bookkeeping,
+        basis=f"{_plain(least)} to {_plain(whole)} for a latent in the head, {config.iterations:,} iterations",
     )
 
 

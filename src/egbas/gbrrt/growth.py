@@ -23,7 +23,7 @@ from egbas.gbrrt.config import GbRrtConfig
 from egbas.gbrrt.nearness import FEW, nearest
 from egbas.gbrrt.targets import Targets
 from egbas.gbrrt.tree import ContainsLatents, GbRrtStatus, Tree
-from egbas.gbrrt.window import INSIDE, NOT_INSIDE, Array, Nodes, Rejections, Stride, Window, admit
+from egbas.gbrrt.window import Array, Nodes, Rejections, Stride, Window, admit
 from egbas.geometry import Flat, Geometry
 
 Progress = Callable[[int, int, str], None]
@@ -120,7 +120,7 @@ class Growth:
             self.evaluations += len(inside)
             self.rounds += 1
             verdicts = inside.cpu().numpy()
-            self.window.verdicts[self.asked[: self.n_asked]] = np.where(verdicts, INSIDE, NOT_INSIDE)
+            self.window.verdicts[self.asked[: self.n_asked]] = verdicts  # INSIDE is 1, NOT_INSIDE is 0
             self.n_inside += int(np.count_nonzero(verdicts))
             self.n_tested += len(verdicts)
         before = self.n_pending

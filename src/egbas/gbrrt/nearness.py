@@ -14,12 +14,13 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from egbas.compiled import compiled
-from egbas.gbrrt.distance import square_distance
+from egbas.gbrrt.distance import square_distance, square_length
 from egbas.gbrrt.window import Array, Nodes
 
 FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache
 _CHUNK = 64  # distances looked at together
+_EPS = {dtype().dtype.char: float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 _ROOM = 32  # nodes that may be the nearest; with more of them all nodes are looked at one by one
 
 
@@ -51,7 +52,8 @@ def _search_by_products(
     m = len(targets)
     doubled = torch.from_numpy(targets * -2)
     least = np.full(m, np.inf, targets.dtype)  # of the squared distances, without the target's own square
-    slack = 2 * _error(targets, nodes.squares[:n_nodes])
+    slack = np.empty(m, targets.dtype)
+    _bound_errors(targets, nodes.squares[:n_nodes], 8 * (targets.shape[1] + 4) * _EPS[targets.dtype.char], slack)
     found, values, counts = np.empty((m, _ROOM), np.int64), np.empty((m, _ROOM), targets.dtype), np.zeros(m, np.int64)
     for start in range(0, n_nodes, _BLOCK):
         end = min(start + _BLOCK, n_nodes)
@@ -60,10 +62,15 @@ def _search_by_products(
     _tell_apart(targets, nodes.latents, n_nodes, found, counts, parents, squares)
 
 
-def _error(targets: Float[Array, "m d"], squares: Float[Array, " n"]) -> Float[Array, " m"]:
-    """Bound on the rounding error of the squared distances of each target."""
-    scale = 4 * (targets.shape[1] + 4) * np.finfo(targets.dtype).eps
-    return (scale * (np.einsum("md,md->m", targets, targets) + squares.max())).astype(targets.dtype)
+@compiled()
+@no_type_check
+def _bound_errors(targets, node_squares, scale, slack):
+    """Bound how much the rounding errors of two squared distances of each target differ."""
+    largest = 0.0
+    for node in range(len(node_squares)):
+        largest = max(largest, node_squares[node])
+    for row in range(len(targets)):
+        slack[row] = scale * (square_length(targets[row]) + largest)
 
 
 @compiled()

@@ -3,8 +3,20 @@
 
 from egbas.network.affine import AffineUnits, affine_units
 from egbas.network.cut import Split
+from egbas.network.kept_units import KeptUnits, LinearLayer, affine_kept_units
 from egbas.network.layers import Layer
 from egbas.network.network import Network, list_layers
 from egbas.network.tail import Tail
 
-__all__ = ["AffineUnits", "Layer", "Network", "Split", "Tail", "affine_units", "list_layers"]
+__all__ = [
+    "AffineUnits",
+    "KeptUnits",
+    "Layer",
+    "LinearLayer",
+    "Network",
+    "Split",
+    "Tail",
+    "affine_kept_units",
+    "affine_units",
+    "list_layers",
+]

@@ -15,6 +15,7 @@ from egbas.network.layers import Layer
 from egbas.network.output import close, image_of
 from egbas.network.replay import Program, Replay, write_program
 from egbas.network.replica import freeze
+from egbas.network.stages import Stages, write_stages
 from egbas.network.tail import Tail, agrees
 from egbas.network.trace import N_PROBES, Call, Trace
 from egbas.network.visit import Capture, Record, Replace, Stop, visiting
@@ -56,6 +57,21 @@ class Split:
     def device(self) -> torch.device:
         """Where the network is."""
         return self._forward.device
+
+    @property
+    def latent_size(self) -> int:
+        """d, the number of coordinates of a latent."""
+        return self._forward.latent_size
+
+    def prepare(self, z: Tensor) -> Tensor:
+        """Turn flat latents z (n, d) into what the network takes; see ``Forward.prepare``."""
+        return self._forward.prepare(z)
+
+    def stages(self) -> Stages | None:
+        """The head taken apart at its last linear map; None where that cannot be done."""
+        if self._forward.replica.borrowed is not None:
+            return None
+        return write_stages(freeze(self._forward.generator).module, self.layer, self._trace)
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.

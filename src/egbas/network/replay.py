@@ -73,14 +73,14 @@ def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | No
 
     The module's weights must need no gradient, and the module be nobody else's: tracing runs its forward.
     """
-    tracer = _Tracer()
+    tracer = Tracer()
     try:
         graph = tracer.trace(module)
     except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
         return None
     overwriting = {node for node in graph.nodes if _is_inplace(node, module)}
     _follow_overwrites(graph, overwriting)
-    cut = _find(graph, tracer, layer, trace, module)
+    cut = find_node(graph, tracer, layer, trace, module)
     result = next(node for node in graph.nodes if node.op == "output")
     image = pick_image(result.args[0], fx.Node)
     if cut is None or image is None:
@@ -94,23 +94,25 @@ def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | No
     return _cut(graph, module, cut, image, above - {cut, result}, bool(overwriting & above))
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
     """Notes which node came out of each call of each module, those that fx looks inside too."""
 
     def __init__(self) -> None:
+        """Start with nothing noted."""
         super().__init__()
         self.came_out: dict[str, list[fx.Node | None]] = {}
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        """Trace a call of a module as fx does, and note what came out."""
         output = super().call_module(m, forward, args, kwargs)
         node = output.node if isinstance(output, fx.Proxy) else None
         self.came_out.setdefault(self.path_of_module(m), []).append(node)
         return output
 
 
-def _find(graph: fx.Graph, tracer: _Tracer, layer: Layer, trace: Trace, module: nn.Module) -> fx.Node | None:
+def find_node(graph: fx.Graph, tracer: Tracer, layer: Layer, trace: Trace, module: nn.Module) -> fx.Node | None:
     """The layer's node: that of the l-th non-linearity, or what came out of the named module."""
     if layer.number is None:
         path, _, index = layer.path.partition("#")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The layers of a PGGAN that torch does not have: pixel norm, positional bias, minibatch deviation."""
 
-from typing import Literal
+from typing import Literal, no_type_check
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ SLOPE = 0.2  # of every leaky ReLU
 class PixelNorm(nn.Module):
     """Divide each pixel's vector of channels by its root mean square (Karras et al. 2018, section 4.2)."""
 
+    @no_type_check  # torch.fx calls it with a stand-in for x
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x (n, c, ...) over c; signs stay as they are."""
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + TINY)
@@ -27,6 +28,7 @@ class PositionalBias(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(c, h, w))
 
+    @no_type_check
     def forward(self, x: Tensor) -> Tensor:
         """Add the bias to x (n, c, h, w)."""
         return x + self.bias

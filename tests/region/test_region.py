@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Regions with answers known by hand: a polygon, a box, signs on both sides, and the float64 predicate."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
 from egbas.network import Network
-from egbas.region import MICRO_BATCH, Region, certify
+from egbas.region import MICRO_BATCH, Cut, Region, certify, contains_many
+from egbas.zoo.models import load_model
 from tests.problems import BoxNet, linear
 
 ALL = torch.arange(4)
@@ -93,24 +96,6 @@ def test_a_float64_network_needs_no_second_look() -> None:
     assert region.exact is region.split
 
 
-def test_a_network_without_float64_gets_a_certificate_in_its_own_precision() -> None:
-    class Converting(BoxNet):
-        def forward(self, z: Tensor) -> Tensor:
-            return super().forward(z).float()
-
-    region = region_of(Converting(), [0.0, 0.0])
-    assert region.exact is region.split
-    assert certify(region, torch.zeros(1, 2)).dtype == "float32"
-
-
-def test_the_certificate_counts() -> None:
-    region = region_of(BoxNet(), [0.0, 0.0])
-    certificate = certify(region, torch.tensor([[0.0, 0.0], [0.5, 0.0], [1.5, 0.0]]))
-    assert (certificate.n_samples, certificate.n_inside, certificate.is_valid) == (3, 2, False)
-    assert certificate.dtype == "float64"
-    assert certificate.smallest_margin == -0.5
-
-
 def test_a_query_outside_is_refused() -> None:
     network = Network(BoxNet(), (2,))
     signs = torch.tensor([1, 1, 1, 1], dtype=torch.int8)
@@ -141,3 +126,43 @@ def test_values_that_are_not_finite_are_refused() -> None:
 def test_a_set_of_no_units_is_refused() -> None:
     with pytest.raises(ShapeError, match="no units"):
         region_of(BoxNet(), [0.0, 0.0], units=torch.zeros(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("layer", [1, 2, 4])
+def test_kept_units_alone_say_what_the_whole_layer_says(layer: int) -> None:
+    model = load_model("dcgan-mnist")
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))
+    region = region_of(model.generator, z0[0].tolist(), units=torch.arange(5, 1500, 40), layer=layer)
+    assert region.halfspaces is not None
+    z = z0 + 0.1 * torch.randn(3 * MICRO_BATCH + 5, 64, generator=torch.Generator().manual_seed(1))
+    answers = region.contains(z)
+    assert 10 < answers.sum() < len(z) - 10
+    assert torch.equal(answers, dataclasses.replace(region, halfspaces=None).contains(z))
+    assert torch.equal(answers, region.margin(z) >= 0)
+    assert torch.equal(answers, torch.cat([region.contains(part) for part in z.split(7)]))
+
+
+@pytest.mark.parametrize("layer", [1, 3])
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_many_regions_answer_together_as_alone(layer: int, is_dense: bool) -> None:
+    model = load_model("dcgan-mnist")
+    network = Network(model.generator, model.latent.shape)
+    cut, rng = Cut.of(network, network.resolve(layer)), torch.Generator().manual_seed(0)
+    regions, latents = [], []
+    for number, z0 in enumerate(model.latent.sample(4, rng=rng)):
+        units = torch.randperm(1500, generator=rng)[:30]
+        signs = cut.split.head(z0[None])[0, units].sign().to(torch.int8)
+        region = Region.in_cut(cut, z0, units, signs, reach=4.0)
+        regions.append(dataclasses.replace(region, halfspaces=None) if is_dense else region)
+        latents.append(z0 + 0.1 * torch.randn((100, 0, 17, 3)[number], 64, generator=rng))
+    together = contains_many(regions, latents)
+    for region, z, answers in zip(regions, latents, together, strict=True):
+        assert torch.equal(answers, region.contains(z))
+
+
+def test_a_query_of_zero_and_its_surroundings() -> None:
+    # The error of an affine unit does not vanish with the latent: its offset is rounded, too.
+    net = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]], [1 / 3, 1e6]), nn.ReLU(), nn.Linear(2, 2)).eval()
+    region = region_of(net, [0.0, 0.0])
+    z = torch.tensor([[0.0, 0.0], [-1 / 3, 0.0], [-0.3334, 0.0], [-0.3333, 0.0]])
+    assert region.contains(z).tolist() == (region.margin(z) >= 0).tolist()

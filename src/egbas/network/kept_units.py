@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""Some units of a layer, computed without the others: each is a window of what a stem computes, times a row of weights.
+
+In: a network cut at a layer, and units. Out: what ``unit_value`` takes, packed so that every product runs over
+contiguous memory. The units of a convolution share its rows; those of a layer that is affine in the latent have one
+each.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, no_type_check
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from egbas.compiled import compiled
+from egbas.network.affine import AffineUnits
+from egbas.network.cut import Split
+from egbas.network.stages import Linear, Stages
+
+Array = NDArray[np.floating[Any]]
+Whole = NDArray[np.int64]
+_TOLERANCE = 1e-9  # relative, in float64
+_SCALES = (1.0, 10.0, 100.0)  # of the values that the stage above the linear map is tried at
+
+
+class Packed(NamedTuple):
+    """Units as products of windows and rows: h = scale * <window, row> + offset.
+
+    A window is a rectangle of places in x (n, h, w c), where the c channels of a place lie side by side. What of a
+    window lies outside x is left out.
+    """
+
+    rows: Float[Array, "r kh kw_c"]  # weights
+    row: Int[Whole, " k"]  # of each unit
+    height: Int[Whole, " k"]  # of its window, in places
+    width: Int[Whole, " k"]  # of its window, in values
+    x_top: Int[Whole, " k"]  # where the window begins in x
+    x_left: Int[Whole, " k"]  # in values
+    row_top: Int[Whole, " k"]  # where it begins in the row
+    row_left: Int[Whole, " k"]  # in values
+    scale: Float[Array, " k"]
+    offset: Float[Array, " k"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeptUnits:
+    """Some units of a layer.
+
+    Attributes:
+        stem: maps latents (n, d) to x (n, h, w c).
+        packed: the units.
+        shared: the same object for all units whose stem is the same function.
+    """
+
+    stem: Callable[[Tensor], Array]
+    packed: Packed
+    shared: object
+
+    def values(self, x: Float[Array, "n h w_c"]) -> Float[Array, "n k"]:
+        """Their pre-activations."""
+        found = np.empty((len(x), len(self.packed.row)))
+        _fill_values(x, self.packed, found)
+        return found
+
+
+@compiled(is_sum=True)
+@no_type_check
+def _product(a, b):
+    """The scalar product of two runs, in their own precision."""
+    total = np.float32(0.0)
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@compiled()
+@no_type_check
+def unit_value(place, packed, unit):
+    """Pre-activation of one unit.
+
+    Args:
+        place: (h, w c) x of one latent.
+        packed: the units.
+        unit: which of them.
+    """
+    weights, width = packed.rows[packed.row[unit]], packed.width[unit]
+    top, left = packed.x_top[unit], packed.x_left[unit]
+    row_top, row_left = packed.row_top[unit], packed.row_left[unit]
+    total = 0.0
+    for i in range(packed.height[unit]):
+        total += _product(place[top + i, left : left + width], weights[row_top + i, row_left : row_left + width])
+    return packed.scale[unit] * total + packed.offset[unit]
+
+
+@compiled()
+@no_type_check
+def _fill_values(x, packed, found):
+    for i in range(len(x)):
+        for unit in range(len(packed.row)):
+            found[i, unit] = unit_value(x[i], packed, unit)
+
+
+def affine_kept_units(affine: AffineUnits) -> KeptUnits:
+    """Units that are affine in the latent: the stem hands it on, and each window is all of it."""
+    rows = np.ascontiguousarray(affine.weight.T.float().numpy())[:, None]
+    scale, offset = np.ones(len(rows)), affine.offset.double().numpy()
+    return KeptUnits(stem=_as_they_are, packed=_whole(rows, scale, offset), shared=_as_they_are)
+
+
+def _as_they_are(z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
+    return _as_places(z.float())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearLayer:
+    """A layer whose units are products with what a stem computes.
+
+    Attributes:
+        split: the network cut at the layer, in float32.
+        stages: of its head.
+        linear: the linear map, in float64.
+        in_shape: of its input, without the batch.
+        out_shape: of its output.
+        scale: (units,) that its output, without its bias, is multiplied by.
+        offset: (units,) that is added.
+    """
+
+    split: Split
+    stages: Stages
+    linear: Linear
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    scale: Float[Tensor, " units"]
+    offset: Float[Tensor, " units"]
+
+    @classmethod
+    def of(cls, split: Split, exact: Split) -> "LinearLayer | None":
+        """Find it; None where the layer has no such form, or the network is not in float32 on the processor.
+
+        Args:
+            split: the network cut at the layer.
+            exact: the same in float64.
+        """
+        if split.dtype != torch.float32 or exact.dtype != torch.float64 or split.device.type != "cpu":
+            return None
+        stages, precise = split.stages(), exact.stages()
+        if stages is None or precise is None:
+            return None
+        linear, latent = precise.linear, exact.prepare(torch.ones(1, split.latent_size, dtype=torch.float64))
+        with torch.no_grad():
+            x = precise.stem(latent)
+            output = linear(x)
+            is_fit = output.ndim == (2 if isinstance(linear, nn.Linear) else 4) and output.numel() == split.layer.units
+            found = _elementwise(precise.post, output) if is_fit else None
+        if found is None:
+            return None
+        scale, offset = found
+        if linear.bias is not None:
+            bias = linear.bias.view(-1, *[1] * (output.ndim - 2)).expand_as(output[0])
+            offset = offset + scale * bias.flatten()
+        shapes = {"in_shape": tuple(x.shape[1:]), "out_shape": tuple(output.shape[1:])}
+        return cls(split=split, stages=stages, linear=linear, **shapes, scale=scale, offset=offset)
+
+    def stem(self, z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
+        """Compute x of latents z."""
+        with torch.no_grad():
+            return _as_places(self.stages.stem(self.split.prepare(z)))
+
+    def kept(self, units: Int[Tensor, " k"]) -> KeptUnits:
+        """Some of its units."""
+        flat = units.cpu().numpy()
+        scale, offset = self.scale.numpy()[flat], self.offset.numpy()[flat]
+        if isinstance(self.linear, nn.Linear):
+            rows = self.linear.weight.float().numpy()[flat][:, None]
+            return KeptUnits(stem=self.stem, packed=_whole(rows, scale, offset), shared=self)
+        return KeptUnits(stem=self.stem, packed=_windows(self, flat, scale, offset), shared=self)
+
+
+def _elementwise(
+    post: Callable[[Tensor], Tensor], like: Tensor
+) -> tuple[Float[Tensor, " units"], Float[Tensor, " units"]] | None:
+    """Scale and offset of each value that ``post`` maps by itself; None where it does not."""
+    offset = post(torch.zeros_like(like)).flatten()
+    if offset.numel() != like.numel():
+        return None
+    scale = post(torch.ones_like(like)).flatten() - offset
+    rng = torch.Generator().manual_seed(0)
+    for size in _SCALES:
+        values = size * torch.randn(like.shape, generator=rng, dtype=like.dtype)
+        expected = scale * values.flatten()
+        bound = _TOLERANCE * (expected.abs() + offset.abs())
+        if not bool(((post(values.clone()).flatten() - expected - offset).abs() <= bound).all()):
+            return None
+    return scale, offset
+
+
+def _whole(rows: Float[Array, "k 1 m"], scale: Array, offset: Array) -> Packed:
+    """Units that take all of x, each with a row of its own."""
+    zeros, ones = np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64)
+    return Packed(rows, np.arange(len(rows)), ones, ones * rows.shape[2], zeros, zeros, zeros, zeros, scale, offset)
+
+
+def _windows(layer: LinearLayer, flat: Int[Whole, " k"], scale: Array, offset: Array) -> Packed:
+    """Units of a convolution. A row is for a channel, and in a transposed one for a phase of the strides, too."""
+    linear = layer.linear
+    assert not isinstance(linear, nn.Linear)
+    channel, *places = np.unravel_index(flat, layer.out_shape)
+    axes = [_axis(linear, axis, place, layer.in_shape[1 + axis]) for axis, place in enumerate(places)]
+    keys, row = np.unique(np.stack([channel, axes[0].phase, axes[1].phase], axis=1), axis=0, return_inverse=True)
+    kernel = linear.weight.float().numpy()  # (out, in, kh, kw)
+    if isinstance(linear, nn.ConvTranspose2d):
+        kernel = kernel.swapaxes(0, 1)
+    most = [max(len(taps) for taps in axis.taps) for axis in axes]
+    c = kernel.shape[1]
+    rows = np.zeros((len(keys), most[0], most[1] * c), np.float32)
+    for into, (out, *phases) in zip(rows, keys, strict=True):
+        y, x = (axis.taps[phase] for axis, phase in zip(axes, phases, strict=True))
+        into[: len(y), : len(x) * c] = kernel[out][:, y][:, :, x].transpose(1, 2, 0).reshape(len(y), len(x) * c)
+    vertical, horizontal = axes
+    return Packed(
+        rows=rows,
+        row=row.reshape(-1),
+        height=vertical.size,
+        width=horizontal.size * c,
+        x_top=vertical.x_start,
+        x_left=horizontal.x_start * c,
+        row_top=vertical.row_start,
+        row_left=horizontal.row_start * c,
+        scale=scale,
+        offset=offset,
+    )
+
+
+class _Axis(NamedTuple):
+    """The windows of units along one axis, in places, cut off at the borders of x."""
+
+    x_start: Int[Whole, " k"]
+    row_start: Int[Whole, " k"]
+    size: Int[Whole, " k"]
+    phase: Int[Whole, " k"]
+    taps: list[Int[Whole, " taps"]]  # of each phase: the places of the kernel that it meets, in the order of x
+
+
+def _axis(linear: nn.Conv2d | nn.ConvTranspose2d, axis: int, place: Int[Whole, " k"], extent: int) -> _Axis:
+    size, stride, padding = linear.kernel_size[axis], linear.stride[axis], int(linear.padding[axis])
+    if isinstance(linear, nn.Conv2d):
+        taps, phase, start = [np.arange(size)], np.zeros_like(place), place * stride - padding
+    else:
+        # Place y of x meets place i + padding - stride y of the kernel.
+        taps = [np.arange(phase, size, stride)[::-1] for phase in range(stride)]
+        last, phase = np.divmod(place + padding, stride)
+        start = last + 1 - np.array([len(each) for each in taps])[phase]
+    end = np.minimum(start + np.array([len(each) for each in taps])[phase], extent)
+    begin = np.maximum(start, 0)
+    # A window that is wholly outside is empty.
+    return _Axis(np.minimum(begin, extent), begin - start, np.maximum(end - begin, 0), phase, taps)
+
+
+def _as_places(x: Tensor) -> Float[Array, "n h w_c"]:
+    """X (n, c, h, w) or (n, m) with the channels of a place side by side."""
+    if x.ndim == 2:
+        return x.contiguous().numpy()[:, None]
+    return x.permute(0, 2, 3, 1).contiguous().flatten(2).numpy()

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The head f_{l:1} in three stages: a stem, the last linear map below the layer, and what it does to single units.
+
+Most layers are h = post(linear(stem(z))), where post is elementwise (batch norm, bias, reshape). Then a unit of the
+layer is a product of a few values of the stem with a row of weights, and nobody has to compute the others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from egbas.network.layers import Layer
+from egbas.network.replay import Tracer, find_node
+from egbas.network.trace import Trace
+
+Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+_LONGEST = 12  # nodes between the linear map and the layer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stages:
+    """The stages of a head.
+
+    Attributes:
+        stem: maps latents (n, *latent_shape) to the input of ``linear``, (n, m) or (n, c, h, w).
+        linear: one of torch's own linear modules.
+        post: maps the output of ``linear`` to the layer's pre-activation.
+    """
+
+    stem: Callable[[Tensor], Tensor]
+    linear: Linear
+    post: Callable[[Tensor], Tensor]
+
+
+def write_stages(module: nn.Module, layer: Layer, trace: Trace) -> Stages | None:
+    """Take the head of a layer apart; None where it has no such stages, or torch.fx cannot follow it.
+
+    The module's weights must need no gradient, and the module be nobody else's: it is traced, and its weights change
+    their place in memory.
+    """
+    # A fifth faster, and a window of x is contiguous.
+    module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    tracer = Tracer()
+    try:
+        graph = tracer.trace(module)
+    except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
+        return None
+    node = find_node(graph, tracer, layer, trace, module)
+    if node is None:
+        return None
+    if layer.number is not None:  # that node is the non-linearity; its input is the pre-activation
+        node = node.args[0] if node.args else node.kwargs.get("input")
+    chain: list[fx.Node] = []  # from the layer down to the linear map
+    while isinstance(node, fx.Node) and len(chain) < _LONGEST:
+        chain.append(node)
+        if (linear := _linear(node, module)) is not None:
+            above, below = chain[-2::-1], node.args[0]
+            if len(node.args) != 1 or node.kwargs or not isinstance(below, fx.Node):
+                return None
+            return Stages(
+                stem=_graph(module, list(graph.nodes), None, below),
+                linear=linear,
+                post=_graph(module, above, node, chain[0]),
+            )
+        inputs = [value for value in node.all_input_nodes if value.op != "get_attr"]
+        node = inputs[0] if len(inputs) == 1 else None
+    return None
+
+
+def _linear(node: fx.Node, module: nn.Module) -> Linear | None:
+    """The module that a node calls, if it is one of torch's linear maps in its usual form."""
+    if node.op != "call_module":
+        return None
+    called = module.get_submodule(str(node.target))
+    if type(called) is nn.Linear:
+        return called
+    if type(called) is nn.Conv2d or type(called) is nn.ConvTranspose2d:
+        is_usual = called.groups == 1 and called.dilation == (1, 1) and called.padding_mode == "zeros"
+        return called if is_usual and not isinstance(called.padding, str) else None
+    return None
+
+
+def _graph(module: nn.Module, nodes: list[fx.Node], start: fx.Node | None, end: fx.Node) -> Callable[..., Tensor]:
+    """The function that the nodes compute, from what comes out of ``start``, or from the latents, to ``end``."""
+    graph = fx.Graph()
+    copies = {} if start is None else {start: graph.placeholder("x")}
+    for node in nodes:
+        for value in node.all_input_nodes:
+            if value.op == "get_attr" and value not in copies:
+                copies[value] = graph.node_copy(value, copies.__getitem__)
+        if node.op != "output" and node not in copies:
+            copies[node] = graph.node_copy(node, copies.__getitem__)
+        if node is end:
+            break
+    graph.output(copies[end])
+    return fx.GraphModule(module, graph).forward

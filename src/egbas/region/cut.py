@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""A network cut at a layer, with all that the regions of many queries have in common."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from egbas.errors import NetworkError
+from egbas.network import KeptUnits, Layer, LinearLayer, Network, Split, affine_kept_units, affine_units
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """A network cut at a layer, in its own precision and in float64.
+
+    Attributes:
+        split: the network cut at the layer.
+        exact: the same in float64; ``split`` itself for a float64 network, and for one that cannot compute in float64.
+        linear: the layer as products with what a stem computes; None where it is not, or not in float32 on a CPU.
+    """
+
+    split: Split
+    exact: Split
+    linear: LinearLayer | None
+
+    @classmethod
+    def of(cls, network: Network, layer: Layer) -> "Cut":
+        """Cut a network."""
+        split = network.cut(layer)
+        exact = _in_float64(network, split)
+        return cls(split=split, exact=exact, linear=None if exact is split else LinearLayer.of(split, exact))
+
+    def kept(self, units: Int[Tensor, " k"]) -> KeptUnits | None:
+        """Some units, to be computed without the others; None where they cannot be."""
+        if self.exact is self.split or self.split.dtype != torch.float32 or self.split.device.type != "cpu":
+            return None
+        # Where a layer is affine in the latent, through however many linear maps, there is no stem to compute.
+        affine = affine_units(self.exact, units, self.split.latent_size, dtype=torch.float64)
+        if affine is not None:
+            return affine_kept_units(affine)
+        return None if self.linear is None else self.linear.kept(units)
+
+
+def _in_float64(network: Network, split: Split) -> Split:
+    """The same cut of the network in float64, or ``split`` where that is float64 already or cannot be had."""
+    if network.dtype == torch.float64:
+        return split
+    try:
+        return network.in_float64().cut(split.layer)
+    except NetworkError as error:
+        logger.info("no float64 check: %s", error)
+        return split

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Which latents lie in the halfspaces of some units (Definitions 2 and 3), decided unit by unit.
+
+In: the units, computed without the others (``KeptUnits``), and how exact they are. Out: for each latent that it is
+clearly outside, clearly inside, or too close to a boundary for the network's precision to say. Most latents that are
+outside are seen to be by the first few units: those that have turned others away stand in front.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import no_type_check
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from egbas.compiled import compiled
+from egbas.network import KeptUnits
+from egbas.network.kept_units import Array, unit_value
+
+OUTSIDE, INSIDE, UNCLEAR, NOT_FINITE = 0, 1, 2, 3  # in the order of how much is left to do
+_SAFETY = 8.0
+_WORTH_A_THREAD = 10_000_000  # multiplications
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Halfspaces:
+    """The halfspaces of some units on one side each.
+
+    Attributes:
+        units: that bound them.
+        signs: (k,) V^i in {-1, +1}.
+        rounding: bound on the error of a unit's pre-activation, relative to the size of x.
+        reference: added to the norm of x, which it makes the size of: an error does not vanish with x.
+        order: (k,) in which the units are asked; it changes with every call, and no answer depends on it.
+    """
+
+    units: KeptUnits
+    signs: Float[NDArray[np.float64], " k"]
+    rounding: float
+    reference: float
+    order: NDArray[np.int64]
+
+    @classmethod
+    def measured(cls, units: KeptUnits, signs: Tensor, probes: Tensor, exact: Tensor) -> "Halfspaces":
+        """Measure how exact the units are.
+
+        Args:
+            units: that bound the halfspaces.
+            signs: (k,) int8.
+            probes: (n, d) latents.
+            exact: (n, k) the units' pre-activations there, in float64.
+        """
+        x = units.stem(probes)
+        norms = np.linalg.norm(x.reshape(len(x), -1).astype(np.float64), axis=1)
+        reference = float(norms.max())
+        errors = np.abs(units.values(x) - exact.numpy()).max(axis=1)
+        return cls(
+            units=units,
+            signs=signs.cpu().double().numpy(),
+            rounding=float(_SAFETY * (errors / np.maximum(norms + reference, np.finfo(np.float64).tiny)).max()),
+            reference=reference,
+            order=np.arange(len(signs)),
+        )
+
+    def judge(self, x: Float[Array, "n h w_c"]) -> Int8[NDArray[np.int8], " n"]:
+        """Say of each x where its latent is: ``OUTSIDE``, ``INSIDE``, ``UNCLEAR``, or ``NOT_FINITE``."""
+        verdicts = np.empty(len(x), np.int8)
+        parts = _parts(len(x), len(x) * int((self.units.packed.height * self.units.packed.width).sum()))
+        if len(parts) == 1:
+            self._judge(x, verdicts)
+        else:
+            with ThreadPoolExecutor(len(parts)) as threads:
+                list(threads.map(lambda part: self._judge(x[part], verdicts[part]), parts))
+        return verdicts
+
+    def _judge(self, x: Float[Array, "n h w_c"], verdicts: NDArray[np.int8]) -> None:
+        order = self.order.copy()  # each thread has its own; whichever is done last leaves it for the next call
+        _judge(x, self.units.packed, self.signs, order, self.rounding, self.reference, verdicts)
+        self.order[:] = order
+
+
+def _parts(n: int, work: int) -> Sequence[slice]:
+    """Slices of n samples for as many threads as torch has, where the work is worth them."""
+    n_threads = min(torch.get_num_threads(), n) if work >= _WORTH_A_THREAD else 1
+    ends = [n * i // n_threads for i in range(n_threads + 1)]
+    return [slice(begin, end) for begin, end in pairwise(ends)]
+
+
+@compiled()
+@no_type_check
+def _judge(x, packed, signs, order, rounding, reference, verdicts):  # noqa: PLR0913, PLR0917
+    for i in range(len(x)):
+        bound = rounding * (np.sqrt(_square_norm(x[i])) + reference)
+        verdicts[i] = INSIDE if np.isfinite(bound) else NOT_FINITE
+        if verdicts[i] == NOT_FINITE:
+            continue
+        for position in range(len(order)):
+            unit = order[position]
+            margin = signs[unit] * unit_value(x[i], packed, unit)
+            if not np.isfinite(margin):
+                verdicts[i] = NOT_FINITE
+                break
+            if margin < -bound:
+                verdicts[i] = OUTSIDE
+                order[position], order[position // 2] = order[position // 2], unit
+                break
+            if margin <= bound:
+                verdicts[i] = UNCLEAR
+
+
+@compiled()
+@no_type_check
+def _square_norm(x):
+    total = 0.0
+    for row in range(len(x)):
+        total += _square_length(x[row])
+    return total
+
+
+@compiled(is_sum=True)
+@no_type_check
+def _square_length(x):
+    total = np.float64(0.0)
+    for i in range(len(x)):
+        total += np.float64(x[i]) * np.float64(x[i])
+    return total
