@@ -18,13 +18,13 @@ Distance = Callable[[Tensor], Tensor]
 _TRIED_AT_ONCE = 32
 _TRIES = 4
 TRIED_IN_A_ROUND = (_TRIES + 1) * _TRIED_AT_ONCE  # masks, at most
-_ROUNDS = 100
+ROUNDS = 100
 _MASKS = 16  # in memory at a time
 _ROUNDING = 1e-6  # a smaller gain is none
 
 
 def local_search(
-    kept: Bool[Tensor, " units"], distance: Distance, price: float, *, rounds: int = _ROUNDS
+    kept: Bool[Tensor, " units"], distance: Distance, price: float, *, rounds: int = ROUNDS
 ) -> Bool[Tensor, " units"]:
     """Flip units until no promising flip lowers distance(mask) + price * units kept.
 

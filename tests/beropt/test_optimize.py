@@ -103,6 +103,19 @@ def test_running_out_of_steps_is_a_status() -> None:
     assert found.steps == 5
 
 
+def test_a_search_after_few_steps_takes_no_longer_than_they_did() -> None:
+    tail = tail_of(random_network(seed=0), [0.5, -1.0, 0.3, 0.8])
+    seen: list[int] = []
+
+    def replay(a: Tensor) -> Tensor:
+        seen.append(len(a))
+        return tail.replay(a)
+
+    config = BerOptConfig(anneal_steps=2, max_steps=2, initial_theta=0.5, masks=1)
+    run(dataclasses.replace(tail, replay=replay), config)
+    assert sum(seen) < 2 * (160 + 50)  # one round for each start, and the checks around it
+
+
 def test_a_black_image_has_no_relative_distance() -> None:
     net = nn.Sequential(linear([[1.0, 0.0]]), nn.ReLU(), linear([[1.0]], [-1.0]))
     with pytest.raises(NetworkError, match="zero everywhere"):

@@ -5,6 +5,7 @@ In: the tail of a network at a query. Out: theta, the kept units with their sign
 Gradient steps through relaxed masks (``descent``), then a local search over single units (``egbas.local_search``).
 """
 
+import math
 from dataclasses import replace
 
 import torch
@@ -15,12 +16,12 @@ from egbas.beropt.config import BerOptConfig
 from egbas.beropt.descent import Descent, Progress, descend, polarisation
 from egbas.beropt.objective import Objective, is_large
 from egbas.beropt.result import BerOptResult, BerOptStatus
-from egbas.local_search import TRIED_IN_A_ROUND, local_search
+from egbas.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
 from egbas.network import Tail
 
 _MASKS = 4
 _USUAL_ROUNDS = 20
-_LARGE_ROUNDS = 2  # of the local search, which would otherwise take longer than the steps before it
+_LARGE_ROUNDS = 2  # for large images, where it would otherwise take longer than the steps before it
 _MOSTLY_LOST = 0.5
 
 
@@ -61,20 +62,25 @@ def largest_search(image_size: int) -> int:
     return TRIED_IN_A_ROUND * (_LARGE_ROUNDS if is_large(image_size) else _USUAL_ROUNDS)
 
 
-def _improved(objective: Objective, theta: Float[Tensor, " candidates"]) -> Float[Tensor, " candidates"]:
+def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candidates"]:
     """Set theta to 0 or 1 for the units whose other side of a half lowers the loss."""
+    theta, config = descent.theta, objective.config
     if len(theta) == 0:
         return theta
+    assert config.masks is not None  # chosen above
+    rounds = _LARGE_ROUNDS if is_large(objective.tail.x.numel()) else ROUNDS
+    if descent.status is BerOptStatus.MAX_STEPS:
+        # Much is left to flip where theta has not settled: no more passes than the steps took, of which each counts
+        # three, for its way back takes as long as two.
+        rounds = min(rounds, math.ceil(3 * len(descent.losses) * config.masks / TRIED_IN_A_ROUND))
     kept = theta > 0.5
-    price = objective.config.sparsity / objective.n_units
-    rounds = {"rounds": _LARGE_ROUNDS} if is_large(objective.tail.x.numel()) else {}
-    found = local_search(kept, objective.distance, price, **rounds)
+    found = local_search(kept, objective.distance, config.sparsity / objective.n_units, rounds=rounds)
     return torch.where(found == kept, theta, found.to(theta))
 
 
 def _result(objective: Objective, descent: Descent, *, rng: torch.Generator) -> BerOptResult:
     tail, config = objective.tail, objective.config
-    theta = _improved(objective, descent.theta)
+    theta = _improved(objective, descent)
     kept = theta > config.threshold
     units = objective.candidates[kept]
     all_theta = theta.new_zeros(objective.n_units).index_copy(0, objective.candidates, theta)
