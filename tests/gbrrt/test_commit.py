@@ -79,18 +79,33 @@ def test_what_an_open_candidate_may_crowd_waits_whatever_its_verdict() -> None:
         assert (made.accepted, made.rejected, made.waiting) == ([3], {}, [1, 2])
 
 
-def test_the_pass_ends_where_a_candidate_hangs_on_an_open_one() -> None:
+def test_what_hangs_on_an_open_candidate_waits_and_the_others_are_decided() -> None:
     # The second steers anew from the first; the third would, too, from the second, if that one is added.
     made = decided(pending([0.0, 5.0], [0.0, 6.0], [0.05, 7.0], [5.0, 0.0], verdicts=[INSIDE] * 4))
-    assert (made.accepted, made.rejected, made.waiting) == ([1], {}, [2, 3, 4])
-    assert made.window.nearest[:3].tolist() == [1, 1, 0]
-    assert made.window.verdicts[:3].tolist() == [UNKNOWN, UNKNOWN, INSIDE]
-    assert not made.window.is_displaced[:3].any()
+    assert (made.accepted, made.rejected, made.waiting) == ([1, 4], {}, [2, 3])
+    assert made.window.nearest[:2].tolist() == [1, 1]
+    assert made.window.verdicts[:2].tolist() == [UNKNOWN, UNKNOWN]
+    assert not made.window.is_displaced[:2].any()
+
+
+def test_where_an_open_target_may_steer_to_counts_too() -> None:
+    # The second target waits: if the first candidate, (0.5, 0), is added, it steers from there to (0.8, 0.4), which is
+    # within a step of the third candidate, (0.48, 0.14), and nearer to the fourth target than the start.
+    targets = [9.0, 0.0], [1.1, 0.8], [0.96, 0.28], [1.0, 1.0]
+    made = decided(pending(*targets, verdicts=[UNKNOWN, NOT_INSIDE, INSIDE, INSIDE]))
+    assert (made.accepted, made.rejected, made.waiting) == ([], {}, [1, 2, 3, 4])
+
+
+def test_too_many_ghosts_end_the_pass() -> None:
+    close = [[0.01 * k, 5.0 + k] for k in range(12)]  # each would steer from all those before it
+    made = decided(pending(*close, [5.0, 0.0], verdicts=[UNKNOWN] * 12 + [INSIDE]))
+    assert made.accepted == []
+    assert made.waiting == list(range(1, 14))
 
 
 def test_an_untested_candidate_waits_and_holds_up_only_what_hangs_on_it() -> None:
     made = decided(pending([0.0, 5.0], [0.1, 5.0], [5.0, 0.0], verdicts=[UNKNOWN, INSIDE, INSIDE]))
-    assert made.accepted == []  # the second may be displaced by the first, and there the pass ends
+    assert made.accepted == [3]  # the second may be displaced by the first
     made = decided(pending([0.0, 5.0], [-5.0, 0.0], [5.0, 0.0], verdicts=[UNKNOWN, INSIDE, INSIDE]))
     assert (made.accepted, made.waiting) == ([2, 3], [1])
 

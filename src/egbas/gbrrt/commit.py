@@ -3,8 +3,10 @@
 
 A target that an earlier one of the window displaced from its nearest node steers anew, and is *open*: its new
 candidate has to be tested first. So is one whose candidate was not tested because it would likely be displaced. What
-comes after it is decided all the same, unless it hangs on whether that candidate will be added. Where even the
-candidate of a target hangs on that, the pass ends.
+comes after it is decided all the same, unless it hangs on nodes that an open target may yet add. Wherever these may
+come to lie there is a *ghost*: at an open candidate, and, where a ghost is nearer to a target than its nearest node, a
+step from that ghost towards the target. A target is decided if no ghost is nearer to it than its nearest node, and none
+within a step of its candidate.
 """
 
 from typing import no_type_check
@@ -15,14 +17,16 @@ from egbas.compiled import compiled
 from egbas.gbrrt.distance import square_distance, square_length
 from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE
 from egbas.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, copy, move, steer
+from egbas.geometry.step import advance
 
 _WAITS, _ACCEPTED = 0, 3  # fates beside the reasons for a rejection
+_GHOSTS = 4  # for each target at most; where there are more the pass ends
 _LIKELY = 0.5
 
 
 @compiled()
 @no_type_check
-def decide(window, n_pending, nodes, n_nodes, rejections, stride):
+def decide(window, n_pending, nodes, n_nodes, rejections, stride):  # noqa: C901  Algorithm 2's cases, in its order
     """Decide as many pending targets as can be, and steer those anew that were displaced.
 
     Args:
@@ -38,22 +42,26 @@ def decide(window, n_pending, nodes, n_nodes, rejections, stride):
     """
     fates = np.zeros(n_pending, np.int8)
     spacing = stride.spacing * stride.spacing
-    open_rows, n_open = np.empty(n_pending, np.int64), 0
+    ghosts, n_ghosts = np.empty((_GHOSTS * n_pending, window.targets.shape[1]), window.targets.dtype), 0
     end = n_pending
     for row in range(n_pending):
-        opened = open_rows[:n_open]
-        if _is_near(window.targets[row], window.candidates, opened, window.squares[row]):
+        target, candidate, verdict = window.targets[row], window.candidates[row], window.verdicts[row]
+        before = n_ghosts
+        n_ghosts = _add_steps(target, window.squares[row], ghosts, n_ghosts, stride)
+        if n_ghosts == len(ghosts):
             end = row
             break
         if window.is_displaced[row]:
             steer(window, row, nodes, n_nodes, stride)
             may_be_added = window.is_free[row]
+        elif n_ghosts > before:
+            may_be_added = window.is_free[row] and verdict != NOT_INSIDE
         elif not window.is_free[row]:
             fates[row] = TOO_CLOSE
             continue
-        elif window.verdicts[row] == UNKNOWN or _is_near(window.candidates[row], window.candidates, opened, spacing):
-            may_be_added = window.verdicts[row] != NOT_INSIDE
-        elif window.verdicts[row] == INSIDE:
+        elif verdict == UNKNOWN or _is_near(candidate, ghosts[:n_ghosts], spacing):
+            may_be_added = verdict != NOT_INSIDE
+        elif verdict == INSIDE:
             fates[row] = _ACCEPTED
             _add(window, row, nodes, n_nodes)
             _meet(window, row, n_pending, n_nodes, stride)
@@ -63,8 +71,8 @@ def decide(window, n_pending, nodes, n_nodes, rejections, stride):
             fates[row] = OUTSIDE
             continue
         if may_be_added:
-            open_rows[n_open] = row
-            n_open += 1
+            copy(candidate, ghosts[n_ghosts])
+            n_ghosts += 1
     for row in range(end, n_pending):
         if window.is_displaced[row]:
             steer(window, row, nodes, n_nodes, stride)
@@ -103,12 +111,31 @@ def choose(window, n_pending, acceptance, rows):
 
 @compiled()
 @no_type_check
-def _is_near(latent, candidates, rows, limit):
-    """Whether the squared distance of a latent and a candidate in one of the rows is less than the limit."""
-    for row in rows:
-        if square_distance(latent, candidates[row]) < limit:
+def _is_near(latent, others, limit):
+    """Whether the squared distance of a latent and one of the others is less than the limit."""
+    for other in others:
+        if square_distance(latent, other) < limit:
             return True
     return False
+
+
+@compiled()
+@no_type_check
+def _add_steps(target, square, ghosts, n_ghosts, stride):
+    """Add the steps towards a target from those ghosts that are nearer to it than its nearest node.
+
+    Returns:
+        How many ghosts there are now; so many as there is room for: too many.
+    """
+    n_before = n_ghosts
+    for ghost in range(n_before):
+        gap = square_distance(target, ghosts[ghost])
+        if gap < square:
+            if n_ghosts + 1 >= len(ghosts):  # one place is left for the candidate of the row itself
+                return len(ghosts)
+            advance(ghosts[ghost], target, np.sqrt(gap), stride.length, stride.radius, ghosts[n_ghosts])
+            n_ghosts += 1
+    return n_ghosts
 
 
 @compiled()
