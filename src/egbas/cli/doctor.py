@@ -10,7 +10,7 @@ import typer
 from egbas import __version__
 from egbas.cli import show
 
-PACKAGES = ("torch", "numpy", "safetensors", "typer", "rich", "matplotlib", "jinja2", "pillow")
+PACKAGES = ("torch", "numpy", "numba", "safetensors", "typer", "rich", "matplotlib", "jinja2", "pillow")
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:

@@ -7,11 +7,10 @@ latent therefore depends neither on the batch it is tested in nor on the kernels
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
-from typing import TypeVar
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Float, Int, Int8
@@ -27,7 +26,6 @@ from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
 MICRO_BATCH = 64
 _N_PROBES = 32
 _SAFETY = 8.0
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,6 +143,18 @@ class Region:
         """What latents are judged by, the same for all regions of a cut with ``halfspaces``, and for all without."""
         return self.split.head(z) if self.halfspaces is None else self.halfspaces.units.stem(z)
 
+    def _features_of_all(self, parts: Sequence[Float[Tensor, "_ d"]]) -> Iterable[Tensor | Array]:
+        """Those of several micro-batches, on the cores that torch leaves idle.
+
+        A micro-batch is too small for several threads to share, but several of them have a core each. The whole head,
+        which is stopped by hooks on the one replica, is nothing for threads.
+        """
+        n_threads = min(len(parts), _n_cores() // torch.get_num_threads())
+        if n_threads < 2 or self.halfspaces is None:
+            return map(self._features, parts)
+        with ThreadPoolExecutor(n_threads) as threads:
+            return list(threads.map(self._features, parts))
+
     def _judged(self, z: Float[Tensor, "n d"], features: Tensor | Array) -> Bool[Tensor, " n"]:
         """Judge latents by their features, and by ``exact`` where those are too close to a boundary."""
         if self.halfspaces is None or isinstance(features, Tensor):
@@ -195,32 +205,14 @@ def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ 
     joined = torch.cat([_flat(z) for z in latents])
     starts = [0, *accumulate(len(z) for z in latents)]
 
-    def answers(begin: int) -> list[tuple[int, Tensor]]:
-        """Those of a micro-batch, each with the number of its region."""
-        end = min(begin + MICRO_BATCH, len(joined))
-        features, found = first._features(joined[begin:end]), []
+    found: list[list[Tensor]] = [[_none(z)] for z in latents]
+    parts = joined.split(MICRO_BATCH) if len(joined) else ()
+    for begin, features in zip(range(0, len(joined), MICRO_BATCH), first._features_of_all(parts), strict=True):
         for number, region in enumerate(regions):
-            low, high = max(begin, starts[number]), min(end, starts[number + 1])
+            low, high = max(begin, starts[number]), min(begin + len(features), starts[number + 1])
             if low < high:
-                found.append((number, region._judged(joined[low:high], features[low - begin : high - begin])))
-        return found
-
-    answered: list[list[Tensor]] = [[_none(z)] for z in latents]
-    for number, part in chain.from_iterable(_side_by_side(answers, range(0, len(joined), MICRO_BATCH))):
-        answered[number].append(part)
-    return [torch.cat(parts) for parts in answered]
-
-
-def _side_by_side(run: Callable[[int], Result], arguments: Sequence[int]) -> list[Result]:
-    """Run a function on all arguments, on the cores that torch leaves idle.
-
-    A micro-batch is too small for several threads to share, but several micro-batches have a core each.
-    """
-    n_threads = min(len(arguments), _n_cores() // torch.get_num_threads())
-    if n_threads < 2:
-        return [run(argument) for argument in arguments]
-    with ThreadPoolExecutor(n_threads) as threads:
-        return list(threads.map(run, arguments))
+                found[number].append(region._judged(joined[low:high], features[low - begin : high - begin]))
+    return [torch.cat(parts) for parts in found]
 
 
 def _n_cores() -> int:
