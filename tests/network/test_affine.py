@@ -10,7 +10,7 @@ UNITS = torch.tensor([3, 0, 7])
 
 
 def exact(module: nn.Module, layer: int, d: int) -> Split:
-    return Network(module.eval(), (d,)).in_float64().cut(layer)
+    return Network(module.eval(), (d,)).cut(layer).in_float64()
 
 
 def test_the_first_layer_of_a_generator() -> None:

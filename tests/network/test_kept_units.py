@@ -16,7 +16,7 @@ Size = int | tuple[int, int]
 
 def linear_layer(module: nn.Module, layer: int | str, d: int) -> tuple[LinearLayer | None, Network]:
     network = Network(module.eval(), (d,))
-    return LinearLayer.of(network.cut(layer), network.in_float64().cut(layer)), network
+    return LinearLayer.of(network.cut(layer), network.cut(layer).in_float64()), network
 
 
 def assert_alike(module: nn.Module, layer: int | str, d: int, units: Tensor | None = None) -> None:
@@ -114,7 +114,7 @@ def test_only_float32_on_the_processor() -> None:
 
 def test_units_that_are_affine_in_the_latent_need_no_stem() -> None:
     network = Network(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 7), nn.ReLU()).eval(), (4,))
-    units, exact = torch.tensor([6, 2]), network.in_float64().cut(1)
+    units, exact = torch.tensor([6, 2]), network.cut(1).in_float64()
     affine = affine_units(exact, units, 4, dtype=torch.float64)
     assert affine is not None
     kept, z = affine_kept_units(affine), torch.randn(9, 4)

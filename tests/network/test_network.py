@@ -46,7 +46,7 @@ def use(generator: nn.Module) -> None:
         tail(tail.a[None].requires_grad_()).sum().backward()
     network.generate(torch.ones(2, 2))
     if getattr(generator, "lock", None) is None:
-        network.in_float64().cut(1).at(problems.QUERY)
+        network.cut(1).in_float64().at(problems.QUERY)
 
 
 @pytest.mark.parametrize("lock", [False, True])
@@ -217,12 +217,11 @@ def test_float64_is_a_copy() -> None:
     generator = problems.Stateful()
     generator.plain = torch.ones(2)  # pyright: ignore
     network = Network(generator, (2,))
-    double = network.in_float64()
+    double = network.cut(1).in_float64()
     assert (network.dtype, double.dtype) == (torch.float32, torch.float64)
-    assert double.layers == network.layers
     z = torch.tensor([[1 / 3, 1 / 7]], dtype=torch.float64)
     expected = z @ torch.tensor(problems.FIRST, dtype=torch.float64).T + torch.tensor(problems.SHIFT)
-    assert torch.equal(double.cut(1).head(z), expected)
+    assert torch.equal(double.head(z), expected)
     assert all(parameter.dtype == torch.float32 for parameter in generator.parameters())
 
 
@@ -231,25 +230,38 @@ def test_a_network_that_cannot_normalise_zero_has_a_float64_copy() -> None:
         def forward(self, z: Tensor) -> Tensor:
             return super().forward(z / z.norm(dim=1, keepdim=True))
 
-    assert Network(Unit(), (2,)).in_float64().dtype == torch.float64
+    assert Network(Unit(), (2,)).cut(1).in_float64().dtype == torch.float64
 
 
 def test_float64_is_refused_where_it_cannot_be() -> None:
     class Single(problems.Plain):
         def forward(self, z: Tensor) -> Tensor:
-            return super().forward(z).float()
+            h = nn.functional.linear(z.float(), self[0].weight.float(), self[0].bias.float())
+            return self[2](torch.relu(h).to(z.dtype))
 
     class Mixed(problems.Plain):
         def forward(self, z: Tensor) -> Tensor:
             return super().forward(z.float())
 
     for generator, message in [
-        (Single(), "returns torch.float32"),
+        (Single(), "holds torch.float32"),
         (Mixed(), "RuntimeError"),
         (problems.Stateful(lock=True), "cannot be copied"),
     ]:
         with pytest.raises(EgbasError, match=message):
-            Network(generator, (2,)).in_float64()
+            Network(generator, (2,)).cut(1).in_float64()
+
+
+def test_float64_is_asked_of_the_head_alone() -> None:
+    class Ends(problems.Plain):
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z).float()
+
+    generator, computed = Ends(), []
+    split = Network(generator, (2,)).cut(1)
+    generator[2].register_forward_hook(lambda *_: computed.append(1))
+    assert split.in_float64().head(torch.ones(1, 2)).dtype == torch.float64
+    assert not computed
 
 
 def test_a_copy_shares_the_weights() -> None:

@@ -148,6 +148,18 @@ def test_a_self_check_sends_a_wrong_graph_to_the_hooks() -> None:
     assert make(BurnedIn, 1).route == "hooks"
 
 
+def test_the_graph_is_checked_once_for_all_queries() -> None:
+    generator = problems.Plain()
+    split, passes = Network(generator, (2,)).cut(1), []
+    split._forward.replica.module.register_forward_hook(lambda *_: passes.append(1))
+    first = split.at(QUERY)
+    after_one = len(passes)
+    second = split.at(2 * QUERY)
+    assert (first.route, second.route) == ("cut", "cut")
+    assert len(passes) == after_one + 1 < 2 * after_one  # the query's own image, no more
+    assert torch.equal(second.x, generator(2 * QUERY[None])[0].detach())
+
+
 def test_a_network_that_cannot_be_copied_is_cut_by_hooks() -> None:
     generator = problems.Stateful(lock=True)
     tail = Network(generator, (2,)).cut(1).at(QUERY)

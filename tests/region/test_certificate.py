@@ -10,7 +10,7 @@ from tests.region.test_region import region_of
 def test_a_network_without_float64_gets_a_certificate_in_its_own_precision() -> None:
     class Converting(BoxNet):
         def forward(self, z: Tensor) -> Tensor:
-            return super().forward(z).float()
+            return super().forward(z.float())
 
     region = region_of(Converting(), [0.0, 0.0])
     assert region.exact is region.split

@@ -4,6 +4,7 @@
 In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -14,7 +15,7 @@ from egbas.network.forward import Forward
 from egbas.network.layers import Layer
 from egbas.network.output import close, image_of
 from egbas.network.replay import Program, Replay, write_program
-from egbas.network.replica import freeze
+from egbas.network.replica import Replica, freeze, frozen_copy
 from egbas.network.stages import Stages, write_stages
 from egbas.network.tail import Tail, agrees
 from egbas.network.trace import N_PROBES, Call, Trace
@@ -38,7 +39,8 @@ class Split:
                 latent.
         """
         self._forward = forward
-        self._trace = trace
+        self._trace, self._call = trace, call
+        self._is_program_right: bool | None = None  # not known yet
         self.layer = layer
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
@@ -66,6 +68,31 @@ class Split:
     def prepare(self, z: Tensor) -> Tensor:
         """Turn flat latents z (n, d) into what the network takes; see ``Forward.prepare``."""
         return self._forward.prepare(z)
+
+    def in_float64(self) -> "Split":
+        """The same cut of a copy of the network whose weights are in float64.
+
+        Only its head is tried: float64 is for membership, and a whole pass takes long in large networks.
+
+        Raises:
+            NetworkError: the network cannot be copied, or does not compute in float64 up to the layer.
+        """
+        try:
+            generator = frozen_copy(self._forward.generator, torch.float64)
+        except Exception as error:
+            raise NetworkError(
+                f"the network cannot be copied to float64 ({type(error).__name__}: {error}); "
+                "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
+            ) from error
+        forward = replace(self._forward, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
+        split = Split(forward, self.layer, self._trace, self._call)
+        h = split.head(torch.ones(1, self.latent_size))  # not zero, which cannot be normalised
+        if h.dtype != torch.float64:
+            raise NetworkError(
+                f"layer {self.layer.path!r} holds {h.dtype} where the weights are float64; expected torch.float64: "
+                "take conversions such as .float() out of the network's forward"
+            )
+        return split
 
     def stages(self) -> Stages | None:
         """The head taken apart at its last linear map; None where that cannot be done."""
@@ -117,11 +144,11 @@ class Split:
                 return image_of(replica(latents(len(a))), len(a))
 
         cut = None if self._program is None else Replay(self._program, latents, self.layer.shape)
-        if cut is not None and not agrees(cut, rerun, a):
-            cut = None
-        elif cut is None:
-            agrees(rerun, rerun, a)  # for its error where no gradient gets through
-        replay, route = (rerun, "hooks") if cut is None else (cut, "cut")
+        if self._is_program_right is None:
+            # Once: a program is right for every query or for none. Where there is none, for the error of a network
+            # that lets no gradient through.
+            self._is_program_right = agrees(cut or rerun, rerun, a) and cut is not None
+        replay, route = (cut, "cut") if cut is not None and self._is_program_right else (rerun, "hooks")
         tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route=route, replay=replay)
         self._refuse_wrong(tail)
         return tail

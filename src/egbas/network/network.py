@@ -14,7 +14,7 @@ from egbas.network.cut import Split
 from egbas.network.forward import Forward
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.output import close
-from egbas.network.replica import freeze, frozen_copy
+from egbas.network.replica import freeze
 from egbas.network.trace import N_PROBES, Trace, trace
 
 _VALUES_AT_ONCE, _MOST_AT_ONCE = 3 * 2**20, 64  # of images: 64 of 28 x 28, 16 of 256 x 256, 1 of 1024 x 1024
@@ -122,28 +122,6 @@ class Network:
         """
         found = self.resolve(layer)
         return Split(self._forward, found, self._trace, self._catalogue.calls[found.path])
-
-    def in_float64(self) -> "Network":
-        """The same network with a copy of its weights in float64.
-
-        Raises:
-            NetworkError: it cannot be copied, or does not compute in float64.
-        """
-        try:
-            generator = frozen_copy(self.generator, torch.float64)
-        except Exception as error:
-            raise NetworkError(
-                f"the network cannot be copied to float64 ({type(error).__name__}: {error}); "
-                "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
-            ) from error
-        network = Network(generator, self.latent_shape)
-        image = network.generate(torch.ones(1, self.latent_size))  # not zero, which cannot be normalised
-        if network.dtype != torch.float64 or image.dtype != torch.float64:
-            raise NetworkError(
-                f"the network returns {image.dtype} where its weights are float64; expected torch.float64: "
-                "take conversions such as .float() out of its forward"
-            )
-        return network
 
     def _check(self, z: Tensor) -> tuple[Trace, int]:
         """Run three passes: they must be equal, and no image may depend on the others in its batch.

@@ -54,7 +54,7 @@ class Tail:
 
 
 def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a0: Float[Tensor, " units"]) -> bool:
-    """Whether two tails give the same images and gradients for masked outputs of the query, n = 1, 2, 3.
+    """Whether two tails give the same images and gradients for masked outputs of the query, one and two at once.
 
     This catches what a graph of the forward pass may get wrong: batch sizes burned in, in-place operations on
     tensors with two names, a layer counted wrongly.
@@ -63,7 +63,7 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
         NetworkError: no gradient gets from the layer to the image by the slow tail, which is the true one.
     """
     rng = torch.Generator().manual_seed(0)
-    for n in (1, 2, 3):
+    for n in (1, 2):
         masks = torch.rand(n, len(a0), generator=rng) < 0.5
         a = (a0 * masks.to(a0.device)).requires_grad_()
         expected = slow(a)

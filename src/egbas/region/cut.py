@@ -32,7 +32,7 @@ class Cut:
     def of(cls, network: Network, layer: Layer) -> "Cut":
         """Cut a network."""
         split = network.cut(layer)
-        exact = _in_float64(network, split)
+        exact = _in_float64(split)
         return cls(split=split, exact=exact, linear=None if exact is split else LinearLayer.of(split, exact))
 
     def kept(self, units: Int[Tensor, " k"]) -> KeptUnits | None:
@@ -46,12 +46,12 @@ class Cut:
         return None if self.linear is None else self.linear.kept(units)
 
 
-def _in_float64(network: Network, split: Split) -> Split:
-    """The same cut of the network in float64, or ``split`` where that is float64 already or cannot be had."""
-    if network.dtype == torch.float64:
+def _in_float64(split: Split) -> Split:
+    """The same cut in float64, or ``split`` where that is float64 already or cannot be had."""
+    if split.dtype == torch.float64:
         return split
     try:
-        return network.in_float64().cut(split.layer)
+        return split.in_float64()
     except NetworkError as error:
         logger.info("no float64 check: %s", error)
         return split
