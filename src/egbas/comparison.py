@@ -5,7 +5,7 @@
 to means and intervals. Rows are dicts, ready for JSON and CSV.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,12 @@ class Comparison:
     """E-GBAS beside the baselines: what to look at, and the numbers.
 
     Attributes:
-        samples: of every method at the first query.
+        images: of some samples of every method at the first query, as ``pictured`` gives them.
         rows: of ``summarise``, over all queries.
         ratios: of ``ratios``, over all queries.
     """
 
-    samples: Sequence[Samples]
+    images: Mapping[str, Tensor]
     rows: Sequence[Row]
     ratios: Sequence[Row]
 
@@ -89,6 +89,7 @@ def evaluate(
     *,
     discriminator: nn.Module | None = None,
     classifier: nn.Module | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Score]:
     """Judge the samples of every method at one query.
 
@@ -97,6 +98,7 @@ def evaluate(
         samples: as ``draw_all`` gives them.
         discriminator: for the critic similarity, in eval mode; None: that is left out.
         classifier: for the class consistency, in eval mode; None: that is left out.
+        progress: called with (samples judged, all samples).
 
     Returns:
         The scores, method by method.
@@ -104,9 +106,16 @@ def evaluate(
     Raises:
         NetworkError: one of the networks fails, or is in train mode.
     """
-    scores = []
+    scores, judged, total = [], 0, sum(len(drawn.latents) for drawn in samples)
     for drawn in samples:
-        values = _values(run, drawn, discriminator, classifier)
+        before = judged
+
+        def tell(done: int, _: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        values = _values(run, drawn, discriminator, classifier, tell)
+        judged += len(drawn.latents)
         scores += [
             Score(
                 model=run.model_name,
@@ -206,12 +215,16 @@ def estimate(row: Row) -> str:
 
 
 def _values(
-    run: Exploration, drawn: Samples, discriminator: nn.Module | None, classifier: nn.Module | None
+    run: Exploration,
+    drawn: Samples,
+    discriminator: nn.Module | None,
+    classifier: nn.Module | None,
+    progress: Callable[[int, int], None],
 ) -> dict[str, float]:
     query_image, n = run.query_image, len(drawn.latents)
     spread, consistency = PixelSpread(), 0.0
     similarity = None if discriminator is None else CriticSimilarity(discriminator, query_image)
-    for images in run.network.image_batches(drawn.latents):  # all of them at once may be more than memory holds
+    for images in run.network.image_batches(drawn.latents, progress=progress):  # all at once may not fit in memory
         spread.add(images)
         if similarity is not None:
             similarity.add(images)

@@ -15,13 +15,14 @@ from torch.overrides import TorchFunctionMode
 
 from egbas.errors import NetworkError, ShapeError
 from egbas.exploration import Exploration
-from egbas.network.output import close, image_of
+from egbas.network.output import close, image_of, images_at_once
 from egbas.network.replica import Replica, freeze
 from egbas.network.trace import activation_name
 from egbas.region import MICRO_BATCH, Region
 
 N_RESAMPLES = 10_000
 LEVEL = 0.95
+_COSINE_AT_ONCE = 2**15  # values: in float64 they stay in the processor's cache
 
 
 def deviation(images: Tensor) -> float:
@@ -117,10 +118,12 @@ class CriticSimilarity:
             beside = _features(self._replica, torch.cat([self._query, images[:1]]))
             pairs = zip(beside, self._expected, strict=True)
             self._is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in pairs)
-        for part in images.split(MICRO_BATCH if self._is_independent else 1):
-            pairs = zip(_features(self._replica, part), self._expected, strict=True)
-            self._cosines.append([_cosine(got, alone) for got, alone in pairs])
+        for part in images.split(images_at_once(images[0].numel()) if self._is_independent else 1):
+            self._cosines.append(_at_activations(self._replica, part, self._like_query))
         return self
+
+    def _like_query(self, number: int, features: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+        return _cosine(features, self._expected[number])
 
     @property
     def values(self) -> list[float]:
@@ -250,18 +253,18 @@ def _classes(replica: Replica, images: Tensor) -> Int[Tensor, " n"]:
     return image_of(_run(replica, images), len(images)).flatten(1).argmax(dim=1).cpu()
 
 
-@torch.no_grad()
 def _features(replica: Replica, images: Tensor) -> list[Tensor]:
     """The outputs of every non-linearity, flattened to (n, k_l)."""
-    with _AfterActivations() as seen:
+    # The network may overwrite them in place.
+    return _at_activations(replica, images, lambda _, features: features.clone())
+
+
+@torch.no_grad()
+def _at_activations(replica: Replica, images: Tensor, look: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+    """What ``look`` makes of the number of every non-linearity, from 0, and its output (n, k_l)."""
+    with _AfterActivations(len(images), look) as seen:
         _run(replica, images)
-    wrong = [value.shape for value in seen.values if value.ndim == 0 or len(value) != len(images)]
-    if wrong:
-        raise NetworkError(
-            f"a non-linearity of the discriminator has shape {tuple(wrong[0])} for {len(images)} images; expected one "
-            "row for each"
-        )
-    return [value.flatten(1) for value in seen.values]
+    return seen.values
 
 
 def _run(replica: Replica, images: Tensor) -> Any:
@@ -271,18 +274,24 @@ def _run(replica: Replica, images: Tensor) -> Any:
 
 
 def _cosine(features: Float[Tensor, "n k"], query: Float[Tensor, "1 k"]) -> Float[Tensor, " n"]:
-    a, b = features.double().cpu(), query.double().cpu()
-    norms_a, norm_b = a.norm(dim=1), b.norm(dim=1)
-    both_zero = (norms_a == 0) & (norm_b == 0)
-    cosines = (a * b).sum(dim=1) / (norms_a * norm_b).clamp(min=torch.finfo(torch.float64).tiny)
-    return torch.where(both_zero, torch.ones_like(cosines), cosines)
+    products, squares, query_square = torch.zeros(3, len(features), 1, dtype=torch.float64)
+    at_once = max(1, _COSINE_AT_ONCE // len(features))
+    for part, query_part in zip(features.cpu().split(at_once, 1), query.cpu().split(at_once, 1), strict=True):
+        a, b = part.double(), query_part.double()
+        products += (a * b).sum(dim=1, keepdim=True)
+        squares += a.square().sum(dim=1, keepdim=True)
+        query_square += b.square().sum(dim=1, keepdim=True)
+    both_zero = (squares == 0) & (query_square == 0)
+    cosines = products / (squares.sqrt() * query_square.sqrt()).clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.where(both_zero, torch.ones_like(cosines), cosines)[:, 0]
 
 
 class _AfterActivations(TorchFunctionMode):
-    """Keeps what every non-linearity gives, module or function, in forward order."""
+    """Looks at what every non-linearity gives, module or function, in forward order."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_images: int, look: Callable[[int, Tensor], Tensor]) -> None:
         super().__init__()
+        self.n_images, self.look = n_images, look
         self.values: list[Tensor] = []
 
     def __torch_function__(
@@ -290,5 +299,10 @@ class _AfterActivations(TorchFunctionMode):
     ) -> Any:
         output = func(*args, **(kwargs or {}))
         if activation_name(func) is not None:
-            self.values.append(output.clone())  # the network may overwrite it in place
+            if output.ndim == 0 or len(output) != self.n_images:
+                raise NetworkError(
+                    f"a non-linearity of the discriminator has shape {tuple(output.shape)} for {self.n_images} images; "
+                    "expected one row for each"
+                )
+            self.values.append(self.look(len(self.values), output.flatten(1)))
         return output

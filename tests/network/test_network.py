@@ -95,18 +95,19 @@ def test_generate() -> None:
     assert (images.dtype, images.requires_grad) == (torch.float32, False)
 
 
-@pytest.mark.parametrize(("side", "parts"), [(8, [64, 6]), (512, [12] * 5 + [10]), (2048, [1] * 70)])
+@pytest.mark.parametrize(("side", "parts"), [(8, [64, 6]), (100, [20] * 3 + [10]), (2048, [1] * 70)])
 def test_image_batches_are_bounded_by_the_size_of_the_images(side: int, parts: list[int]) -> None:
     class Flat(nn.Module):
         def forward(self, z: Tensor) -> Tensor:
             return torch.relu(z)[:, :1, None, None].expand(-1, 1, side, side)
 
     z = torch.randn(70, 2, generator=torch.Generator().manual_seed(0))
-    sizes, first = [], []
-    for images in Network(Flat().eval(), (2,)).image_batches(z):
+    sizes, first, told = [], [], []
+    for images in Network(Flat().eval(), (2,)).image_batches(z, progress=lambda *numbers: told.append(numbers)):
         sizes.append(len(images))
         first.append(images[:, 0, 0, 0])
     assert sizes == parts
+    assert told == [(sum(parts[: i + 1]), 70) for i in range(len(parts))]
     assert torch.equal(torch.cat(first), torch.relu(z[:, 0]))
 
 

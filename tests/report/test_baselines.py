@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from egbas.baselines import METHODS, RADIUS_MATCHED
-from egbas.comparison import Comparison, draw_all, evaluate, ratios, summarise
+from egbas.comparison import Comparison, draw_all, evaluate, pictured, ratios, summarise
 from egbas.gbrrt import TOO_CLOSE
 from egbas.report import baselines_figure, gallery_of, render
 from egbas.report.baselines import MEANINGS, beside_baselines
@@ -17,7 +17,7 @@ def comparison() -> Comparison:
     run = plane_run()
     samples = draw_all(run, rng=torch.Generator().manual_seed(0))
     scores = evaluate(run, samples)
-    return Comparison(samples=samples, rows=summarise(scores), ratios=ratios(scores))
+    return Comparison(images=pictured(run, samples), rows=summarise(scores), ratios=ratios(scores))
 
 
 def test_the_section_holds_every_number(comparison: Comparison) -> None:
@@ -50,7 +50,9 @@ def test_without_a_border_only_the_radius_is_matched() -> None:
     run = dataclasses.replace(run, tree=dataclasses.replace(run.tree, rejected_reason=unmarked))
     samples = draw_all(run, rng=torch.Generator().manual_seed(0))
     scores = evaluate(run, samples)
-    content = beside_baselines(run, Comparison(samples=samples, rows=summarise(scores), ratios=ratios(scores)))
+    content = beside_baselines(
+        run, Comparison(images=pictured(run, samples), rows=summarise(scores), ratios=ratios(scores))
+    )
     assert content["comparison_headings"] == ["metric", METHODS[0], RADIUS_MATCHED]
 
 

@@ -17,6 +17,7 @@ from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, M
 if TYPE_CHECKING:
     from egbas.comparison import Comparison
     from egbas.explore import Exploration
+    from egbas.figures import Gallery
 
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
 JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.png", "report.html"
@@ -78,11 +79,12 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     Writes comparison.json, comparison.csv, and of the first query comparison.png and report.html to --out; all or none.
     """
     from egbas.cli import inputs, settings
-    from egbas.comparison import Comparison, as_table, draw_all, evaluate, ratios, summarise
+    from egbas.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.errors import ConfigError
     from egbas.explore import explore
     from egbas.geometry import choose_geometry
     from egbas.network import Network
+    from egbas.report import gallery_of
     from egbas.storage import check_destination, save_files
     from egbas.storage.place import DONE
     from egbas.zoo.models import load_classifier
@@ -107,9 +109,10 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     discriminator = None if found.discriminator is None else found.discriminator.to(where)
     classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
 
-    scores, first_run, first_samples = [], None, []
+    scores, first_run, images = [], None, {}
     with show.progress_bar(quiet) as progress:
         for done, number in enumerate(range(seed, seed + queries)):
+            tell = partial(_tell, progress, number, (done, queries))
             z0 = inputs.find_query(str(number), found.latent) if done else first
             run = explore(
                 generator,
@@ -121,23 +124,31 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
                 beropt=beropt,
                 gbrrt=gbrrt,
                 model_name=found.name,
-                progress=partial(_tell, progress, number, (done, queries)),
+                progress=tell,
             )
             settings.refuse_empty(run)
-            progress("comparing", done, queries, f"query {number}: judging")
             samples = draw_all(run, rng=inputs.seeded(number))
-            scores += evaluate(run, samples, discriminator=discriminator, classifier=classifier)
+            scores += evaluate(
+                run,
+                samples,
+                discriminator=discriminator,
+                classifier=classifier,
+                progress=lambda judged, total, tell=tell: tell("judging", judged, total, ""),
+            )
             for text in (*inputs.warnings_of(z0, space), *run.warnings):
                 show.warning(f"query {number}: {text}")
             if not done:
-                first_run, first_samples = run, samples
-        progress("comparing", queries, queries, str(place))
-    assert first_run is not None  # there is at least one query
-    comparison = Comparison(samples=first_samples, rows=summarise(scores), ratios=ratios(scores))
-    config = {"n_queries": queries, "seeds": list(range(seed, seed + queries)), "first": first_run.config()}
+                first_run, images = run, pictured(run, samples)
+        assert first_run is not None  # there is at least one query
+        gallery = gallery_of(first_run, progress=lambda done, total: progress("writing", done, total, str(place)))
+    comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
     content = {"rows": comparison.rows, "ratios": comparison.ratios}
-    everything = {**content, "scores": [vars(score) for score in scores], "config": config}
-    save_files(files(first_run, comparison, everything), place, overwrite=overwrite)
+    everything = {
+        **content,
+        "scores": [vars(score) for score in scores],
+        "config": {"n_queries": queries, "seeds": list(range(seed, seed + queries)), "first": first_run.config()},
+    }
+    save_files(files(first_run, gallery, comparison, everything), place, overwrite=overwrite)
     if json:
         show.as_json(content)
     elif not quiet:
@@ -148,13 +159,18 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
 def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
     progress: show.StageProgress, number: int, queries: tuple[int, int], stage: str, done: int, total: int, text: str
 ) -> None:
-    """Show how far one exploration is, in the text of the bar that counts the queries."""
-    progress("comparing", *queries, f"query {number}: {stage} {done}/{total} {text}")
+    """Show how far one query is: a bar for each of its stages, or, among many, the text of the bar that counts them."""
+    if queries[1] == 1:
+        progress(stage, done, total, text)
+    else:
+        progress("comparing", *queries, f"query {number}: {stage} {done}/{total} {text}")
 
 
-def files(run: "Exploration", comparison: "Comparison", content: dict[str, Any]) -> dict[str, bytes]:
+def files(
+    run: "Exploration", gallery: "Gallery", comparison: "Comparison", content: dict[str, Any]
+) -> dict[str, bytes]:
     """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
-    from egbas.report import baselines_figure, gallery_of, render
+    from egbas.report import baselines_figure, render
 
     buffer = io.BytesIO()
     baselines_figure(run, comparison).savefig(buffer, format="png")
@@ -162,7 +178,7 @@ def files(run: "Exploration", comparison: "Comparison", content: dict[str, Any])
         JSON: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
-        REPORT: render(run, gallery_of(run), comparison).encode(),
+        REPORT: render(run, gallery, comparison).encode(),
     }
 
 

@@ -117,8 +117,9 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         settings.refuse_empty(run)
         run = replace(run, warnings=(*inputs.warnings_of(z0, space), *run.warnings))
         progress("writing", 0, 1, str(place))
-        save_run(run, place, overwrite=overwrite)
-        progress("writing", 1, 1, str(place))
+        save_run(
+            run, place, overwrite=overwrite, progress=lambda done, total: progress("writing", done, total, str(place))
+        )
     for text in run.warnings:
         show.warning(text)
     if json:

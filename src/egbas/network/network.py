@@ -2,7 +2,7 @@
 """The user's generator, checked once at the door and never touched."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,9 @@ from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
 from egbas.network.cut import Split
 from egbas.network.forward import Forward
 from egbas.network.layers import Catalogue, Layer, catalogue
-from egbas.network.output import close
+from egbas.network.output import close, images_at_once
 from egbas.network.replica import freeze
 from egbas.network.trace import N_PROBES, Trace, trace
-
-_VALUES_AT_ONCE, _MOST_AT_ONCE = 3 * 2**20, 64  # of images: 64 of 28 x 28, 16 of 256 x 256, 1 of 1024 x 1024
 
 
 class Network:
@@ -86,19 +84,26 @@ class Network:
         with torch.no_grad():
             return self._forward.images(z)
 
-    def image_batches(self, z: Tensor) -> Iterator[Tensor]:
+    def image_batches(self, z: Tensor, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
         """Compute images (m, c, h, w) of latents z (n, d) a part at a time, in order, and move them to the CPU.
 
         So many at once that large images, or many of them, do not have to fit in memory together with what the
         network makes on the way to them; the same parts every time.
 
+        Args:
+            z: (n, d) latents.
+            progress: called with (images done, n) when a part has been worked on and the next one is asked for.
+
         Raises:
             ShapeError: z is not (n, d) or holds values that are not finite.
             NetworkError: forward raised or returned NaN.
         """
-        at_once = min(_MOST_AT_ONCE, max(1, _VALUES_AT_ONCE // self._image_size))
-        for part in z.split(at_once):
+        done = 0
+        for part in z.split(images_at_once(self._image_size)):
             yield self.generate(part).cpu()
+            done += len(part)
+            if progress is not None:
+                progress(done, len(z))
 
     def resolve(self, layer: int | str | nn.Module | Layer) -> Layer:
         """Find the layer meant by a number l = 1..L, a path, a module of the generator or a ``Layer``.

@@ -8,6 +8,17 @@ from torch import Tensor
 
 from egbas.errors import NetworkError
 
+_VALUES_AT_ONCE, _MOST_AT_ONCE = 200_000, 64
+
+
+def images_at_once(image_size: int) -> int:
+    """How many images of so many values a network is best asked for, or asked about, in one pass.
+
+    64 of 28 x 28, one of 256 x 256: there, the tensors between the layers of a batch of 16 are so large that each is
+    memory from the system anew, and an image takes a quarter longer than alone.
+    """
+    return min(_MOST_AT_ONCE, max(1, _VALUES_AT_ONCE // image_size))
+
 
 def pick_image(output: Any, kind: type) -> Any:
     """The image in what a forward pass returned: itself, the entry ``"image"``, or the first of its kind.

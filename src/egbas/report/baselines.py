@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from egbas.baselines import E_GBAS
-from egbas.comparison import DEVIATION, Comparison, as_table, pictured
+from egbas.comparison import DEVIATION, Comparison, as_table
 from egbas.exploration import Exploration
 from egbas.figures import comparison_figure
 from egbas.figures.style import as_images
@@ -55,7 +55,7 @@ def beside_baselines(run: Exploration, comparison: Comparison | None) -> dict[st
 
 def baselines_figure(run: Exploration, comparison: Comparison) -> Figure:
     """The query and some samples of each method, chosen at random by the same rule for all."""
-    rows = {method: as_images(images) for method, images in pictured(run, comparison.samples).items()}
+    rows = {method: as_images(images) for method, images in comparison.images.items()}
     title = f"{run.model_name}, layer {run.layer.number or run.layer.path}: samples chosen at random"
     return comparison_figure(as_images(run.query_image[None])[0], rows, title)
 

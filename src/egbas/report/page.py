@@ -2,7 +2,7 @@
 """One self-contained HTML page of an exploration: what was fixed, what was free, and how to do it again."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,9 +70,15 @@ def render(run: Exploration, gallery: Gallery, comparison: Comparison | None = N
     return environment.get_template("report.html.j2").render(content)
 
 
-def gallery_of(run: Exploration) -> Gallery:
-    """Compute the images of all samples, and keep what the report and ``samples.png`` show of them."""
-    return Gallery.of(run.network.image_batches(run.latents), choose_spread(run.latents, PICTURED_SAMPLES))
+def gallery_of(run: Exploration, *, progress: Callable[[int, int], None] | None = None) -> Gallery:
+    """Compute the images of all samples, and keep what the report and ``samples.png`` show of them.
+
+    Args:
+        run: the exploration.
+        progress: called with (images computed, all images).
+    """
+    images = run.network.image_batches(run.latents, progress=progress)
+    return Gallery.of(images, choose_spread(run.latents, PICTURED_SAMPLES))
 
 
 def _iterations(run: Exploration) -> int:

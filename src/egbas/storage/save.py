@@ -36,13 +36,20 @@ from egbas.storage.place import (
 )
 
 
-def save_run(run: Exploration, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def save_run(
+    run: Exploration,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write the run directory of an exploration, whole or not at all.
 
     Args:
         run: what to save.
         path: of the directory; its parents are made.
         overwrite: replace a finished run found there; it stays until the new one is complete.
+        progress: called with (images of samples computed, all of them), which takes nearly all of the time.
 
     Returns:
         The absolute path of the directory.
@@ -51,7 +58,7 @@ def save_run(run: Exploration, path: str | os.PathLike[str], *, overwrite: bool 
         RunDirectoryError: the path is taken or may not be written, or the disk is full; nothing changed then.
     """
     place = check_destination(path, overwrite)
-    return _write_folder(place, _contents(run))
+    return _write_folder(place, _contents(run, progress))
 
 
 def save_files(contents: Mapping[str, bytes], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -121,9 +128,9 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     write_file(path, _json(content))
 
 
-def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
+def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
     """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
-    gallery = gallery_of(run)
+    gallery = gallery_of(run, progress=progress)
     return {
         CONFIG: lambda: _json(run.config()),
         BOUNDARY: lambda: _tensors(
