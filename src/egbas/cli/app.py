@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from egbas import __version__
 from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, reproduce, show, train
+from egbas.cli.memory import keep_freed_memory
 from egbas.errors import EgbasError
 
 EXIT_UNFINISHED = 1
@@ -97,4 +98,5 @@ app.command(epilog=EPILOG)(doctor.doctor)
 
 def main() -> None:
     """Run the command line; what the ``egbas`` script calls."""
+    keep_freed_memory()
     app()
