@@ -52,7 +52,7 @@ def vs_limit(full: bool, device: str) -> list[Row]:
 def lockstep(full: bool, device: str) -> list[Row]:
     """Ten queries: their trees in lock-step beside one after another, and the whole of ``explore_many``."""
     rows = []
-    for model, layer in DCGANS if full else [("dcgan-mnist", 3)]:
+    for model, layer in DCGANS if full else [("dcgan-mnist", 3), ("dcgan-mnist", 4)]:
         n_threads = set_threads(model)
         found = [problem(model, layer, 2000, device, seed) for seed in range(N_QUERIES)]
         regions = [each.region for each in found]

@@ -146,6 +146,8 @@ def test_warnings_tell_what_limits_the_run() -> None:
     assert any("no candidate was accepted" in warning for warning in nothing.warnings)
     inner = explore_box(gbrrt=GbRrtConfig(iterations=20, step_size=0.001, half_width=0.1))
     assert any("hardly met" in warning for warning in inner.warnings)
+    crowded = explore_box(gbrrt=GbRrtConfig(iterations=300, step_size=0.5, half_width=0.4))
+    assert any("within a step of another node" in warning for warning in crowded.warnings)
     outside = explore_box(latent=LatentSpace(shape=(2,), prior="uniform", bound=0.1))
     assert any("outside the support" in warning for warning in outside.warnings)
 

@@ -112,6 +112,16 @@ def test_similarity_does_not_depend_on_the_batch(critic: nn.Module) -> None:
     assert together == pytest.approx(torch.tensor(alone).mean(0).tolist(), abs=1e-6)
 
 
+def test_a_batch_statistic_is_noticed_beside_samples_like_the_query() -> None:
+    query = torch.rand(1, 1, 2, generator=torch.Generator().manual_seed(0))
+    images = query + 1e-3 * torch.randn(6, 1, 1, 2, generator=torch.Generator().manual_seed(1))
+    critic = MinibatchCritic().eval()
+    alone = [critic_similarity(critic, image[None], query) for image in images]
+    assert critic_similarity(critic, images, query) == pytest.approx(
+        torch.tensor(alone, dtype=torch.float64).mean(0).tolist(), abs=1e-9
+    )
+
+
 def test_every_layer_of_the_zoo_critic() -> None:
     critic = DcganCritic().eval()
     images = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))

@@ -2,8 +2,10 @@
 """E-GBAS (Jeon et al. 2020, Algorithm 3): BerOpt, the region of its set, GB-RRT, and the exploration they give."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,11 +15,12 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, ShapeError
 from egbas.exploration import Exploration
-from egbas.gbrrt import GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
+from egbas.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
-from egbas.network import Network
+from egbas.network import Network, Tail
 from egbas.region import Certificate, Cut, Region, certify
+from egbas.threads import idle_cores, side_by_side
 
 Progress = Callable[[str, int, int, str], None]
 StageProgress = Callable[[int, int, str], None]
@@ -149,10 +152,14 @@ def explore_many(  # noqa: PLR0913
         spaces = [geometry_around(latent, start) for start in starts]
         cut = Cut.of(network, network.resolve(layer))
     with clock.stage("beropt"):
-        found = [
-            _supporting_set(cut, start, beropt or BerOptConfig(), seed, clock.progress("beropt", number))
-            for number, (start, seed) in enumerate(zip(starts, seeds, strict=True))
-        ]
+        tails = [cut.split.at(start) for start in starts]
+        # A tail by hooks is one replica for all.
+        n_threads = idle_cores() if all(tail.route == "cut" for tail in tails) else 1
+        found = side_by_side(
+            lambda job, stop: _supporting_set(*job, beropt or BerOptConfig(), clock.part("beropt", stop)),
+            list(zip(tails, seeds, strict=True)),
+            n_threads,
+        )
     with clock.stage("gbrrt"):
         settings, largest = gbrrt or GbRrtConfig(), latent.largest_half_width
         regions, growths = [], []
@@ -188,15 +195,12 @@ def explore_many(  # noqa: PLR0913
     ]
 
 
-def _supporting_set(
-    cut: Cut, query: Float[Tensor, " d"], config: BerOptConfig, seed: int, progress: StageProgress | None
-) -> BerOptResult:
+def _supporting_set(tail: Tail, seed: int, config: BerOptConfig, progress: StageProgress) -> BerOptResult:
     """Run BerOpt, and refuse a set of no units."""
-    tail = cut.split.at(query)
     found = optimize(tail, config, rng=torch.Generator().manual_seed(seed), progress=progress)
     if found.status is BerOptStatus.EMPTY:
         raise ConfigError(
-            f"the supporting set of layer {cut.split.layer.path!r} is empty: no unit has theta above "
+            f"the supporting set of layer {tail.layer.path!r} is empty: no unit has theta above "
             f"{found.config.threshold}; lower the sparsity (now {found.config.sparsity}) or the threshold"
         )
     return found
@@ -249,6 +253,7 @@ def latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:
     return carried if isinstance(carried, LatentSpace) else LatentSpace(shape=tuple(z0.shape))
 
 
+_CROWDED = 0.95  # share of the candidates within a step of another node from which the step hinders the tree
 _WELL_REACHED = 0.1  # share of the tested candidates that must leave the region for it to shape the tree
 
 
@@ -262,8 +267,14 @@ def _warnings(
         messages.append(f"BerOpt: {found.status.value}.")
     if tree.status is GbRrtStatus.NOTHING_ACCEPTED:
         messages.append(f"GB-RRT: {tree.status.value} (now {tree.step_size:.3g}).")
-    outside = int((tree.rejected_reason == 1).sum())
-    if outside < _WELL_REACHED * (outside + len(tree.latents) - 1):
+    outside = int((tree.rejected_reason == OUTSIDE).sum())
+    too_close = len(tree.rejected) - outside
+    if too_close >= _CROWDED * (len(tree.latents) - 1 + len(tree.rejected)):
+        messages.append(
+            "Nearly all candidates lay within a step of another node, so that few samples came of them. "
+            f"Lower the step size (now {tree.step_size:.3g}) or raise the half-width."
+        )
+    elif outside < _WELL_REACHED * (outside + len(tree.latents) - 1):
         messages.append(
             "The tree hardly met the region's boundaries: half-width or iterations shape the samples, not the region. "
             "Raise the half-width, the step size or the iterations."
@@ -276,12 +287,17 @@ def _warnings(
     return tuple(messages)
 
 
+class _Stopped(Exception):
+    """Ends the work on a query when that on another has failed."""
+
+
 class _Clock:
     """Seconds of each stage for each query, and the progress callback with the stage's name in front."""
 
     def __init__(self, progress: Progress | None, n_queries: int) -> None:
         self._seconds: dict[str, float] = {}
         self._progress, self._n_queries = progress, n_queries
+        self._door, self._done = threading.Lock(), dict[str, int]()
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -293,11 +309,22 @@ class _Clock:
         yield
         self._seconds[name] = time.perf_counter() - start
 
-    def progress(self, name: str, number: int | None = None) -> StageProgress | None:
-        """Progress of a stage: over all queries, or that of one query, which is a part of the whole."""
-        progress = self._progress
-        if progress is None:
-            return None
-        if number is None:
-            return lambda done, total, text: progress(name, done, total, text)
-        return lambda done, total, text: progress(name, number * total + done, self._n_queries * total, text)
+    def progress(self, name: str) -> StageProgress | None:
+        """Progress of a stage over all queries."""
+        return None if self._progress is None else partial(self._progress, name)
+
+    def part(self, name: str, stop: threading.Event) -> StageProgress:
+        """Progress of a stage of one query among others, maybe in a thread of its own, which it ends on ``stop``."""
+        before = 0
+
+        def tell(done: int, total: int, text: str) -> None:
+            nonlocal before
+            if stop.is_set():
+                raise _Stopped
+            with self._door:
+                self._done[name] = self._done.get(name, 0) + done - before
+                before = done
+                if self._progress is not None:
+                    self._progress(name, self._done[name], self._n_queries * total, text)
+
+        return tell

@@ -106,7 +106,10 @@ class CriticSimilarity:
         if not all(map(close, _features(self._replica, self._query), self._expected)):
             raise NetworkError("the discriminator gives other features the second time; turn off its random noise")
         self._cosines: list[list[Tensor]] = []  # of each part, of each non-linearity (m,)
-        self._is_independent: bool | None = None
+        # Beside an image that is nothing like it: beside a sample, statistics of the batch would hardly change.
+        noise = torch.randn(self._query.shape, generator=torch.Generator().manual_seed(0)).to(self._query)
+        beside = zip(_features(self._replica, torch.cat([self._query, noise])), self._expected, strict=True)
+        self._is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in beside)
 
     def add(self, images: Tensor) -> "CriticSimilarity":
         """Take more images (m, c, h, w), m >= 1.
@@ -114,10 +117,6 @@ class CriticSimilarity:
         Raises:
             NetworkError: the discriminator raised.
         """
-        if self._is_independent is None:
-            beside = _features(self._replica, torch.cat([self._query, images[:1]]))
-            pairs = zip(beside, self._expected, strict=True)
-            self._is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in pairs)
         for part in images.split(images_at_once(images[0].numel()) if self._is_independent else 1):
             self._cosines.append(_at_activations(self._replica, part, self._like_query))
         return self

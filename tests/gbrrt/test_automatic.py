@@ -76,6 +76,17 @@ def test_a_region_that_is_the_whole_sphere() -> None:
     assert config.step_size == pytest.approx(2 * math.pi / 11)
 
 
+def test_a_whole_sphere_of_many_dimensions_has_room_for_the_tree() -> None:
+    # Straight lines never leave the region: half of their length would be a step to the equator, and the next nodes a
+    # step apart from each other there.
+    z0 = torch.randn(512, generator=torch.Generator().manual_seed(0))
+    geometry = Sphere(z0)
+    config = with_automatic(GbRrtConfig(iterations=300), z0, Box(99.0), largest_half_width=math.inf, geometry=geometry)
+    assert config.step_size == pytest.approx(math.pi / 4 * geometry.radius)
+    tree = grow(z0, Box(99.0), config, rng=torch.Generator().manual_seed(0), geometry=geometry)
+    assert len(tree.latents) > 290
+
+
 def test_exit_distances_of_an_octant_of_the_sphere() -> None:
     class Octant:
         def contains(self, z: Tensor) -> Tensor:

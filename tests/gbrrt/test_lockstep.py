@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,8 +12,13 @@ from egbas.zoo.models import load_model
 from tests.regions import assert_same, rng
 
 
+@pytest.mark.parametrize("cores", [1, 2, 8])
+@pytest.mark.parametrize("is_dense", [False, True])
 @pytest.mark.parametrize("layer", [1, 3])
-def test_each_tree_is_the_one_grown_alone(layer: int) -> None:
+def test_each_tree_is_the_one_grown_alone(
+    layer: int, is_dense: bool, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("egbas.gbrrt.lockstep.idle_cores", lambda: cores)
     model = load_model("dcgan-mnist")
     network = Network(model.generator, model.latent.shape)
     cut = Cut.of(network, network.resolve(layer))
@@ -20,7 +27,8 @@ def test_each_tree_is_the_one_grown_alone(layer: int) -> None:
     for number, query in enumerate(queries):
         h = cut.split.head(query[None])[0]
         units = torch.randperm(len(h), generator=rng(number))[:60]
-        regions.append(Region.in_cut(cut, query, units, h[units].sign().to(torch.int8), reach=4.0))
+        region = Region.in_cut(cut, query, units, h[units].sign().to(torch.int8), reach=4.0)
+        regions.append(replace(region, halfspaces=None) if is_dense else region)
         config = GbRrtConfig(iterations=100 + 50 * number)
         configs.append(with_automatic(config, query, regions[-1], largest_half_width=4.0))
     alone = [grow(*each, rng=rng(7)) for each in zip(queries, regions, configs, strict=True)]

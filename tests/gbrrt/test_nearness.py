@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egbas.gbrrt.nearness import nearest
+from egbas.gbrrt.nearness import NearestNodes
 from egbas.gbrrt.window import Array, Nodes
 
 
@@ -20,7 +20,7 @@ def nodes_at(latents: Array) -> Nodes:
 
 
 def search(targets: Array, latents: Array) -> tuple[list[int], list[float]]:
-    found, squares = nearest(targets, nodes_at(latents), len(latents))
+    found, squares = NearestNodes(nodes_at(latents))(targets, len(latents))
     return found.tolist(), squares.tolist()
 
 
@@ -37,15 +37,22 @@ def exact(a: Array, b: Array) -> list[list[Fraction]]:
     seed=st.integers(0, 10_000),
     spread=st.sampled_from([1e-5, 1e-2, 1.0]),
     is_single=st.booleans(),
+    is_large=st.booleans(),
 )
-def test_answers_are_those_of_exact_arithmetic(d: int, seed: int, spread: float, is_single: bool) -> None:
+def test_answers_are_those_of_exact_arithmetic(
+    d: int, seed: int, spread: float, is_single: bool, is_large: bool
+) -> None:
     # A cloud far from the origin: ||a||^2 + ||b||^2 - 2 ab cancels there.
     rng = np.random.default_rng(seed)
     dtype = np.float32 if is_single else np.float64
     query = (3 * rng.standard_normal(d)).astype(dtype)
     a, b = ((query + spread * rng.standard_normal((n, d))).astype(dtype) for n in (5, 90))
     squares = exact(a, b)
-    found, distances = search(a, b)
+    with pytest.MonkeyPatch.context() as patch:
+        if is_large:  # by rounded latents first
+            patch.setattr("egbas.gbrrt.nearness._LARGE", 0)
+            patch.setattr("egbas.gbrrt.nearness.pays", lambda d: True)
+        found, distances = search(a, b)
     assert found == [row.index(min(row)) for row in squares]
     np.testing.assert_allclose(distances, [float(min(row)) for row in squares], rtol=1e-12)
 
@@ -83,4 +90,17 @@ def test_answers_do_not_depend_on_the_batch(d: int) -> None:
 
 def test_nodes_that_are_not_there_yet_are_not_found() -> None:
     latents = np.array([[3.0, 0.0], [math.nan, 0.0]])
-    assert nearest(np.zeros((1, 2)), nodes_at(latents), 1)[0].tolist() == [0]
+    assert NearestNodes(nodes_at(latents))(np.zeros((1, 2)), 1)[0].tolist() == [0]
+
+
+@pytest.mark.parametrize("d", [2, 40, 512])
+def test_nodes_that_come_later_are_found(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egbas.gbrrt.nearness._LARGE", 0)
+    monkeypatch.setattr("egbas.gbrrt.nearness.pays", lambda d: True)
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (20, 300))
+    growing = NearestNodes(nodes_at(b))
+    for n in (1, 2, 150, 300):
+        found, squares = growing(a, n)
+        alone, alone_squares = NearestNodes(nodes_at(b[:n]))(a, n)
+        assert (found.tolist(), squares.tolist()) == (alone.tolist(), alone_squares.tolist())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from egbas.gbrrt.nearness import nearest
+from egbas.gbrrt.nearness import NearestNodes
 from egbas.gbrrt.window import INSIDE, UNKNOWN, Nodes, Stride, Window, admit, move, steer
 from egbas.geometry import Flat, Geometry, Sphere
 
@@ -23,7 +23,7 @@ def window(geometry: Geometry, latents: torch.Tensor, targets: list[list[float]]
     nodes, new = tree_of(latents), torch.tensor(targets).numpy()
     pending = Window.empty(len(new), latents[0].numpy())
     stride, n = Stride.of(geometry, length), len(latents)
-    admit(pending, 0, new, n, *nearest(new, nodes, n), nodes, n, stride)
+    admit(pending, 0, new, n, *NearestNodes(nodes)(new, n), nodes, n, stride)
     return pending
 
 

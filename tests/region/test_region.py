@@ -144,11 +144,7 @@ def test_kept_units_alone_say_what_the_whole_layer_says(layer: int) -> None:
 
 @pytest.mark.parametrize("layer", [1, 3])
 @pytest.mark.parametrize("is_dense", [False, True])
-@pytest.mark.parametrize("cores", [1, 4])
-def test_many_regions_answer_together_as_alone(
-    layer: int, is_dense: bool, cores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("egbas.region.region._n_cores", lambda: cores * torch.get_num_threads())
+def test_many_regions_answer_together_as_alone(layer: int, is_dense: bool) -> None:
     model = load_model("dcgan-mnist")
     network = Network(model.generator, model.latent.shape)
     cut, rng = Cut.of(network, network.resolve(layer)), torch.Generator().manual_seed(0)

@@ -35,8 +35,9 @@ def with_automatic(
 
     step_size delta = r / (1 + (N/9)^(1/d)) for N iterations in d dimensions: in 2 dimensions about N/5 nodes that far
     apart fill a disc of radius r, which leaves enough candidates to reach all of its border; in 64 or 512, two steps
-    lead from the query to the boundaries. A sphere in d dimensions has d - 1 of its own. It is never less than what
-    the rounding of latents allows.
+    lead from the query to the boundaries. A sphere in d dimensions has d - 1 of its own, and steps go an eighth of the
+    way around at most: it has room for few nodes that are much further apart. It is never less than what the rounding
+    of latents allows.
 
     Args:
         config: the settings.
@@ -53,6 +54,7 @@ def with_automatic(
     exits = exit_distances(region, z0, far=geometry.far(config.half_width or largest), geometry=geometry)
     half_width = config.half_width or min(largest, geometry.half_width(exits.max().item()))
     step_size = exits.median().item() / (1 + (config.iterations / _ITERATIONS_PER_CELL) ** (1 / geometry.dimensions))
+    step_size = min(step_size, geometry.largest_step)
     least = smallest_step(geometry, half_width, z0.dtype)
     return replace(config, half_width=half_width, step_size=config.step_size or max(step_size, least))
 

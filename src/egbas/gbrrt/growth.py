@@ -20,9 +20,10 @@ from egbas.errors import ConfigError
 from egbas.gbrrt.automatic import smallest_step
 from egbas.gbrrt.commit import choose, decide
 from egbas.gbrrt.config import GbRrtConfig
-from egbas.gbrrt.nearness import FEW, nearest
+from egbas.gbrrt.nearness import FEW
 from egbas.gbrrt.targets import Targets
 from egbas.gbrrt.tree import ContainsLatents, GbRrtStatus, Tree
+from egbas.gbrrt.upcoming import Upcoming
 from egbas.gbrrt.window import Array, Nodes, Rejections, Stride, Window, admit
 from egbas.geometry import Flat, Geometry
 
@@ -86,6 +87,7 @@ class Growth:
         self.window_size = config.window or _FIRST_WINDOW
         room = min(config.window or _LARGEST_WINDOW, config.iterations)
         self.nodes, self.window = Nodes.empty(config.iterations + 1, query), Window.empty(room, query)
+        self.upcoming = Upcoming(self.targets, self.nodes)
         self.n_nodes = self.n_pending = self.n_done = 0
         self.add(query[None], np.array([-1]), np.array([-1]))
         self.asked = np.zeros(room, np.int64)  # rows of the window whose candidates were proposed
@@ -102,10 +104,9 @@ class Growth:
 
     def propose(self) -> Float[Tensor, "m d"]:
         """Fill the window and return the candidates whose membership has to be tested, possibly none."""
-        targets = self.targets.draw(max(0, self.window_size - self.n_pending))  # it may just have been narrowed
-        if len(targets):
-            new = targets.numpy()
-            parents, squares = nearest(new, self.nodes, self.n_nodes)
+        wanted = max(0, self.window_size - self.n_pending)  # the window may just have been narrowed
+        new, parents, squares = self.upcoming.take(wanted, self.n_nodes)
+        if len(new):
             first = self.n_done + self.n_pending
             admit(self.window, self.n_pending, new, first, parents, squares, self.nodes, self.n_nodes, self.stride)
             self.n_pending += len(new)

@@ -36,6 +36,11 @@ class Flat:
         """All coordinates of a latent."""
         return self.query.numel()
 
+    @property
+    def largest_step(self) -> float:
+        """Infinite."""
+        return math.inf
+
     def limit(self, length: float) -> float:
         """No distance is too large."""
         return length

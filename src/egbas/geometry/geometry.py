@@ -35,6 +35,11 @@ class Geometry(Protocol):
         """How many coordinates a place in the space has."""
         ...
 
+    @property
+    def largest_step(self) -> float:
+        """The largest step, in latent units, for which the space has room for many nodes."""
+        ...
+
     def limit(self, length: float) -> float:
         """The length, or the largest distance that there is if that is smaller, in latent units."""
         ...

@@ -4,6 +4,7 @@
 In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
 """
 
+import threading
 from dataclasses import replace
 from functools import cached_property
 
@@ -41,6 +42,7 @@ class Split:
         self._forward = forward
         self._trace, self._call = trace, call
         self._is_program_right: bool | None = None  # not known yet
+        self._door = threading.Lock()
         self.layer = layer
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
@@ -112,7 +114,8 @@ class Split:
         if n == 0:
             return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
         capture, replica = Capture(), self._forward.replica
-        with torch.no_grad(), visiting(replica.module, self.layer, capture):
+        # The hooks are on the one replica: one pass at a time.
+        with self._door, torch.no_grad(), visiting(replica.module, self.layer, capture):
             try:
                 replica(latents)
             except Stop:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from egbas.compiled import compiled
 from egbas.network.affine import AffineUnits
 from egbas.network.cut import Split
-from egbas.network.stages import Linear, Stages
+from egbas.network.fold import fold
+from egbas.network.stages import Linear
 
 Array = NDArray[np.floating[Any]]
 Whole = NDArray[np.int64]
@@ -59,6 +60,11 @@ class KeptUnits:
     stem: Callable[[Tensor], Array]
     packed: Packed
     shared: object
+
+    @property
+    def has_stem(self) -> bool:
+        """Whether anything is computed of latents before the units are."""
+        return self.stem is not _as_they_are
 
     def values(self, x: Float[Array, "n h w_c"]) -> Float[Array, "n k"]:
         """Their pre-activations."""
@@ -121,7 +127,7 @@ class LinearLayer:
 
     Attributes:
         split: the network cut at the layer, in float32.
-        stages: of its head.
+        below: maps latents (n, *latent_shape) to x: the stem of its head.
         linear: the linear map, in float64.
         in_shape: of its input, without the batch.
         out_shape: of its output.
@@ -130,7 +136,7 @@ class LinearLayer:
     """
 
     split: Split
-    stages: Stages
+    below: Callable[[Tensor], Tensor]
     linear: Linear
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
@@ -163,12 +169,13 @@ class LinearLayer:
             bias = linear.bias.view(-1, *[1] * (output.ndim - 2)).expand_as(output[0])
             offset = offset + scale * bias.flatten()
         shapes = {"in_shape": tuple(x.shape[1:]), "out_shape": tuple(output.shape[1:])}
-        return cls(split=split, stages=stages, linear=linear, **shapes, scale=scale, offset=offset)
+        below = fold(stages.stem, split.prepare(torch.ones(1, split.latent_size)))
+        return cls(split=split, below=below, linear=linear, **shapes, scale=scale, offset=offset)
 
     def stem(self, z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
         """Compute x of latents z."""
         with torch.no_grad():
-            return _as_places(self.stages.stem(self.split.prepare(z)))
+            return _as_places(self.below(self.split.prepare(z)))
 
     def kept(self, units: Int[Tensor, " k"]) -> KeptUnits:
         """Some of its units."""

@@ -29,7 +29,7 @@ class Stages:
         post: maps the output of ``linear`` to the layer's pre-activation.
     """
 
-    stem: Callable[[Tensor], Tensor]
+    stem: fx.GraphModule
     linear: Linear
     post: Callable[[Tensor], Tensor]
 
@@ -82,7 +82,7 @@ def _linear(node: fx.Node, module: nn.Module) -> Linear | None:
     return None
 
 
-def _graph(module: nn.Module, nodes: list[fx.Node], start: fx.Node | None, end: fx.Node) -> Callable[..., Tensor]:
+def _graph(module: nn.Module, nodes: list[fx.Node], start: fx.Node | None, end: fx.Node) -> fx.GraphModule:
     """The function that the nodes compute, from what comes out of ``start``, or from the latents, to ``end``."""
     graph = fx.Graph()
     copies = {} if start is None else {start: graph.placeholder("x")}
@@ -95,4 +95,4 @@ def _graph(module: nn.Module, nodes: list[fx.Node], start: fx.Node | None, end: 
         if node is end:
             break
     graph.output(copies[end])
-    return fx.GraphModule(module, graph).forward
+    return fx.GraphModule(module, graph)

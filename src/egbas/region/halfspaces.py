@@ -24,7 +24,7 @@ from egbas.network.kept_units import Array, unit_value
 
 OUTSIDE, INSIDE, UNCLEAR, NOT_FINITE = 0, 1, 2, 3  # in the order of how much is left to do
 _SAFETY = 8.0
-_WORTH_A_THREAD = 10_000_000  # multiplications
+_WORTH_A_THREAD = 50_000_000  # multiplications, of which most are not done
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,9 +6,7 @@ margin is clear of the rounding error, and once more in float64 where it is not.
 latent therefore depends neither on the batch it is tested in nor on the kernels that compute it.
 """
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -98,6 +96,14 @@ class Region:
         """The layer whose units bound the region."""
         return self.split.layer
 
+    @property
+    def is_for_threads(self) -> bool:
+        """Whether threads that ask side by side gain by it.
+
+        The whole head answers one after the other, and where there is no stem the calls from Python are most of it.
+        """
+        return self.halfspaces is not None and self.halfspaces.units.has_stem
+
     def contains(self, z: Tensor) -> Bool[Tensor, " n"]:
         """Say which latents lie in the region: V^i f^i_{l:1}(z) >= 0 for every kept unit i.
 
@@ -142,18 +148,6 @@ class Region:
     def _features(self, z: Float[Tensor, "n d"]) -> Tensor | Array:
         """What latents are judged by, the same for all regions of a cut with ``halfspaces``, and for all without."""
         return self.split.head(z) if self.halfspaces is None else self.halfspaces.units.stem(z)
-
-    def _features_of_all(self, parts: Sequence[Float[Tensor, "_ d"]]) -> Iterable[Tensor | Array]:
-        """Those of several micro-batches, on the cores that torch leaves idle.
-
-        A micro-batch is too small for several threads to share, but several of them have a core each. The whole head,
-        which is stopped by hooks on the one replica, is nothing for threads.
-        """
-        n_threads = min(len(parts), _n_cores() // torch.get_num_threads())
-        if n_threads < 2 or self.halfspaces is None:
-            return map(self._features, parts)
-        with ThreadPoolExecutor(n_threads) as threads:
-            return list(threads.map(self._features, parts))
 
     def _judged(self, z: Float[Tensor, "n d"], features: Tensor | Array) -> Bool[Tensor, " n"]:
         """Judge latents by their features, and by ``exact`` where those are too close to a boundary."""
@@ -207,16 +201,13 @@ def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ 
 
     found: list[list[Tensor]] = [[_none(z)] for z in latents]
     parts = joined.split(MICRO_BATCH) if len(joined) else ()
-    for begin, features in zip(range(0, len(joined), MICRO_BATCH), first._features_of_all(parts), strict=True):
+    for begin, part in zip(range(0, len(joined), MICRO_BATCH), parts, strict=True):
+        features = first._features(part)
         for number, region in enumerate(regions):
             low, high = max(begin, starts[number]), min(begin + len(features), starts[number + 1])
             if low < high:
                 found[number].append(region._judged(joined[low:high], features[low - begin : high - begin]))
     return [torch.cat(parts) for parts in found]
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Units = Callable[[Tensor], Tensor]

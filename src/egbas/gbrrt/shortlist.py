@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The few nodes that may be the nearest to a target, as far as distances with rounding errors can tell."""
+
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+
+from egbas.compiled import compiled
+from egbas.gbrrt.distance import square_distance
+from egbas.gbrrt.window import Array
+
+_CHUNK = 64  # distances looked at together
+
+
+class Shortlist:
+    """The nodes that may be the nearest to each of some targets, gathered block by block.
+
+    Attributes:
+        slack: (m,) bound on how much the errors of two squared distances of a target differ.
+    """
+
+    def __init__(self, slack: Float[Array, " m"], *, room: int) -> None:
+        """Start with no nodes, and room for so many of each target."""
+        m = len(slack)
+        self.slack = slack
+        self._least = np.full(m, np.inf, slack.dtype)  # of the squared distances, without the target's own square
+        self._found, self._values = np.empty((m, room), np.int64), np.empty((m, room), slack.dtype)
+        self._counts = np.zeros(m, np.int64)
+        self._lost = np.full(m, np.inf, slack.dtype)  # least of the values that there was no room for
+
+    def look(self, products: Float[Array, "m n"], node_squares: Float[Array, " n"], start: int) -> None:
+        """Look at a block of nodes, whose squared distances are ``products + node_squares``.
+
+        Args:
+            products: (m, n), -2 ab.
+            node_squares: (n,).
+            start: number of the first of the nodes.
+        """
+        notes = (self._least, self._found, self._values, self._counts, self._lost)
+        _scan(products, node_squares, start, self.slack, *notes)
+
+    def decide(
+        self,
+        targets: Float[Array, "m d"],
+        latents: Float[Array, "n d"],
+        parents: Int[NDArray[np.int64], " m"],
+        squares: Float[NDArray[np.float64], " m"],
+    ) -> None:
+        """Write the nearest node of each target and its squared distance, but not for those that are overfull."""
+        _tell_apart(targets, latents, self._found, np.where(self._is_overfull, 0, self._counts), parents, squares)
+
+    @property
+    def overfull(self) -> Int[NDArray[np.int64], " k"]:
+        """Targets with more nodes than there is room for."""
+        return np.flatnonzero(self._is_overfull)
+
+    @property
+    def _is_overfull(self) -> Bool[NDArray[np.bool_], " m"]:
+        return self._lost <= self._least + self.slack
+
+
+@compiled()
+@no_type_check
+def _scan(  # noqa: PLR0913, PLR0917
+    products, node_squares, start, slack, least, found, values, counts, lost
+):
+    """Note of a block of nodes those that may be the nearest."""
+    for row in range(len(products)):
+        product, limit = products[row], least[row] + slack[row]
+        for begin in range(0, len(product), _CHUNK):
+            end = min(begin + _CHUNK, len(product))
+            if not _any_within(product[begin:end], node_squares[begin:end], limit):
+                continue
+            for j in range(begin, end):
+                value = product[j] + node_squares[j]
+                if value > limit:
+                    continue
+                if value < least[row]:
+                    least[row] = value
+                    limit = value + slack[row]
+                if counts[row] == len(found[row]):
+                    counts[row] = _still_near(found[row], values[row], limit)
+                if counts[row] == len(found[row]):  # the farther half has to go
+                    middle = min(values[row].mean(), values[row].max())  # which is rounded, and may be above them all
+                    counts[row], lost[row] = _nearer(found[row], values[row], middle, lost[row])
+                found[row, counts[row]], values[row, counts[row]] = start + j, value
+                counts[row] += 1
+        counts[row] = _still_near(found[row, : counts[row]], values[row, : counts[row]], limit)
+
+
+@compiled()
+@no_type_check
+def _any_within(product, node_squares, limit):
+    """Whether a chunk has a squared distance within the limit; counted, since that runs on vectors."""
+    n = 0
+    for j in range(len(product)):
+        n += product[j] + node_squares[j] <= limit
+    return n > 0
+
+
+@compiled()
+@no_type_check
+def _still_near(found, values, limit):
+    """Keep, in order, those within the limit; how many they are."""
+    n = 0
+    for k in range(len(found)):
+        if values[k] <= limit:
+            found[n], values[n] = found[k], values[k]
+            n += 1
+    return n
+
+
+@compiled()
+@no_type_check
+def _nearer(found, values, middle, lost):
+    """Keep, in order, those nearer than the middle; how many they are, and the least of all values that were lost."""
+    n = 0
+    for k in range(len(found)):
+        if values[k] < middle:
+            found[n], values[n] = found[k], values[k]
+            n += 1
+        else:
+            lost = min(lost, values[k])
+    return n, lost
+
+
+@compiled()
+@no_type_check
+def _tell_apart(targets, latents, found, counts, parents, squares):
+    """Compare each target with the nodes that may be its nearest."""
+    for row in range(len(targets)):
+        if counts[row] > 0:
+            squares[row] = np.inf
+        for k in range(counts[row]):
+            square = square_distance(targets[row], latents[found[row, k]])
+            if square < squares[row]:
+                parents[row], squares[row] = found[row, k], square

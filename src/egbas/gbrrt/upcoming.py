@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The next targets, each with the node that is nearest to it.
+
+Nodes are looked through for many targets at once, before their turn: then a large tree comes from memory once for all
+of them. When a target's turn comes, the nodes that were added since are the only ones left to compare it with.
+"""
+
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from egbas.compiled import compiled
+from egbas.gbrrt.distance import square_distance
+from egbas.gbrrt.nearness import NearestNodes
+from egbas.gbrrt.targets import Targets
+from egbas.gbrrt.window import Array, Nodes
+
+_AHEAD, _FAR_AHEAD = 64, 256  # targets; far ahead where the tree is large
+
+
+class Upcoming:
+    """The next targets of a tree."""
+
+    def __init__(self, targets: Targets, nodes: Nodes) -> None:
+        """Start with none."""
+        self._targets, self._nodes, self._nearest = targets, nodes, NearestNodes(nodes)
+        self._latents = nodes.latents[:0]
+        self._parents, self._squares = np.empty(0, np.int64), np.empty(0)
+        self._n_seen = np.empty(0, np.int64)  # nodes that each was compared with
+
+    def take(
+        self, n: int, n_nodes: int
+    ) -> tuple[Float[Array, "m d"], Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]:
+        """The next n targets, or those that are left, their nearest nodes and the squares of the distances.
+
+        Args:
+            n: how many.
+            n_nodes: how many nodes there are.
+        """
+        ahead = _FAR_AHEAD if self._nearest.is_large(n_nodes) else _AHEAD
+        while len(self._latents) < n and len(new := self._targets.draw(ahead).numpy()):
+            parents, squares = self._nearest(new, n_nodes)
+            self._latents = np.concatenate([self._latents, new])
+            self._parents = np.concatenate([self._parents, parents])
+            self._squares = np.concatenate([self._squares, squares])
+            self._n_seen = np.concatenate([self._n_seen, np.full(len(new), n_nodes)])
+        latents, parents, squares = self._latents[:n], self._parents[:n], self._squares[:n]
+        _meet(latents, self._n_seen, self._nodes.latents, n_nodes, parents, squares)
+        self._latents, self._parents = self._latents[n:], self._parents[n:]
+        self._squares, self._n_seen = self._squares[n:], self._n_seen[n:]
+        return latents, parents, squares
+
+
+@compiled()
+@no_type_check
+def _meet(targets, n_seen, latents, n_nodes, parents, squares):
+    """Compare targets with the nodes that they have not seen yet."""
+    for row in range(len(targets)):
+        for node in range(n_seen[row], n_nodes):
+            square = square_distance(targets[row], latents[node])
+            if square < squares[row]:
+                parents[row], squares[row] = node, square

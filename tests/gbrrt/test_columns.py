@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Nearest nodes in few dimensions, chunk by chunk."""
+
+import numpy as np
+import pytest
+
+from egbas.gbrrt.columns import Columns
+from tests.gbrrt.test_nearness import nodes_at
+
+
+@pytest.mark.parametrize("d", [1, 2, 7])
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 1000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_nearest_of_all(d: int, n: int, dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    latents, targets = (rng.standard_normal((m, d)).astype(dtype) for m in (n, 30))
+    parents, squares = Columns(nodes_at(latents)).nearest(targets, n)
+    gaps = np.square(targets[:, None].astype(np.float64) - latents[None]).sum(axis=2)
+    assert parents.tolist() == gaps.argmin(axis=1).tolist()
+    np.testing.assert_allclose(squares, gaps.min(axis=1), rtol=1e-12)
+
+
+def test_distances_too_small_for_their_squares() -> None:
+    # 1e-25 squared is no float32 but zero, and the nearer node comes later.
+    latents = np.array([[3e-25, 0.0], [1e-25, 0.0]], np.float32)
+    assert Columns(nodes_at(latents)).nearest(np.zeros((1, 2), np.float32), 2)[0].tolist() == [1]
+
+
+def test_distances_that_float32_cannot_tell_apart() -> None:
+    latents = np.array([[1 + 2e-7, 1.0, 1.0], [1.0, 1.0, 1.0]], np.float32)
+    target = np.array([[-1e4, 0.0, 0.0]], np.float32)
+    assert Columns(nodes_at(latents)).nearest(target, 2)[0].tolist() == [1]
