@@ -80,6 +80,21 @@ def test_what_is_left_as_it_is(net: nn.Sequential) -> None:
     assert torch.equal(got, expected)
 
 
+def test_upsampling_by_a_function() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 5, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(nn.functional.interpolate(x, scale_factor=2))
+            return self.second(nn.functional.interpolate(x, None, (2.0, 2.0), "nearest"))
+
+    graph, got, expected = folded(Functional(), 3, 4, 4)
+    assert kinds(graph) == [nn.ConvTranspose2d] * 2
+    torch.testing.assert_close(got, expected, rtol=0, atol=2e-6 * float(expected.abs().max()))
+
+
 def test_an_upsampling_that_others_read_stays_for_them() -> None:
     class Skip(nn.Module):
         def __init__(self) -> None:

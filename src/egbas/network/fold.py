@@ -71,9 +71,9 @@ class _OfOnePixel(nn.Module):
 
 def _upsampling(stem: fx.GraphModule, module: nn.Module, below: fx.Node) -> nn.ConvTranspose2d | None:
     """The transposed convolution that does the work of an upsampling, ``below``, and of a convolution."""
-    if type(module) is not nn.Conv2d or module.kernel_size == (1, 1) or below.op != "call_module":
+    if type(module) is not nn.Conv2d or module.kernel_size == (1, 1):
         return None
-    scale = _scale(stem.get_submodule(str(below.target)))
+    scale = _scale(stem, below)
     is_usual = module.stride == module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
     if scale is None or not is_usual or isinstance(module.padding, str):
         return None
@@ -104,10 +104,19 @@ def _spread(kernel: Float[Tensor, "o i h w"], scale: int) -> Float[Tensor, "o i 
     return total.to(kernel.dtype)
 
 
-def _scale(module: nn.Module) -> int | None:
-    """By how much a module repeats each pixel, in both directions; None: it does something else."""
-    if type(module) is not nn.Upsample or module.mode != "nearest" or module.size is not None:
+def _scale(stem: fx.GraphModule, node: fx.Node) -> int | None:
+    """By how much a node repeats each pixel, in both directions; None: it does something else."""
+    if node.op == "call_module" and type(module := stem.get_submodule(str(node.target))) is nn.Upsample:
+        given = {name: getattr(module, name) for name in ("size", "scale_factor", "mode")}
+    elif node.op == "call_function" and node.target is nn.functional.interpolate and node.args:
+        given = dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)) | node.kwargs
+    else:
         return None
-    factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
-    scale = int(factors[0] or 0)
-    return scale if len(factors) == 2 and scale > 1 and all(factor == scale for factor in factors) else None
+    if given.get("mode", "nearest") != "nearest" or given.get("size") is not None:
+        return None
+    factors = given.get("scale_factor")
+    factors = tuple(factors) if isinstance(factors, tuple | list) else (factors, factors)
+    if len(factors) != 2 or not all(isinstance(factor, int | float) and factor == factors[0] for factor in factors):
+        return None
+    scale = int(factors[0])
+    return scale if scale > 1 and scale == factors[0] else None
