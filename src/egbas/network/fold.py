@@ -7,6 +7,7 @@ many generators, is a matrix: one of 4 x 4 with padding 3 would multiply mostly 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -114,7 +115,7 @@ def _scale(stem: fx.GraphModule, node: fx.Node) -> int | None:
         return None
     if given.get("mode", "nearest") != "nearest" or given.get("size") is not None:
         return None
-    factors = given.get("scale_factor")
+    factors: Any = given.get("scale_factor")
     factors = tuple(factors) if isinstance(factors, tuple | list) else (factors, factors)
     if len(factors) != 2 or not all(isinstance(factor, int | float) and factor == factors[0] for factor in factors):
         return None
