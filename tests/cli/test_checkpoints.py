@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import errno
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def test_inspect_tells_of_implausible_output() -> None:
 
 def test_inspect_of_an_embedded_model() -> None:
     assert "28 x 28, 1 channel\n" in run("inspect", "dcgan-mnist").stdout
+    found = run("inspect", "pggan-mnist").stdout
+    assert re.search(r"^minibatch deviation  0\.\d+ for every image, .*; consecutive groups of 4 in", found, re.M)
 
 
 def test_convert_and_what_comes_of_it(here: Path) -> None:

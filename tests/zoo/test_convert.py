@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from egbas.errors import CheckpointError
 from egbas.zoo.card import sha256
@@ -59,6 +61,20 @@ def test_places_that_do_not_do_are_refused_before_the_work(source: Path, tmp_pat
         check_output(taken, taken, overwrite=True)
     convert(source, taken, write, overwrite=True)
     assert load_model(taken).facts["format"] == "egbas"
+
+
+@pytest.mark.parametrize("name", ["generator.conv2.bias", "critic.score.weight"])
+def test_a_file_that_cannot_be_loaded_is_not_converted(source: Path, tmp_path: Path, name: str) -> None:
+    convert(source, tmp_path / "one.safetensors", write)
+    with safe_open(tmp_path / "one.safetensors", framework="pt") as file:
+        header, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+    del tensors[name]
+    save_file(tensors, tmp_path / "one.safetensors", header)
+    with pytest.raises(CheckpointError, match=rf"one\.safetensors: .*{name.partition('.')[2]}"):
+        convert(tmp_path / "one.safetensors", tmp_path / "two.safetensors", write)
+    assert not (tmp_path / "two.safetensors").exists()
+    with pytest.raises(CheckpointError, match=r"one\.safetensors: "):
+        load_model(tmp_path / "one.safetensors")
 
 
 def test_nothing_is_written_for_a_file_that_is_not_read(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from egbas.errors import NetworkError
 from egbas.latent import LatentSpace
 from egbas.zoo.inspection import inspect
 from egbas.zoo.models import Model, load_model
+from egbas.zoo.pggan import PgganCritic
 from tests.zoo.formats import test_akanimax_v2, test_gan_zoo
 
 
@@ -65,6 +66,18 @@ def test_the_embedded_models_have_no_problems() -> None:
     assert found["channels"] == [128, 64, 32, 16]
     assert -1 <= found["check"]["smallest"] < found["check"]["largest"] <= 1
     assert found["check"]["outside_range"] == 0
+
+
+def test_the_minibatch_deviation_of_an_embedded_model_is_told() -> None:
+    model = load_model("pggan-mnist")
+    assert isinstance(model.discriminator, PgganCritic)
+    reference = float(model.discriminator.deviation.reference)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    assert reference > 0
+    assert inspect(model)["facts"] == {
+        "minibatch_deviation": f"{reference:g} for every image, whatever else is in its batch; "
+        "consecutive groups of 4 in training"
+    }
+    assert load_model("dcgan-mnist-2d").facts == {}
 
 
 @pytest.mark.parametrize(

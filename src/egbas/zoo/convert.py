@@ -7,7 +7,7 @@ from pathlib import Path
 
 from egbas.errors import CheckpointError
 from egbas.zoo.card import sha256
-from egbas.zoo.formats import own, read_checkpoint
+from egbas.zoo.formats import build_networks, own, read_checkpoint
 
 SUFFIX = ".safetensors"
 
@@ -41,10 +41,11 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
         Name of the source's format.
 
     Raises:
-        CheckpointError: the source cannot be read, or the result cannot be written there.
+        CheckpointError: the source cannot be read or built, or the result cannot be written there.
     """
     check_output(source, out, overwrite)
     name, parts = read_checkpoint(source)
+    build_networks(source, parts)  # what cannot be built is not written
     origin = {} if name == own.NAME else {"source_format": name, "source_sha256": sha256(source)}
     write(out, own.dump(parts, origin))
     return name

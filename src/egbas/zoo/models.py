@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from egbas.errors import ModelNotFoundError
 from egbas.latent import LatentSpace
 from egbas.network import Layer, list_layers
 from egbas.zoo.card import ModelCard, load_card, load_weights, sha256
 from egbas.zoo.dcgan import DcganCritic, DcganGenerator
-from egbas.zoo.formats import read_checkpoint
+from egbas.zoo.formats import build_networks, read_checkpoint
 from egbas.zoo.formats.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
+from egbas.zoo.pggan.layers import MinibatchDeviation
 
 WEIGHTS = Path(__file__).parent / "weights"
 FEATURE_LAYER = "relu3"  # of lenet-mnist: its feature vector (84,)
@@ -34,7 +35,8 @@ class Model:
         latent: where the generator's inputs come from.
         card: of an embedded model, else None.
         sha256: of the file of the weights, or empty where they came from no file.
-        facts: of a checkpoint file, what else it tells: its format, which of its weights were taken.
+        facts: what else is to tell: of a file its format and which of its weights were taken; of a critic its
+            minibatch deviation.
     """
 
     name: str
@@ -94,7 +96,15 @@ def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
     latent = LatentSpace(**{**card.latent, "shape": tuple(card.latent["shape"])})
     generator.zoo_name = name
     generator.latent = latent  # egbas.explore reads it
-    return Model(name=name, generator=generator, discriminator=critic, latent=latent, card=card, sha256=card.sha256)
+    return Model(
+        name=name,
+        generator=generator,
+        discriminator=critic,
+        latent=latent,
+        card=card,
+        sha256=card.sha256,
+        facts=_deviation(critic),
+    )
 
 
 def is_path(name: str) -> bool:
@@ -110,22 +120,27 @@ def is_path(name: str) -> bool:
 def _load_file(name: str) -> Model:
     path = Path(name).expanduser()
     format_name, parts = read_checkpoint(path)
-    generator: Any = parts.generator.build()
-    discriminator = parts.discriminator.build() if parts.discriminator is not None else None
+    generator: Any
+    generator, discriminator = build_networks(path, parts)
     generator.zoo_name = name
     generator.latent = parts.latent  # egbas.explore reads it
-    facts = {"format": format_name, **parts.facts}
-    reference = getattr(getattr(discriminator, "deviation", None), "reference", None)
-    if isinstance(reference, Tensor):
-        facts["minibatch_deviation"] = f"{float(reference):g} for every image, whatever else is in its batch"
     return Model(
         name=name,
         generator=generator,
         discriminator=discriminator,
         latent=parts.latent,
         sha256=sha256(path),
-        facts=facts,
+        facts={"format": format_name, **parts.facts, **_deviation(discriminator)},
     )
+
+
+def _deviation(critic: nn.Module | None) -> dict[str, str]:
+    """How a critic uses the minibatch deviation; nothing where it has none."""
+    part = getattr(critic, "deviation", None)
+    if not isinstance(part, MinibatchDeviation):
+        return {}
+    policy = f"{float(part.reference):g} for every image, whatever else is in its batch"
+    return {"minibatch_deviation": f"{policy}; {part.groups} groups of {part.size} in training"}
 
 
 def cards(folder: Path = WEIGHTS) -> list[ModelCard]:

@@ -97,6 +97,12 @@ def test_layers_above_the_trained_depth_are_left_out(tmp_path: Path) -> None:
     agree(discriminator, Draw(2)(5, 3, 8, 8), lambda x: original_critic(critic_state, 1, x), one_by_one=True)
 
 
+def test_names_with_absurd_numbers_are_unknown(tmp_path: Path) -> None:
+    torch.save(generator_layout() | {"layers." + "1" * 5000 + ".x": torch.zeros(1)}, tmp_path / "GAN_GEN_1.pth")
+    with pytest.raises(CheckpointError, match=r"unknown: layers\.1111"):
+        read_checkpoint(tmp_path / "GAN_GEN_1.pth")
+
+
 def test_names_of_files(tmp_path: Path) -> None:
     assert [trained_depth(Path(name)) for name in ("GAN_GEN_6.pth", "GAN_DIS_0.pth", "mine.pth")] == [7, 1, None]
     assert discriminator_beside(tmp_path / "GAN_GEN_6.pth") is None

@@ -9,7 +9,7 @@ import torch
 
 from egbas.errors import CheckpointError
 from egbas.zoo.formats import arrays
-from egbas.zoo.formats.arrays import Array, Dtype
+from egbas.zoo.formats.arrays import Array, Dtype, Encoded
 from egbas.zoo.formats.stored import Ledger
 from egbas.zoo.formats.unpickle import Inert, unpickle
 
@@ -29,6 +29,12 @@ def test_arrays_come_back(shape: tuple[int, ...], code: str, protocol: int) -> N
         found = load(made, protocol).stored(LEDGER)
         assert found.shape == made.shape
         assert torch.equal(found.load("x"), torch.from_numpy(made.astype("f4")))
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_empty_arrays_come_back(protocol: int) -> None:
+    for shape in ((0,), (2, 0)):
+        assert load(np.zeros(shape, "f4"), protocol).stored(LEDGER).load("x").shape == shape
 
 
 def test_strings_of_python_2_are_bytes() -> None:
@@ -52,8 +58,12 @@ def dtype(code: object, order: object = "<") -> Dtype:
         (1, (2,), "f4", False, bytes(8)),
         (1, (2,), dtype("f4"), False, bytes(4)),
         (1, (2,), dtype("f4"), False, bytes(12)),
+        (1, (2,), dtype("f4"), False, bytes(9)),
         (1, (2,), dtype("f4"), False, None),
         (1, (2,), dtype("f4"), False, ["a", "b"]),
+        (1, (2,), dtype("f4"), False, "\u0180" * 8),
+        (1, (2,), dtype("f4"), False, Encoded()),
+        (1, (2,), dtype("f4"), False, Encoded("\u0180" * 8, "latin1")),
         (1, [2], dtype("f4"), False, bytes(8)),
         (1, (-2,), dtype("f4"), False, bytes(8)),
         (1, ("2",), dtype("f4"), False, bytes(8)),

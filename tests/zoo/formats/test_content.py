@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from egbas.errors import CheckpointError, ConfigError
-from egbas.zoo.formats import read_checkpoint
+from egbas.zoo.formats import build_networks, gandissect, read_checkpoint
 from egbas.zoo.formats.content import GENERATORS, open_content
+from egbas.zoo.formats.parts import Blueprint
 from tests.zoo.formats.reference import Draw, agree, load
 from tests.zoo.formats.test_gandissect import layout, original
 
@@ -109,6 +110,41 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pth")
     with pytest.raises(CheckpointError, match="no ordinary file"):
         read_checkpoint(tmp_path / "pipe.pth")
+
+
+@pytest.mark.parametrize("error", [ValueError("x" * 999), KeyError("a"), ConfigError("mine"), RuntimeError()])
+def test_damage_that_nobody_foresaw_is_told_as_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: object) -> Any:
+        raise error
+
+    torch.save(layout(), tmp_path / "g.pth")
+    monkeypatch.setattr(gandissect, "read", fail)
+    with pytest.raises(CheckpointError, match=rf"g\.pth: it is damaged, or .*{type(error).__name__}") as refused:
+        read_checkpoint(tmp_path / "g.pth")
+    assert refused.value.__cause__ is error
+    assert len(str(refused.value)) < 500
+
+
+def test_networks_that_cannot_be_built_are_told_with_their_file(tmp_path: Path) -> None:
+    torch.save(layout(), tmp_path / "g.pth")
+    _, parts = read_checkpoint(tmp_path / "g.pth")
+    assert build_networks(tmp_path / "g.pth", parts)[1] is None
+    del parts.generator.weights["conv2.bias"]
+    with pytest.raises(CheckpointError, match=r"g\.pth: .*conv2\.bias"):
+        build_networks(tmp_path / "g.pth", parts)
+
+
+def test_defects_of_building_networks_are_not_taken_for_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> Any:
+        raise ValueError("a defect")
+
+    torch.save(layout(), tmp_path / "g.pth")
+    _, parts = read_checkpoint(tmp_path / "g.pth")
+    monkeypatch.setattr(Blueprint, "build", fail)
+    with pytest.raises(ValueError, match=r"^a defect$"):
+        build_networks(tmp_path / "g.pth", parts)
 
 
 def test_other_errors_pass_through_unchanged(tmp_path: Path) -> None:

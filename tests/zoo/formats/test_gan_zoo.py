@@ -166,6 +166,13 @@ def test_settings_that_are_not_read_are_refused(
         read_checkpoint(tmp_path / "m.pt")
 
 
+@pytest.mark.parametrize("shape", [(), (6,), (0, 6, 3, 3)])
+def test_a_second_layer_of_another_shape_is_told(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    torch.save(generator_layout("") | {"groupScale0.0.weight": torch.zeros(shape)}, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"'groupScale0\.0\.weight'.*expected \(any, any, 3, 3\)"):
+        read_checkpoint(tmp_path / "m.pt")
+
+
 def test_layers_without_equalised_rates_are_not_scaled(tmp_path: Path, config: Callable[..., Any]) -> None:
     state = generator_layout("")
     torch.save({"config": config(equalizedlR=False), "netG": state}, tmp_path / "m.pt")

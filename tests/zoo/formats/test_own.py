@@ -7,9 +7,10 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats import own, read_checkpoint
+from egbas.zoo.formats import build_networks, own, read_checkpoint
 from egbas.zoo.formats.parts import Parts
 from tests.zoo.formats import test_examples_dcgan, test_gan_zoo
 from tests.zoo.formats.reference import Draw
@@ -77,6 +78,18 @@ def test_the_same_network_gives_the_same_bytes(zoo: Path) -> None:
     assert converted(zoo)[1].read_bytes() == converted(zoo)[1].read_bytes()
 
 
+def changed(out: Path, header: dict[str, Any] | None = None, tensors: dict[str, Tensor | None] | None = None) -> None:
+    """Write a converted file again with other entries; None takes one out."""
+    with safe_open(out, framework="pt") as file:
+        told = {**file.metadata(), **(header or {})}
+        held = {name: file.get_tensor(name) for name in file.keys()} | (tensors or {})
+    save_file(
+        {name: value for name, value in held.items() if value is not None},
+        out,
+        {name: value for name, value in told.items() if value is not None},
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,6 +99,13 @@ def test_the_same_network_gives_the_same_bytes(zoo: Path) -> None:
         ({"generator": None}, "no generator"),
         ({"latent": None}, "header is damaged"),
         ({"latent": '{"shape": [0]}'}, "header is damaged"),
+        ({"latent": '{"shape": [10000000000]}'}, r"latents of shape \(10000000000,\), its generator takes \(7,\)"),
+        ({"latent": '{"shape": [7, 1, 1]}'}, r"latents of shape \(7, 1, 1\), its generator takes \(7,\)"),
+        ({"latent": '{"shape": [7.0]}'}, "not made of whole numbers"),
+        ({"latent": '{"shape": [8]}'}, "latents of shape"),
+        ({"generator": '{"arch": "pggan-generator", "config": {"latent_size": "7", "channels": [4]}}'}, "settings"),
+        ({"generator": '{"arch": "pggan-generator", "config": {"latent_size": 7, "channels": ["a"]}}'}, "settings"),
+        ({"discriminator": None}, r"unknown: critic\.conv1\.bias"),
         ({"generator": '{"arch": "vae-generator", "config": {}}'}, "'vae-generator' is unknown"),
         ({"generator": '{"arch": "pggan-critic", "config": {}}'}, "calls a pggan-critic the generator"),
         ({"generator": '{"arch": "pggan-generator", "config": {"channels": [4]}}'}, "settings"),
@@ -94,20 +114,30 @@ def test_the_same_network_gives_the_same_bytes(zoo: Path) -> None:
 )
 def test_damaged_headers_are_refused(zoo: Path, change: dict[str, Any], message: str) -> None:
     _, out = converted(zoo)
-    with safe_open(out, framework="pt") as file:
-        header = {**file.metadata(), **change}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    save_file(tensors, out, {name: value for name, value in header.items() if value is not None})
+    changed(out, change)
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(out)
 
 
 def test_missing_weights_are_noticed(zoo: Path) -> None:
     _, out = converted(zoo)
-    with safe_open(out, framework="pt") as file:
-        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
-    del tensors["generator.conv2.bias"]
-    save_file(tensors, out, header)
+    changed(out, tensors={"generator.conv2.bias": None})
     _, parts = read_checkpoint(out)
     with pytest.raises(CheckpointError, match=r"conv2\.bias"):
         parts.generator.build()
+
+
+@pytest.mark.parametrize("name", ["x", "discriminator.conv1.bias", "generators", "critic"])
+def test_unknown_tensors_are_told(zoo: Path, name: str) -> None:
+    _, out = converted(zoo)
+    changed(out, tensors={name: torch.zeros(1)})
+    with pytest.raises(CheckpointError, match=rf"out\.safetensors: .*unknown: {name}"):
+        read_checkpoint(out)
+
+
+@pytest.mark.parametrize("name", ["generator.x", "critic.x"])
+def test_unknown_tensors_of_a_network_are_told_when_it_is_built(zoo: Path, name: str) -> None:
+    _, out = converted(zoo)
+    changed(out, tensors={name: torch.zeros(1)})
+    with pytest.raises(CheckpointError, match=r"out\.safetensors: .*\"x\""):
+        build_networks(out, read_checkpoint(out)[1])

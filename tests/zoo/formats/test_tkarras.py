@@ -193,9 +193,11 @@ def test_other_networks_are_refused(tmp_path: Path, network: Callable[..., Any])
     growing = network(generator_layout(True) | {"lod": torch.tensor(3.0)})
     theano = network({})
     theano.state = {"build_func_spec": {"func": "G_paper"}, "param_values": []}
+    empty = network(generator_layout(True) | {"lod": torch.zeros(0)})
     odd = {name.replace("16x16", "12x12"): value for name, value in generator_layout(True).items()}
     for content, message in {
         growing: "still growing",
+        empty: r"'lod' of the generator has shape \(0,\)",
         theano: "Theano version",
         network(critic_layout(True)): "no generator",
         network(odd): "up to 12 pixels",

@@ -135,6 +135,33 @@ def test_flipped_bits_in_a_zip_are_noticed(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("name", ["byteorder", "data.pkl", "data/0"])
+def test_a_damaged_part_of_a_zip_is_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "g.pth"
+    torch.save(layout(), path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        (entry,) = (entry for entry in archive.infolist() if entry.filename.endswith(f"/{name}"))
+        content = archive.read(entry)
+    inside = whole.index(content, entry.header_offset)
+    # Its checksum, its name as the local header tells it, with and without the flag for UTF-8, and where that ends.
+    for place, value in ((inside, whole[inside] ^ 1), (entry.header_offset + 30, 255), (entry.header_offset + 27, 255)):
+        damaged = bytearray(whole)
+        damaged[place] = value
+        damaged[entry.header_offset + 7] |= 8
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"its part '\w+/[\w./]+' is damaged"):
+            read_checkpoint(path)
+
+
+def test_a_header_beyond_the_end_is_told(tmp_path: Path) -> None:
+    data = bytearray(zipped(b"\x80\x02}."))
+    data[data.rindex(b"PK\x01\x02") + 42] = 255  # the offset in the central directory
+    (tmp_path / "x.pth").write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -18,6 +18,7 @@ from egbas.zoo.formats.unpickle import (
     Settings,
     Table,
     TfNetwork,
+    Unordered,
     table_maker,
     unpickle,
 )
@@ -106,10 +107,23 @@ def test_functions_cannot_be_changed() -> None:
         load(b"\x80\x02ca\nb\n}" + text("_make") + b"K\x01sb.", {("a", "b"): Maker(len)})
 
 
-@pytest.mark.parametrize("opcode", [b"\x8f", b"\x82\x01", b"\x97", b"Px\n"])
+@pytest.mark.parametrize("opcode", [b"\x82\x01", b"\x97", b"Px\n"])
 def test_opcodes_that_no_weights_need_are_refused(opcode: bytes) -> None:
     with pytest.raises(CheckpointError, match="no weights need"):
         load(b"\x80\x05" + opcode + b".")
+
+
+@pytest.mark.parametrize("value", [set(), {1, "a"}, frozenset(), frozenset({(1, 2)}), {frozenset({1}), 2}])
+def test_sets_are_inert_and_hold_nothing(value: Any) -> None:
+    for protocol in (4, 5):
+        found = load(pickle.dumps([value, 1], protocol=protocol))
+        assert isinstance(found[0], Unordered)
+        assert (found[0].args, found[1:]) == ((), [1])
+
+
+def test_what_is_in_a_set_is_not_hashed() -> None:
+    for sets in (b"\x8f(" + DEEP + b"\x90", b"(" + DEEP + b"\x91"):
+        assert isinstance(load(b"\x80\x04" + sets + b"."), Unordered)
 
 
 def test_long_programs_are_refused() -> None:

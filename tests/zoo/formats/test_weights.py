@@ -22,6 +22,14 @@ def test_layers_are_counted_by_their_largest_number() -> None:
     assert found.count(r"c(\d+)") == 0
 
 
+def test_layers_of_absurd_numbers_are_too_many() -> None:
+    for digits in ("1" * 5000, "99999999"):
+        found = tensors(**{f"layer{digits}.weight": torch.zeros(1), "layer3.weight": torch.zeros(1)})
+        assert found.count(r"layer(\d+)\.weight") == 10_001
+        with pytest.raises(CheckpointError, match="expected 2 to 18"):
+            found.resolutions(found.count(r"layer(\d+)\.weight"))
+
+
 def test_resolutions_are_few() -> None:
     found = tensors()
     assert [found.resolutions(n) for n in (1, 2, 3, 18)] == [1, 1, 2, 9]
@@ -43,6 +51,9 @@ def test_shapes_are_compared() -> None:
     for name, shape in (("a", (2,)), ("a", (3, 3)), ("empty", (None, 3))):
         with pytest.raises(CheckpointError, match="expected"):
             found.load(name, *shape)
+        with pytest.raises(CheckpointError, match="expected"):
+            found.sizes(name, *shape)
+    assert found.sizes("a", None, 3) == (2, 3)
 
 
 def test_a_growing_network_is_refused() -> None:
@@ -50,6 +61,12 @@ def test_a_growing_network_is_refused() -> None:
     tensors(lod=torch.tensor([0.0])).refuse_growing()
     with pytest.raises(CheckpointError, match=r"level of detail 0\.5"):
         tensors(lod=torch.tensor(0.5)).refuse_growing()
+
+
+@pytest.mark.parametrize("shape", [(0,), (2,), (0, 3)])
+def test_a_level_of_detail_that_is_no_number_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(CheckpointError, match=r"'lod'.*expected one number"):
+        tensors(lod=torch.zeros(shape)).refuse_growing()
 
 
 def test_scales_are_folded_in() -> None:

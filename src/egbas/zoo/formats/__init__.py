@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Checkpoint formats, one file each: told apart by what they hold, read without running anything of them."""
 
+import struct
+import zipfile
 from pathlib import Path
 from typing import Protocol
+
+from torch import nn
 
 from egbas.errors import CheckpointError
 from egbas.zoo.formats import (
@@ -55,6 +59,11 @@ FORMATS: tuple[Format, ...] = (
     tkarras,
     examples_dcgan,
 )
+# What damaged content raises in code that reads it, where no check of a format foresaw the damage.
+DAMAGE = (
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError),
+    *(EOFError, struct.error, zipfile.BadZipFile),
+)
 
 
 def read_checkpoint(path: Path) -> tuple[str, Parts]:
@@ -69,14 +78,44 @@ def read_checkpoint(path: Path) -> tuple[str, Parts]:
     Raises:
         CheckpointError: the file is missing, damaged, malicious, or of a format that is not read.
     """
-    with open_content(path) as content:
-        for format_ in FORMATS:
-            if format_.matches(content):
-                parts = format_.read(content)
-                if content.generator_name:
-                    parts.facts["weights_of"] = content.generator_name
-                return format_.NAME, parts
-        raise CheckpointError(refused.reason(content) or refused.describe(content))
+    try:
+        with open_content(path) as content:
+            return _read(content)
+    except CheckpointError:
+        raise
+    except DAMAGE as error:  # nothing is built here: what is wrong with a network itself is not among them
+        raise CheckpointError(
+            f"{path}: it is damaged, or of no known layout ({type(error).__name__}: {str(error)[:200]}); get it again"
+        ) from error
 
 
-__all__ = ["FORMATS", "Format", "Parts", "open_content", "read_checkpoint"]
+def _read(content: Content) -> tuple[str, Parts]:
+    for format_ in FORMATS:
+        if format_.matches(content):
+            parts = format_.read(content)
+            if content.generator_name:
+                parts.facts["weights_of"] = content.generator_name
+            return format_.NAME, parts
+    raise CheckpointError(refused.reason(content) or refused.describe(content))
+
+
+def build_networks(path: Path, parts: Parts) -> tuple[nn.Module, nn.Module | None]:
+    """Build what was read of a checkpoint.
+
+    Args:
+        path: of the file, for the message.
+        parts: what it holds.
+
+    Returns:
+        Generator, and discriminator where there is one, in eval mode.
+
+    Raises:
+        CheckpointError: the weights are not those of the architecture; the message starts with the path.
+    """
+    try:
+        return parts.generator.build(), parts.discriminator.build() if parts.discriminator is not None else None
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+__all__ = ["FORMATS", "Format", "Parts", "build_networks", "open_content", "read_checkpoint"]

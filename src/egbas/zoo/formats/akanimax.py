@@ -3,11 +3,17 @@
 
 The first layer is a transposed convolution, no pixel norm follows it, and the RGB layer is scaled with
 sqrt(2 / fan in) as all others are. The latent is normalised. ``shadow_generator`` is the moving average.
+The networks have all their layers from the start, and are saved while they grow, as ``depth_{d}_epoch_{e}.bin``.
 """
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
 from egbas.errors import CheckpointError
 from egbas.zoo.formats.content import Content
 from egbas.zoo.formats.parts import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.stored import StoredTensor
 from egbas.zoo.formats.weights import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "akanimax-v3"
@@ -22,7 +28,7 @@ def matches(content: Content) -> bool:
 
 
 def read(content: Content) -> Parts:
-    """Read the generator, and the discriminator where there is one.
+    """Read the generator, and the discriminator where there is one, up to the resolution that was trained.
 
     Raises:
         CheckpointError: the network was trained without equalised learning rates.
@@ -32,20 +38,60 @@ def read(content: Content) -> Parts:
         raise CheckpointError("the network was trained without equalised learning rates, which egbas does not read")
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.resolutions(2 * tensors.count(r"layers\.(\d+)\.conv_1\.weight"))
-    generator = read_generator(tensors, [f"layers.{i}" for i in range(n)], latent_norm=True)
-    discriminator, facts = None, {}
+    used, told_by = _used(content, n)
+    tensors = Tensors(stored=keep_layers(content.generator, range(used)), what="generator")
+    generator = read_generator(tensors, [f"layers.{i}" for i in range(used)], latent_norm=True)
+    discriminator, left_out = None, []
+    if used < n:
+        left_out.append(f"layers above {generator.config.resolution} pixels, not trained yet by {told_by}")
     if content.discriminator is not None:
-        critic = Tensors(stored=content.discriminator, what="discriminator")
-        if any("label_embedder" in name for name in critic.stored):
-            facts["left_out"] = "the discriminator, which is conditional"
+        if any("label_embedder" in name for name in content.discriminator):
+            left_out.append("the discriminator, which is conditional")
         else:
-            discriminator = _critic(critic)
+            discriminator = _critic(content.discriminator, n - used)
     return Parts(
         generator=generator,
         discriminator=discriminator,
         latent=normal(generator.config.latent_size),
-        facts=facts,
+        facts={"left_out": "; ".join(left_out)} if left_out else {},
     )
+
+
+def _used(content: Content, n: int) -> tuple[int, str]:
+    """How many of n resolutions were trained, and what tells it; all where nothing does."""
+    told = [(trained_depth(content.path), "the file's name"), (trained_layers(content), "the state of its optimizer")]
+    return min([(found, by) for found, by in told if found is not None and found < n], default=(n, ""))
+
+
+def trained_depth(path: Path) -> int | None:
+    """How many resolutions were trained when a file was saved; None where its name does not tell. Depth 2 is 4x4."""
+    named = re.search(r"(?<![a-zA-Z])depth_(\d{1,2})_epoch_\d", path.name)
+    return int(named[1]) - 1 if named and int(named[1]) >= 2 else None
+
+
+def trained_layers(content: Content) -> int | None:
+    """How many resolutions the generator's optimizer has moved; None where its state is not in the file.
+
+    Adam keeps its moments by the number of the parameter, in the order of the state dict, and has none for the
+    parameters that no image has come through yet. (After training on several devices it has moments of all, and
+    does not tell.)
+    """
+    names = list(content.states.get("generator", ()))
+    optimizer = content.settings("gen_optim")
+    moved, groups = optimizer.get("state"), optimizer.get("param_groups")
+    group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
+    numbers = group.get("params") if isinstance(group, dict) else None
+    if not isinstance(moved, dict) or numbers != list(range(len(names))):
+        return None
+    layers = [re.fullmatch(r"layers\.(\d{1,4})\.conv_1\.weight", name) for name in names]
+    found = [int(layer[1]) for number, layer in enumerate(layers) if layer and number in moved]
+    return max(found) + 1 if found else None
+
+
+def keep_layers(stored: Mapping[str, StoredTensor], kept: range) -> dict[str, StoredTensor]:
+    """Leave out the tensors ``layers.{i}.*`` of all i but these."""
+    layers = {name: re.fullmatch(r"layers\.(\d{1,4})\..*", name) for name in stored}
+    return {name: value for name, value in stored.items() if not (layer := layers[name]) or int(layer[1]) in kept}
 
 
 def read_generator(tensors: Tensors, blocks: list[str], latent_norm: bool) -> Blueprint:
@@ -67,12 +113,18 @@ def read_generator(tensors: Tensors, blocks: list[str], latent_norm: bool) -> Bl
     )
 
 
-def _critic(tensors: Tensors) -> Blueprint:
+def _critic(stored: Mapping[str, StoredTensor], n_untrained: int) -> Blueprint:
+    """Read a discriminator without its first blocks, which are those of the highest resolutions."""
+    tensors = Tensors(stored=stored, what="discriminator")
     n = tensors.resolutions(2 * tensors.count(r"layers\.(\d+)\.conv_1\.weight"))
     # Version 3.0 has no activation after the first layer, and so no container around it.
     is_activated = any(name.startswith("from_rgb.0.0.") for name in tensors.stored)
-    rgb = "from_rgb.0.0" if is_activated else "from_rgb.0"
-    return read_critic(tensors, [f"layers.{i}" for i in range(n)], (rgb, is_activated), DEVIATION)
+    rgb = f"from_rgb.{n_untrained}.0" if is_activated else f"from_rgb.{n_untrained}"
+    kept = range(n_untrained, n)
+    if not kept:
+        raise CheckpointError(f"the discriminator has {n} resolutions, and {n_untrained} of them are not trained")
+    tensors = Tensors(stored=keep_layers(stored, kept), what="discriminator")
+    return read_critic(tensors, [f"layers.{i}" for i in kept], (rgb, is_activated), DEVIATION)
 
 
 def read_critic(tensors: Tensors, blocks: list[str], entry: tuple[str, bool], deviation: Deviation) -> Blueprint:

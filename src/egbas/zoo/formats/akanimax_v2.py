@@ -6,15 +6,13 @@ Names ``initial_block.conv_1.weight``; as version 3, but the latent is not norma
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.akanimax import read_critic, read_generator
+from egbas.zoo.formats.akanimax import keep_layers, read_critic, read_generator
 from egbas.zoo.formats.content import Content, open_content
 from egbas.zoo.formats.parts import Blueprint, Deviation, Parts, normal
-from egbas.zoo.formats.stored import StoredTensor
 from egbas.zoo.formats.weights import Tensors
 
 NAME = "akanimax-v2"
@@ -41,7 +39,7 @@ def read(content: Content) -> Parts:
         )
     n = tensors.resolutions(2 * tensors.count(r"layers\.(\d+)\.conv_1\.weight") + 2)
     used = min(n, trained_depth(content.path) or n)
-    tensors = Tensors(stored=_up_to(content.generator, used), what="generator")
+    tensors = Tensors(stored=keep_layers(content.generator, range(used - 1)), what="generator")
     blocks = ["initial_block", *(f"layers.{i}" for i in range(used - 1))]
     generator = read_generator(tensors, blocks, latent_norm=False)
     beside = discriminator_beside(content.path)
@@ -65,16 +63,6 @@ def trained_depth(path: Path) -> int | None:
     return int(named[1]) + 1 if named else None
 
 
-def _up_to(stored: Mapping[str, StoredTensor], used: int) -> dict[str, StoredTensor]:
-    """Leave out the layers of higher resolutions."""
-    above = re.compile(r"layers\.(\d+)\..*")
-    return {
-        name: value
-        for name, value in stored.items()
-        if not ((match := above.fullmatch(name)) and int(match[1]) >= used - 1)
-    }
-
-
 def discriminator_beside(path: Path) -> Path | None:
     """The discriminator's file of a generator's, in the same folder; None where there is none."""
     named = re.fullmatch(r"GAN_GEN(?:_SHADOW)?_(\d+)(\.\w+)", path.name)
@@ -84,6 +72,6 @@ def discriminator_beside(path: Path) -> Path | None:
 
 def _critic(path: Path, used: int) -> Blueprint:
     with open_content(path) as content:
-        tensors = Tensors(stored=_up_to(content.generator, used), what="discriminator")
+        tensors = Tensors(stored=keep_layers(content.generator, range(used - 1)), what="discriminator")
         blocks = [*(f"layers.{i}" for i in reversed(range(used - 1))), "final_block"]
         return read_critic(tensors, blocks, (f"rgb_to_features.{used - 1}", False), DEVIATION)

@@ -57,17 +57,21 @@ class Array(Inert):
             raise CheckpointError("an array in it has no proper state; the file is damaged or malicious")
         _, shape, described, is_fortran, data = self.state
         dtype = described.torch_dtype()
-        data = data.args[0] if isinstance(data, Encoded) else data
-        data = data.encode("latin1") if isinstance(data, str) else data
-        if not isinstance(data, bytes | bytearray) or not isinstance(shape, tuple):
+        data = _bytes(data)
+        if data is None or not isinstance(shape, tuple):
             raise CheckpointError("an array in it has no bytes; the file is damaged or malicious")
         held = len(data) // dtype.itemsize
         stride = _strides(shape, is_fortran is True)
         sizes, steps = check_layout(shape, stride, 0, held)
-        if math.prod(sizes) != held:
-            raise CheckpointError(f"an array of shape {sizes} has {held} elements; the file is damaged or malicious")
+        if math.prod(sizes) * dtype.itemsize != len(data):
+            raise CheckpointError(
+                f"an array of shape {sizes} has {len(data)} bytes, expected {math.prod(sizes) * dtype.itemsize}; "
+                "the file is damaged or malicious"
+            )
 
         def read() -> Tensor:
+            if not held:
+                return torch.empty(sizes, dtype=dtype)
             return torch.frombuffer(bytearray(data), dtype=dtype).as_strided(sizes, steps)
 
         return StoredTensor(shape=sizes, dtype=dtype, read=read, ledger=ledger)
@@ -83,6 +87,18 @@ def _strides(shape: tuple[Any, ...], is_fortran: bool) -> tuple[int, ...]:
 
 class Encoded(Inert):
     """``_codecs.encode(text, "latin1")``, which Python 3 writes for bytes in old protocols; encoded when used."""
+
+
+def _bytes(data: Any) -> bytes | bytearray | None:
+    """The bytes of an array as any protocol writes them; None where they are none."""
+    if isinstance(data, Encoded):
+        data = data.args[0] if data.args else None
+    if isinstance(data, str):
+        try:
+            return data.encode("latin1")
+        except UnicodeEncodeError:
+            return None
+    return data if isinstance(data, bytes | bytearray) else None
 
 
 def _array(*_: Any) -> Inert:

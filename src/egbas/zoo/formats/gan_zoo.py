@@ -70,7 +70,7 @@ def _generator(tensors: Tensors, is_equalized: bool) -> tuple[list[Conv], Conv]:
     rgb = f"toRGBLayers.{n - 1}.{dot}"
     needed = [f"{layer}{part}" for layer in (f"formatLayer.{dot}", *layers, rgb) for part in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"toRGBLayers\.\d+\.(module\.)?(weight|bias)")
-    depth = tensors.stored[f"groupScale0.0.{dot}weight"].shape[0]
+    depth = tensors.sizes(f"groupScale0.0.{dot}weight", None, None, 3, 3)[0]
     w = tensors.load(f"formatLayer.{dot}weight", 16 * depth, None)
     b = tensors.load(f"formatLayer.{dot}bias", 16 * depth)
     w, b = _scaled(w, b, is_equalized)

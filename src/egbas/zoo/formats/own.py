@@ -5,6 +5,7 @@ It holds the weights as they are used, with nothing left to convert, so that it 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor
 from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
 from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Blueprint, Parts, config_from_json, config_to_json
+from egbas.zoo.formats.parts import Blueprint, Parts, config_from_json, config_to_json, latent_shape
+from egbas.zoo.formats.weights import Tensors
 
 NAME = "egbas"
 VERSION = "1"
@@ -32,7 +34,8 @@ def read(content: Content) -> Parts:
     """Read what ``dump`` wrote.
 
     Raises:
-        CheckpointError: the header is of another version, or does not fit the tensors.
+        CheckpointError: the header is of another version, or does not fit the tensors or itself; a tensor that is
+            missing inside a network is told when that is built.
     """
     header = content.metadata
     if header[KEY] != VERSION:
@@ -43,17 +46,19 @@ def read(content: Content) -> Parts:
         described = {part: json.loads(header[part]) for part in PREFIXES if part in header}
         latent = json.loads(header["latent"])
         facts = json.loads(header.get("source", "{}"))
-        space = LatentSpace(**{**latent, "shape": tuple(latent["shape"])})
+        space = LatentSpace(**{**latent, "shape": _shape(latent["shape"])})
         networks = {part: (str(told["arch"]), dict(told["config"])) for part, told in described.items()}
     except (ValueError, KeyError, TypeError, ConfigError, RecursionError) as error:
         raise CheckpointError(f"its header is damaged ({type(error).__name__}: {error})") from error
     if "generator" not in networks:
         raise CheckpointError("its header describes no generator; it is damaged")
+    known = "|".join(re.escape(PREFIXES[part]) for part in networks)
+    Tensors(stored=content.tree, what="file").check_names((), ignored=rf"({known}).*")
     blueprints = {part: _blueprint(content, part, *told) for part, told in networks.items()}
     return Parts(
         generator=blueprints["generator"],
         discriminator=blueprints.get("discriminator"),
-        latent=space,
+        latent=_fitting(space, blueprints["generator"]),
         facts=facts if isinstance(facts, dict) else {},
     )
 
@@ -97,6 +102,22 @@ def _blueprint(content: Content, part: str, architecture: str, config: dict[str,
         config=config_from_json(architecture, config),
         weights={name.removeprefix(prefix): _load(name, value) for name, value in stored.items()},
     )
+
+
+def _fitting(space: LatentSpace, generator: Blueprint) -> LatentSpace:
+    """The latent space, once its shape is seen to be the one that the generator takes."""
+    expected = latent_shape(generator)
+    if space.shape != expected:
+        raise CheckpointError(
+            f"its header gives latents of shape {str(space.shape)[:60]}, its generator takes {expected}; it is damaged"
+        )
+    return space
+
+
+def _shape(sizes: list[Any]) -> tuple[int, ...]:
+    if not all(type(size) is int for size in sizes):  # 7.0 equals 7, and is no size
+        raise ValueError("the latent's shape is not made of whole numbers")
+    return tuple(sizes)
 
 
 def _load(name: str, stored: Any) -> Tensor:

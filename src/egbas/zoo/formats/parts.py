@@ -71,6 +71,12 @@ class Parts:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def latent_shape(generator: Blueprint) -> tuple[int, ...]:
+    """Shape of one latent as a generator takes it: (d,) for a PGGAN, (d, 1, 1) for a DCGAN."""
+    d = generator.config.latent_size
+    return (d, 1, 1) if generator.architecture == "dcgan-generator" else (d,)
+
+
 def config_from_json(architecture: str, values: dict[str, Any]) -> Any:
     """Read the settings of an architecture.
 
@@ -83,8 +89,8 @@ def config_from_json(architecture: str, values: dict[str, Any]) -> Any:
         )
     try:
         return ARCHITECTURES[architecture][1].from_json(values)
-    except ConfigError as error:
-        raise CheckpointError(f"the settings of its {architecture} are damaged: {error}") from error
+    except (ConfigError, TypeError) as error:  # TypeError: a size that is no number
+        raise CheckpointError(f"the settings of its {architecture} are damaged: {str(error)[:300]}") from error
 
 
 def config_to_json(blueprint: Blueprint) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def describe(content: Content) -> str:
     names = list(content.generator)
     if not names:
         kind = type(content.tree).__name__
-        keys = [str(key)[:40] for key in content.tree][:8] if isinstance(content.tree, dict) else []
+        keys = [_told(key) for key in list(content.tree)[:8]] if isinstance(content.tree, dict) else []
         inside = f" with {', '.join(keys)}" if keys else ""
         return f"it holds no named tensors (a {kind}{inside}); expected the weights of a generator"
     some = ", ".join(name[:60] for name in names[:4])
@@ -45,6 +45,13 @@ def describe(content: Content) -> str:
         f"its {len(names)} tensors ({some}, ...) are of no format that egbas knows (docs/checkpoints.md lists them); "
         f"{OWN_CODE}"
     )
+
+
+def _told(key: object) -> str:
+    """A key of a dictionary, for people; Python does not write integers of thousands of digits."""
+    if isinstance(key, int) and key.bit_length() > 64:
+        return "a huge number"
+    return str(key)[:40]
 
 
 def _is(names: Iterable[str], *starts: str) -> bool:

@@ -82,7 +82,7 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
         )
     _check_sizes(entries, size)
     order = entries.get(f"{root}byteorder")
-    if order is not None and archive.read(order) != b"little":
+    if order is not None and bytes(_extract(archive, order)) != b"little":
         raise CheckpointError("its numbers are big-endian; load and save it again on an ordinary machine")
     blocks: dict[str, Block] = {}
 
@@ -168,7 +168,8 @@ def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytearray:
         with archive.open(entry) as part:
             content = bytearray(part.read(entry.file_size))
             part.read(1)  # at the end zipfile compares the checksum
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    # ValueError: a name that is no text; struct.error: a header beyond the end.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise CheckpointError(f"its part {entry.filename[:80]!r} is damaged ({error}); get it again") from error
     if len(content) != entry.file_size:
         raise CheckpointError("it ends in the middle of a tensor; it is truncated: get it again")

@@ -20,8 +20,8 @@ from egbas.zoo.formats.stored import Ledger, Sealed
 MAX_STEPS = 500_000  # a checkpoint of 300 tensors has about 10,000
 MAX_TUPLES = 100_000
 MAX_PAIRS = 10_000  # of all ordered dictionaries made from pairs
-# Sets, extension codes, out-of-band buffers and textual persistent ids: no writer of weights uses them.
-FORBIDDEN = frozenset("EMPTY_SET ADDITEMS FROZENSET EXT1 EXT2 EXT4 NEXT_BUFFER READONLY_BUFFER PERSID".split())
+# Extension codes, out-of-band buffers and textual persistent ids: no writer of weights uses them.
+FORBIDDEN = frozenset("EXT1 EXT2 EXT4 NEXT_BUFFER READONLY_BUFFER PERSID".split())
 STATE_DICT_HINT = (
     "save only its weights where its code is installed, torch.save(model.state_dict(), 'weights.pth'), and "
     "give egbas that file"
@@ -65,6 +65,10 @@ class Settings(Inert):
 
 class TfNetwork(Inert):
     """A network of the original PGGAN: ``state`` has its variables, and source code that is never looked at."""
+
+
+class Unordered(Inert):
+    """A set. Weights have none, but the whole networks that are refused by name do; what is in it is dropped."""
 
 
 class Table(dict[Any, Any]):
@@ -125,8 +129,22 @@ class _Unpickler(_InPython):
         self._check_keys(0)
         super().load_dict()
 
+    # The elements of a set are hashed too; none is made.
+    def load_empty_set(self) -> None:
+        self.append(Unordered())
+
+    def load_frozenset(self) -> None:
+        self.pop_mark()
+        self.append(Unordered())
+
+    def load_additems(self) -> None:
+        self.pop_mark()
+
     dispatch = {  # noqa: RUF012  as in the base class
         **_InPython.dispatch,
+        pickle.EMPTY_SET[0]: load_empty_set,
+        pickle.FROZENSET[0]: load_frozenset,
+        pickle.ADDITEMS[0]: load_additems,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
         pickle.DICT[0]: load_dict,

@@ -13,6 +13,7 @@ from egbas.zoo.formats.stored import StoredTensor
 
 Conv = tuple[Tensor, Tensor]
 MAX_RESOLUTIONS = 9  # 4 * 2**8 = 1024 pixels
+MAX_DIGITS = 4  # of a layer's number; longer ones count as 10,000, more layers than any format has
 RELU_GAIN = math.sqrt(2)
 
 
@@ -30,7 +31,8 @@ class Tensors:
 
     def count(self, pattern: str) -> int:
         """How many layers there are: one more than the largest number that the pattern's group catches."""
-        numbers = [int(match[1]) for name in self.stored if (match := re.fullmatch(pattern, name))]
+        digits = [match[1] for name in self.stored if (match := re.fullmatch(pattern, name))]
+        numbers = [int(number) if len(number) <= MAX_DIGITS else 10**MAX_DIGITS for number in digits]
         return max(numbers, default=-1) + 1
 
     def resolutions(self, n_layers: int) -> int:
@@ -74,20 +76,38 @@ class Tensors:
         Raises:
             CheckpointError: it has another shape, or holds values that are not finite.
         """
+        self.sizes(name, *shape)
+        return self.stored[name].load(name)
+
+    def sizes(self, name: str, *shape: int | None) -> tuple[int, ...]:
+        """Compare the shape of one tensor with the expected one, and return it.
+
+        Args:
+            name: of the tensor.
+            shape: expected; None for any size.
+
+        Raises:
+            CheckpointError: it has another shape.
+        """
         found = self.stored[name].shape
         fits = len(found) == len(shape) and all(want in (None, size) for size, want in zip(found, shape, strict=True))
         if not fits or 0 in found:
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             raise CheckpointError(f"tensor {name!r} of the {self.what} has shape {found}; expected ({wanted})")
-        return self.stored[name].load(name)
+        return found
 
     def refuse_growing(self) -> None:
         """Refuse a network that was saved before its highest resolution was in use.
 
         Raises:
-            CheckpointError: its level of detail is not 0.
+            CheckpointError: its level of detail is not 0, or no number.
         """
         found = self.stored.get("lod")
+        if found is not None and math.prod(found.shape) != 1:
+            raise CheckpointError(
+                f"tensor 'lod' of the {self.what} has shape {found.shape}; expected one number, the level of detail. "
+                "The file is damaged"
+            )
         lod = float(found.load("lod").sum()) if found is not None else 0.0
         if lod:
             raise CheckpointError(
