@@ -56,6 +56,7 @@ def test_the_geometry_of_all_methods(here: Path) -> None:
     assert compare("--out", "out", "--geometry", "sphere", "--quiet", "--step-size", "0.05").exit_code == 0
     written = json.loads((here / "out" / "comparison.json").read_text())
     assert written["config"]["first"]["latent"]["geometry"] == "sphere"
+    assert written["config"]["discriminator"] is None
     assert {row["method"] for row in written["rows"]} == set(METHODS)
     result = compare("--out", "other", "--geometry", "round")
     assert (result.exit_code, "geometry 'round'" in result.stderr, (here / "other").exists()) == (2, True, False)
@@ -77,6 +78,19 @@ def test_the_zoo_has_judges(here: Path) -> None:
     assert result.exit_code == 0, (result.stderr, result.exception)
     metrics = {row["metric"] for row in json.loads(result.stdout)["rows"]}
     assert metrics >= {*(f"critic similarity {layer}" for layer in range(1, 5)), "class consistency"}
+    written = json.loads((here / "out" / "comparison.json").read_text())
+    assert written["config"]["discriminator"] == {"minibatch_deviation": None}
+
+
+def test_the_discriminator_of_a_pggan_and_how_it_sees_an_image(here: Path) -> None:
+    words = ["compare", "--model", "pggan-mnist", "--layer", "2", "--iterations", "20", "--max-steps", "20"]
+    result = CliRunner().invoke(app, [*words, "--out", "out", "--quiet"])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    config = json.loads((here / "out" / "comparison.json").read_text())["config"]
+    policy = config["discriminator"]["minibatch_deviation"]
+    assert policy.keys() == {"groups", "size", "unbiased", "reference"}
+    assert policy["reference"] > 0
+    assert config["first"]["latent"]["geometry"] == "sphere"
 
 
 def test_finished_comparisons_and_foreign_files_are_kept(here: Path) -> None:

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 from typer.testing import CliRunner
 
-from egbas.cli import app
+from egbas.cli import app, show
+from egbas.gbrrt import GbRrtConfig
+from egbas.reproduce import explored
 from egbas.reproduce.brute_force import Comparison
+from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
 
 
@@ -46,6 +53,42 @@ def test_a_figure_as_a_user_types_it(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figure3.json", "figure3.pdf", "figure3.png"]
     assert "figure3.pdf" in result.output
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explorations of a few steps."""
+    few = partial(explored.Explored, beropt=QUICK, gbrrt=GbRrtConfig(iterations=100))
+    monkeypatch.setattr(explored, "Explored", few)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("name", ["figure3", "figure7"])
+def test_a_figure_tells_how_far_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, int, int]] = []
+    is_quiet: list[bool] = []
+
+    @contextmanager
+    def bar(quiet: bool) -> Iterator[show.StageProgress]:
+        is_quiet.append(quiet)
+        yield lambda stage, done, total, _: told.append((stage, done, total))
+
+    monkeypatch.setattr(show, "progress_bar", bar)
+    result = CliRunner().invoke(
+        app, ["reproduce", name, "--model", "dcgan-mnist-2d", "--quiet", "--out", str(tmp_path)]
+    )
+    assert result.exit_code == 0, result.output
+    total = {"figure3": 2, "figure7": 12}[name]
+    assert told[-1] == (name, total, total)
+    assert {words[0] for words in told} == {name}
+    assert is_quiet == [True]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_figure_for_programs(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "figure3", "--json", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == json.loads((tmp_path / "figure3.json").read_text())
 
 
 def test_a_plane_figure_of_a_model_without_a_plane_is_bad_input(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from egbas.baselines import epsilon_l2
 from egbas.errors import ConfigError
+from egbas.exploration import Exploration
 from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import figures
 from egbas.reproduce.explored import Explored
@@ -79,6 +81,54 @@ def test_layers_of_a_pggan(tmp_path: Path) -> None:
     check_files(tmp_path, content, ["figure6"])
     assert [row["layer"] for row in content["rows"]] == [2, 6]
     assert all(0 < share < 1 for row in content["rows"] for share in row["changed_shares"])
+    assert all(row["geometry"] == {"used": "sphere", "asked": "auto"} for row in content["rows"])
+
+
+def test_layers_with_small_trees(tmp_path: Path) -> None:
+    explored = Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=6))
+    content = figures.figure6("pggan-mnist", tmp_path, explored, n_queries=2, layers=(2, 4, 6))
+    check_files(tmp_path, content, ["figure6"])
+    counts = {row["accepted"] for row in content["rows"]}
+    assert len(counts) > 1  # rows of different lengths
+    assert max(counts) < 9
+
+
+def test_a_layer_that_accepted_nothing(tmp_path: Path) -> None:
+    class Bare(Explored):
+        """Trees of the query alone."""
+
+        def _look(self, run: Exploration, place: tuple[str, int, int]) -> None:
+            tree = replace(run.tree, latents=run.latents[:1], parents=run.parents[:1])
+            super()._look(replace(run, tree=tree), place)
+
+    explored = Bare(beropt=QUICK, gbrrt=GbRrtConfig(iterations=3))
+    content = figures.figure6("pggan-mnist", tmp_path, explored, n_queries=1, layers=(2,))
+    check_files(tmp_path, content, ["figure6"])
+    assert (content["rows"][0]["changed_share"], content["rows"][0]["changed_shares"]) == (None, [None])
+    with pytest.raises(ConfigError, match="no ball to compare with"):
+        figures.figure7(MODEL, tmp_path, explored, n_queries=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "n_explorations"),
+    [("figure1", MODEL, 1), ("figure6", "pggan-mnist", 30), ("figure7", "pggan-mnist", 6), ("figure7", MODEL, 6)],
+)
+def test_what_is_expected_of_a_figure_is_what_it_asks_for(
+    name: str, model: str, n_explorations: int, tmp_path: Path
+) -> None:
+    class Asked(Exception):
+        pass
+
+    class Unexplored(Explored):
+        def _explore(self, model_name: str, layer: int, seeds: Sequence[int]) -> None:
+            raise Asked
+
+    before, after = Unexplored(), Unexplored()
+    figures.expect(name, model, before)
+    with pytest.raises(Asked):
+        figures.FIGURES[name](model, tmp_path, after)
+    assert before._expected == after._expected
+    assert len(before._expected) == n_explorations
 
 
 @pytest.mark.parametrize("name", figures.PLANE_FIGURES)

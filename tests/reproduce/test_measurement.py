@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
 import json
+from pathlib import Path
 
 import pytest
+import torch
 
 from egbas.baselines import METHODS
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
+from egbas.gbrrt import GbRrtConfig
+from egbas.reproduce import explored as module
+from egbas.reproduce.explored import Explored
 from egbas.reproduce.measurement import Measurement, measure
+from tests.runs import QUICK
+from tests.zoo.formats.test_gandissect import layout
 
 told: list[tuple[int, int, str]] = []
 
 
 @pytest.fixture(scope="module")
 def measured() -> Measurement:
-    return measure(("dcgan-mnist",), (2,), 2, lambda *words: told.append(words))
+    return measure(("dcgan-mnist",), (2,), 2, Explored(progress=lambda *words: told.append(words)))
 
 
 def test_every_query_and_method(measured: Measurement) -> None:
@@ -23,10 +30,46 @@ def test_every_query_and_method(measured: Measurement) -> None:
 
 
 def test_progress_and_config(measured: Measurement) -> None:
-    assert [words[:2] for words in told] == [(0, 2), (1, 2), (2, 2)]
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert {total for _, total, _ in told} == {4}  # two queries, explored and judged
+    assert told[-1][0] == 4
     config = json.loads(json.dumps(measured.config, allow_nan=False))
     assert config["seeds"] == [0, 1]
     assert config["models"].keys() == {"dcgan-mnist"}
+    assert config["classifier"] == "lenet-mnist"
+    assert config["geometries"] == {"dcgan-mnist": {"used": "flat", "asked": "auto"}}
+    assert config["discriminators"] == {"dcgan-mnist": {"minibatch_deviation": None}}
+
+
+def test_queries_of_a_layer_are_explored_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[tuple[int, ...]] = []
+    original = module.explore_many
+
+    def spy(*words, rng, **options):  # type: ignore[no-untyped-def]
+        seeds.append(tuple(rng))
+        return original(*words, rng=rng, **options)
+
+    monkeypatch.setattr(module, "explore_many", spy)
+    found = measure(("dcgan-mnist-2d",), (1, 2), 2, Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=20)))
+    assert seeds == [(0, 1), (0, 1)]
+    assert found.config["beropt"]["max_steps"] == QUICK.max_steps
+    assert found.config["gbrrt"]["iterations"] == 20
+
+
+def test_what_judges_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "g.pth"
+    torch.save(layout((16, 32, 32, 16)), file)  # GAN dissection, 16 pixels, without a discriminator
+    found = measure((str(file),), (2,), 1, Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=20)))
+    assert found.config["classifier"] is None
+    assert found.config["discriminators"] == {str(file): None}
+    assert found.config["geometries"] == {str(file): {"used": "sphere", "asked": "auto"}}
+
+
+def test_the_policy_of_a_discriminator() -> None:
+    found = measure(("pggan-mnist",), (2,), 1, Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=20)))
+    policy = found.config["discriminators"]["pggan-mnist"]["minibatch_deviation"]
+    assert policy.keys() == {"groups", "size", "unbiased", "reference"}
+    assert policy["reference"] > 0
 
 
 def test_unknown_names() -> None:

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
-from egbas.reproduce import figures, paper
+from egbas.gbrrt import GbRrtConfig
+from egbas.reproduce import explored, figures, paper
+from tests.runs import QUICK
+from tests.zoo.formats.test_gandissect import layout
 
 FIGURES = ("figure3", "figure7")
 
@@ -15,7 +20,17 @@ def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_figures")
-def test_all_that_a_model_without_a_plane_has(tmp_path: Path) -> None:
+def test_all_that_a_model_without_a_plane_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    original = explored.explore_many
+
+    def spy(*words, rng, **options):  # type: ignore[no-untyped-def]
+        seeds.extend(rng)
+        return original(*words, rng=rng, **options)
+
+    monkeypatch.setattr(explored, "explore_many", spy)
+    few = partial(explored.Explored, beropt=QUICK, gbrrt=GbRrtConfig(iterations=100))
+    monkeypatch.setattr(paper, "Explored", few)
     told: list[tuple[int, int, str]] = []
     content = paper.run(("dcgan-mnist",), 1, tmp_path, lambda *words: told.append(words), layers=(3,))
     assert [(row["name"], row["model"]) for row in content["made"]] == [
@@ -29,7 +44,8 @@ def test_all_that_a_model_without_a_plane_has(tmp_path: Path) -> None:
     tables = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("table1", "table2")]
     assert tables[0]["config"] == tables[1]["config"]  # measured once for both
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
-    assert told[-1][:2] == (2, 2)
+    assert told[-1][:2] == (13, 13)  # six queries, explored and looked at, and a figure
+    assert seeds == [0, 1, 2, 3, 4, 5]  # the table's query once, for both
     headings, lines = paper.as_table(content)
     assert all(len(line) == len(headings) for line in lines)
 
@@ -46,3 +62,10 @@ def test_every_figure_has_the_model_that_it_can_be_drawn_of(
     models: tuple[str, ...], expected: dict[str, str | None]
 ) -> None:
     assert {name: paper._model_of(name, models) for name in FIGURES} == expected
+
+
+def test_the_layers_of_a_pggan_file_are_drawn(tmp_path: Path) -> None:
+    file = str(tmp_path / "g.pth")
+    torch.save(layout((16, 32, 32, 16)), file)
+    assert paper._model_of("figure6", (file,)) == file
+    assert paper._model_of("figure6", ("dcgan-mnist",)) is None

@@ -15,6 +15,8 @@ from egbas.cli import show
 from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP, default_out
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from egbas.comparison import Comparison
     from egbas.explore import Exploration
     from egbas.figures import Gallery
@@ -146,7 +148,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     everything = {
         **content,
         "scores": [vars(score) for score in scores],
-        "config": {"n_queries": queries, "seeds": list(range(seed, seed + queries)), "first": first_run.config()},
+        "config": _config(first_run, range(seed, seed + queries), discriminator),
     }
     save_files(files(first_run, gallery, comparison, everything), place, overwrite=overwrite)
     if json:
@@ -154,6 +156,18 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     elif not quiet:
         show.table(*as_table([*comparison.rows, *comparison.ratios]))
         typer.echo(f"{place / PICTURE}\n{place / REPORT}")
+
+
+def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:
+    """What repeats the comparison; of the explorations, the first one's settings."""
+    from egbas.reproduce.recorded import discriminator_facts
+
+    return {
+        "n_queries": len(seeds),
+        "seeds": list(seeds),
+        "discriminator": discriminator_facts(discriminator),
+        "first": first.config(),
+    }
 
 
 def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own

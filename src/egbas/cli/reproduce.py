@@ -2,6 +2,7 @@
 """``egbas reproduce``: make a table or figure of the docs again."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,12 @@ def reproduce(
     if name.startswith("figure"):
         if queries is not None:
             raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
-        _figure(name, model, out, as_json=json)
+        with show.progress_bar(quiet) as progress:
+            content = _figure(name, model, out, partial(progress, name))
+        if json:
+            show.as_json(content)
+        else:
+            typer.echo("\n".join(str(out / picture) for picture in content["pictures"]))
         return
     with show.progress_bar(quiet) as progress:
 
@@ -128,13 +134,8 @@ def _model_sheets(out: Path) -> Path:
     return place
 
 
-def _figure(name: str, model: str | None, out: Path, *, as_json: bool) -> None:
+def _figure(name: str, model: str | None, out: Path, told: Told) -> dict[str, Any]:
     from egbas.reproduce import figures
     from egbas.reproduce.explored import Explored
 
-    content = figures.FIGURES[name](model or figures.default_model(name), out, Explored())
-    if as_json:
-        show.as_json(content)
-        return
-    for picture in content["pictures"]:
-        typer.echo(out / picture)
+    return figures.FIGURES[name](model or figures.default_model(name), out, Explored(progress=told))

@@ -18,16 +18,15 @@ def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> F
 
     Args:
         query: (c, h, w).
-        rows: for each label the deviation of each pixel (h, w), and samples to show (k, c, h, w), the same k for
-            all rows.
+        rows: for each label the deviation of each pixel (h, w), and samples to show (k, c, h, w); rows of fewer
+            samples than another, or of none, end in blanks.
 
     Raises:
-        ShapeError: there is no row, or the rows have different numbers of samples to show.
+        ShapeError: there is no row.
     """
-    counts = {len(shown) for _, shown in rows.values()}
-    if len(counts) != 1:
-        raise ShapeError(f"got rows of {sorted(counts)} samples to show; expected one number for all rows")
-    (k,) = counts
+    if not rows:
+        raise ShapeError("got no rows; expected the deviation and samples of at least one layer")
+    k = max(1, *(len(shown) for _, shown in rows.values()))
     maps = {label: deviation.float().cpu().numpy() for label, (deviation, _) in rows.items()}
     largest = max([*(float(values.max()) for values in maps.values()), 1e-6])
     limits = pixel_range(query[None])
@@ -40,7 +39,8 @@ def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> F
         show_picture(line[0], query, limits, "")
         line[0].set_ylabel(label, fontsize=8)
         drawn = line[1].imshow(maps[label], cmap=DEVIATION_MAP, vmin=0, vmax=largest, interpolation="nearest")
-        line[2].imshow(mosaic(shown.clamp(*limits), 1, k, gap), interpolation="nearest")
+        if len(shown):
+            line[2].imshow(mosaic(shown.clamp(*limits), 1, k, gap), interpolation="nearest")
         for axes in line[1:]:
             axes.set_axis_off()
     for axes, title in zip(panels[0], ("query", "deviation", "samples"), strict=True):

@@ -16,20 +16,19 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from egbas.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2, has_border
-from egbas.comparison import choose_pictured, draw_all, images_of
+from egbas.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2
+from egbas.comparison import images_of
 from egbas.errors import ConfigError
 from egbas.exploration import Exploration
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
-from egbas.figures.gallery import Gallery
 from egbas.figures.layers import layers_figure
 from egbas.figures.plane import PLANE, PlaneMap, Window, map_plane, plane_window
 from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
 from egbas.figures.rows import rows_figure
 from egbas.figures.samples import choose_spread
-from egbas.gbrrt import OUTSIDE
-from egbas.metrics import bootstrap_interval, changed_share, share_in_region
-from egbas.reproduce.explored import Explored
+from egbas.metrics import bootstrap_interval, share_in_region
+from egbas.reproduce.explored import Explored, whole
+from egbas.reproduce.looks import SHOWN_QUERY, chosen_of, drawn_of, facts_of, freedom_of, row_of
 from egbas.reproduce.measurement import LAYERS, paper_layers
 from egbas.storage import write_file, write_json
 
@@ -38,8 +37,7 @@ from egbas.storage import write_file, write_json
 SEED, LAYER = 7, 2
 RESOLUTION = 200  # grid points along a side of the plane
 PLANE_MODEL, ROWS_MODEL, LAYERS_MODEL = "dcgan-mnist-2d", "dcgan-mnist", "pggan-mnist"
-_ROWS_LAYER, _N_ROWS = 3, 6
-_LAYERS_QUERY, _N_LAYERS_QUERIES = 0, 10
+_ROWS_LAYER, _N_ROWS, _N_LAYERS_QUERIES = 3, 6, 10
 _DPI, _PRINT_DPI = 180, 300
 
 Content = dict[str, Any]
@@ -61,12 +59,12 @@ def figure1(model_name: str, out: Path, explored: Explored, *, resolution: int =
         RunDirectoryError: a file cannot be written.
     """
     start, run = time.perf_counter(), _plane_run(model_name, explored)
-    ours, ball = [_spread(run, samples, count=8) for samples in _drawn(run) if samples.method in (E_GBAS, L2)]
+    ours, ball = [_spread(run, samples, count=8) for samples in drawn_of(run) if samples.method in (E_GBAS, L2)]
     epsilon = epsilon_l2(run)
     corners = torch.stack([run.query + epsilon, run.query - epsilon])
     plane = _map(run, torch.cat([run.latents, corners]), resolution, pad=0.1)
     figure = region_and_ball_figure(plane, run.query, epsilon, ours, ball)
-    return _finish("figure1", figure, out, {**_facts(run), "grid": len(plane.xs)}, start)
+    return _finish("figure1", figure, out, {**facts_of(run), "grid": len(plane.xs)}, start)
 
 
 def figure2(model_name: str, out: Path, explored: Explored, *, resolution: int = RESOLUTION) -> Content:
@@ -87,7 +85,7 @@ def figure2(model_name: str, out: Path, explored: Explored, *, resolution: int =
         figure = boundaries_figure(wide, near, run.query, run.query_image, run.masked_image)
         pictures += _save(figure, out, f"figure2-l{layer}")
         windows = {"wide": _counted(wide), "near": _counted(near)}
-        rows.append({**_facts(run), "grid": resolution, **windows, "seconds": time.perf_counter() - start})
+        rows.append({**facts_of(run), "grid": resolution, **windows, "seconds": time.perf_counter() - start})
     seconds = sum(row["seconds"] for row in rows)
     content = {"figure": "figure2", "pictures": pictures, "rows": rows, "seconds": seconds}
     write_json(out / "figure2.json", content)
@@ -102,10 +100,10 @@ def figure3(model_name: str, out: Path, explored: Explored, *, resolution: int =
         RunDirectoryError: a file cannot be written.
     """
     start, run = time.perf_counter(), _plane_run(model_name, explored)
-    chosen = [1 + node for node in _chosen(len(run.latents) - 1, count=12)]
+    chosen = [1 + node for node in chosen_of(len(run.latents) - 1, count=12)]
     plane = _map(run, run.latents, resolution, pad=0.1)
     figure = tree_figure(plane, run.latents, run.parents, chosen, images_of(run, run.latents[chosen]))
-    return _finish("figure3", figure, out, {**_facts(run), "grid": len(plane.xs), "nodes": chosen}, start)
+    return _finish("figure3", figure, out, {**facts_of(run), "grid": len(plane.xs), "nodes": chosen}, start)
 
 
 def figure4(model_name: str, out: Path, explored: Explored, *, resolution: int = RESOLUTION) -> Content:
@@ -121,7 +119,7 @@ def figure4(model_name: str, out: Path, explored: Explored, *, resolution: int =
     mean = run.latents.double().mean(0)
     plane = _map(run, torch.stack([mean - radii[2], mean + radii[2]]), resolution, pad=0.05)
     figure = balls_figure(plane, run.latents, run.rejected, run.rejected_reason, radii)
-    facts = {**_facts(run), "grid": len(plane.xs), "mean": mean.tolist(), "radii": radii}
+    facts = {**facts_of(run), "grid": len(plane.xs), "mean": mean.tolist(), "radii": radii}
     return _finish("figure4", figure, out, facts, start)
 
 
@@ -134,11 +132,11 @@ def figure5(model_name: str, out: Path, explored: Explored, *, resolution: int =
     """
     start, run = time.perf_counter(), _plane_run(model_name, explored)
     epsilon_l2(run)  # raises where there is no ball to compare with
-    methods = {samples.method: _at_random(run, samples, count=8) for samples in _drawn(run)}
+    methods = {samples.method: _at_random(run, samples, count=8) for samples in drawn_of(run)}
     plane = _map(run, torch.cat([drawn.latents for drawn in methods.values()]), resolution, pad=0.08)
     figure = methods_figure(plane, run.query, methods)
     shares = {name: drawn.share for name, drawn in methods.items()}
-    return _finish("figure5", figure, out, {**_facts(run), "grid": len(plane.xs), "in_region": shares}, start)
+    return _finish("figure5", figure, out, {**facts_of(run), "grid": len(plane.xs), "in_region": shares}, start)
 
 
 def figure6(
@@ -147,26 +145,21 @@ def figure6(
     """A row for each layer: the deviation of every pixel, and samples; and over queries, how local the changes are.
 
     Raises:
-        ConfigError: a tree has no node but the query.
         RunDirectoryError: a file cannot be written.
     """
-    start, rows, drawn = time.perf_counter(), [], {}
-    for layer in layers or paper_layers(model_name):
-        shares = []
-        for seed in range(n_queries):
-            run = explored(model_name, layer, seed)
-            samples = run.latents[1:]
-            shares.append(changed_share(run.network.image_batches(samples), run.query_image))
-            if seed == _LAYERS_QUERY:
-                chosen = [index - 1 for index in choose_spread(run.latents, 9)[1:]]
-                gallery = Gallery.of(run.network.image_batches(samples), chosen)
-                drawn[layer] = gallery.deviation, gallery.shown
-        mean, interval = sum(shares) / n_queries, bootstrap_interval(shares)
-        facts = _facts(explored(model_name, layer, _LAYERS_QUERY))
-        rows.append({**facts, "changed_share": mean, "interval": interval, "changed_shares": shares})
-    query = explored(model_name, rows[0]["layer"], _LAYERS_QUERY).query_image
-    labels = {layer: f"layer {layer}" for layer in drawn}
-    figure = layers_figure(query, {labels[layer]: pair for layer, pair in drawn.items()})
+    start, rows, firsts = time.perf_counter(), [], []
+    layers, seeds = layers or paper_layers(model_name), range(n_queries)
+    for layer in layers:
+        explored.expect(freedom_of, model_name, layer, seeds)
+    for layer in layers:
+        found = explored.each(freedom_of, model_name, layer, seeds)
+        shares = [freedom.changed_share for freedom in found]
+        known = [share for share in shares if share is not None]
+        mean, interval = (sum(known) / len(known), bootstrap_interval(known)) if known else (None, None)
+        firsts.append(found[SHOWN_QUERY])
+        rows.append({**firsts[-1].facts, "changed_share": mean, "interval": interval, "changed_shares": shares})
+    drawn = {f"layer {first.facts['layer']}": first.shown for first in firsts if first.shown is not None}
+    figure = layers_figure(firsts[0].query_image, drawn)
     return _finish("figure6", figure, out, {"rows": rows, "queries": n_queries}, start)
 
 
@@ -174,23 +167,18 @@ def figure7(model_name: str, out: Path, explored: Explored, *, n_queries: int = 
     """Rows of queries: the query, samples of the eps-L2 ball, samples of E-GBAS. For a latent space of any size.
 
     Raises:
-        ConfigError: at none of the queries anything marks the region's border, or a tree has no node but the query.
+        ConfigError: at none of the queries anything marks the region's border.
         RunDirectoryError: a file cannot be written.
     """
-    start = time.perf_counter()
-    layer = _ROWS_LAYER if _ROWS_LAYER in (layers := paper_layers(model_name)) else layers[len(layers) // 2]
-    runs = [explored(model_name, layer, seed) for seed in range(n_queries)]
-    if not any(has_border(run) for run in runs):
+    start, layer = time.perf_counter(), _rows_layer(model_name)
+    rows = explored.each(row_of, model_name, layer, range(n_queries))
+    if not any(L2 in row.images for row in rows):
         raise ConfigError(f"none of the {n_queries} trees met its region's border, so there is no ball to compare with")
-    images: dict[str, list[Tensor | None]] = {L2: [], E_GBAS: []}
-    for run in runs:
-        drawn = {samples.method: samples for samples in _drawn(run)}
-        for method, rows in images.items():
-            rows.append(_at_random(run, drawn[method], count=8).images if method in drawn else None)
-    queries = torch.stack([run.query_image for run in runs])
-    labels = [f"seed {run.seed}" for run in runs]
+    images = {method: [row.images.get(method) for row in rows] for method in (L2, E_GBAS)}
+    queries = torch.stack([row.query_image for row in rows])
+    labels = [f"seed {row.facts['seed']}" for row in rows]
     figure = rows_figure(queries, {f"{L2} ball": images[L2], f"{E_GBAS}, layer {layer}": images[E_GBAS]}, labels)
-    return _finish("figure7", figure, out, {"rows": [_facts(run) for run in runs]}, start)
+    return _finish("figure7", figure, out, {"rows": [row.facts for row in rows]}, start)
 
 
 FIGURES: dict[str, MakeFigure] = {
@@ -209,6 +197,29 @@ def default_model(name: str) -> str:
     return PLANE_MODEL if name in PLANE_FIGURES else ROWS_MODEL
 
 
+def expect(name: str, model_name: str, explored: Explored) -> None:
+    """Announce the explorations that a figure is made of, so that a table that needs them, too, shares them.
+
+    Args:
+        name: of the figure.
+        model_name: that it will be made of.
+        explored: that it will be given.
+    """
+    if name in PLANE_FIGURES:
+        for layer in LAYERS if name == "figure2" else (LAYER,):
+            explored.expect(whole, model_name, layer, (SEED,))
+    elif name in PGGAN_FIGURES:
+        for layer in paper_layers(model_name):
+            explored.expect(freedom_of, model_name, layer, range(_N_LAYERS_QUERIES))
+    else:
+        explored.expect(row_of, model_name, _rows_layer(model_name), range(_N_ROWS))
+
+
+def _rows_layer(model_name: str) -> int:
+    layers = paper_layers(model_name)
+    return _ROWS_LAYER if _ROWS_LAYER in layers else layers[len(layers) // 2]
+
+
 def _plane_run(model_name: str, explored: Explored, layer: int = LAYER) -> Exploration:
     size = explored.model(model_name).latent.size
     if size != PLANE:
@@ -219,16 +230,8 @@ def _plane_run(model_name: str, explored: Explored, layer: int = LAYER) -> Explo
     return explored(model_name, layer, SEED)
 
 
-def _drawn(run: Exploration) -> list[Samples]:
-    return draw_all(run, rng=torch.Generator().manual_seed(run.seed))
-
-
-def _chosen(n_samples: int, *, count: int) -> list[int]:
-    return choose_pictured(n_samples, count, rng=torch.Generator().manual_seed(0))
-
-
 def _at_random(run: Exploration, samples: Samples, *, count: int) -> Drawn:
-    return _pictured(run, samples, _chosen(len(samples.latents), count=count))
+    return _pictured(run, samples, chosen_of(len(samples.latents), count=count))
 
 
 def _spread(run: Exploration, samples: Samples, *, count: int) -> Drawn:
@@ -252,21 +255,6 @@ def _grown(window: Window, factor: float) -> Window:
     left, right, bottom, top = window
     x, y, half = (left + right) / 2, (bottom + top) / 2, factor * (right - left) / 2
     return x - half, x + half, y - half, y + half
-
-
-def _facts(run: Exploration) -> Content:
-    outside = int((run.rejected_reason == OUTSIDE).sum())
-    return {
-        "model": run.model_name,
-        "seed": run.seed,
-        "layer": run.layer.number,
-        "units": run.layer.units,
-        "supporting_units": len(run.beropt.units),
-        "accepted": len(run.latents),
-        "rejected_outside": outside,
-        "rejected_too_close": len(run.rejected) - outside,
-        "epsilon_l2": epsilon_l2(run) if has_border(run) else None,
-    }
 
 
 def _counted(part: Boundaries) -> Content:

@@ -6,21 +6,22 @@ Both tables come from one measurement; measure once and give it to both.
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 import egbas
-from egbas.beropt import BerOptConfig
 from egbas.comparison import Score, draw_all, evaluate
-from egbas.explore import explore
-from egbas.gbrrt import GbRrtConfig
+from egbas.exploration import Exploration
+from egbas.latent import LatentSpace
+from egbas.reproduce.explored import Explored
+from egbas.reproduce.recorded import discriminator_facts, geometry_facts
 from egbas.zoo.models import load_classifier, load_model
 from egbas.zoo.pggan import PgganGenerator
-
-Progress = Callable[[int, int, str], None]
 
 MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
 LAYERS = (1, 2, 3, 4)
@@ -47,10 +48,7 @@ def measure(
     model_names: Sequence[str] = MODELS,
     layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
-    progress: Progress | None = None,
-    *,
-    beropt: BerOptConfig | None = None,
-    gbrrt: GbRrtConfig | None = None,
+    explored: Explored | None = None,
 ) -> Measurement:
     """Explore and judge every layer of every model at queries 0, 1, ..., each drawn from the prior by its number.
 
@@ -61,47 +59,51 @@ def measure(
         model_names: embedded generators, or checkpoint files.
         layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
-        progress: called with (explorations done, all explorations, text).
-        beropt: settings of BerOpt; by default its own.
-        gbrrt: settings of GB-RRT; by default its own.
+        explored: makes the explorations, with its settings and progress; by default with egbas's own settings.
 
     Raises:
         ConfigError: a supporting set came out empty; no query is left out silently.
         ModelNotFoundError: there is no such model.
         LayerNotFoundError: a model has no such layer.
     """
-    beropt, gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
-    classifier = load_classifier(CLASSIFIER)
-    start, scores, weights = time.perf_counter(), [], {}
+    explored = explored or Explored()
+    start, scores, geometries = time.perf_counter(), list[Score](), dict[str, dict[str, str]]()
+    models = {name: explored.model(name) for name in model_names}
+    # The classifier knows the digits of the embedded models only.
+    classifier = load_classifier(CLASSIFIER) if any(model.card is not None for model in models.values()) else None
+    judges = {
+        name: partial(_judge, model.discriminator, classifier if model.card is not None else None)
+        for name, model in models.items()
+    }
     layers_of = {name: tuple(layers or paper_layers(name)) for name in model_names}
-    total = sum(map(len, layers_of.values())) * n_queries
-    for name in model_names:
-        model = load_model(name)
-        weights[name] = model.sha256
-        for layer in layers_of[name]:
-            for seed in range(n_queries):
-                if progress:
-                    progress(len({(s.model, s.layer, s.query) for s in scores}), total, f"{name} l={layer} q={seed}")
-                z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
-                run = explore(model.generator, z0, layer, rng=seed, beropt=beropt, gbrrt=gbrrt, model_name=name)
-                samples = draw_all(run, rng=torch.Generator().manual_seed(seed))
-                judge = (
-                    classifier if model.card is not None else None
-                )  # it knows the digits of the embedded models only
-                scores += evaluate(run, samples, discriminator=model.discriminator, classifier=judge)
-    if progress:
-        progress(total, total, "done")
+    places = [(name, layer) for name, chosen in layers_of.items() for layer in chosen]
+    for name, layer in places:
+        explored.expect(judges[name], name, layer, range(n_queries))
+    for name, layer in places:
+        for latent, found in explored.each(judges[name], name, layer, range(n_queries)):
+            geometries[name] = geometry_facts(latent)
+            scores += found
     config = {
-        "models": weights,
-        "classifier": CLASSIFIER,
+        "models": {name: model.sha256 for name, model in models.items()},
+        "classifier": None if classifier is None else CLASSIFIER,
+        "discriminators": {name: discriminator_facts(model.discriminator) for name, model in models.items()},
+        "geometries": geometries,
         "layers": {name: list(chosen) for name, chosen in layers_of.items()},
         "seeds": list(range(n_queries)),
-        "beropt": dataclasses.asdict(beropt),
-        "gbrrt": dataclasses.asdict(gbrrt),
+        "beropt": dataclasses.asdict(explored.beropt),
+        "gbrrt": dataclasses.asdict(explored.gbrrt),
         "versions": {"egbas": egbas.__version__, "torch": torch.__version__},
         "seconds": time.perf_counter() - start,
     }
     return Measurement(scores=tuple(scores), config=config)
+
+
+def _judge(
+    discriminator: nn.Module | None, classifier: nn.Module | None, run: Exploration
+) -> tuple[LatentSpace, list[Score]]:
+    """The look of the tables: the latent space that was explored, and what the methods' samples score."""
+    samples = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
+    return run.latent, evaluate(run, samples, discriminator=discriminator, classifier=classifier)
 
 
 def paper_layers(model_name: str) -> tuple[int, ...]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All tables and figures of the paper: one measurement for both tables, one exploration for several figures."""
+"""All tables and figures of the paper, of explorations that are made once for all of them."""
 
 import time
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from egbas.reproduce import table1, table2
-from egbas.reproduce.explored import Explored
-from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model
-from egbas.reproduce.measurement import MODELS, N_QUERIES, Progress, measure, paper_layers
+from egbas.reproduce.explored import Explored, Progress
+from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model, expect
+from egbas.reproduce.measurement import MODELS, N_QUERIES, PGGAN_LAYERS, measure, paper_layers
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 
@@ -23,42 +23,46 @@ def run(
     progress: Progress | None = None,
     layers: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """Make Tables 1 and 2 of the models, the figures of the latent plane where there is one, and figure 7.
+    """Make Tables 1 and 2 of the models, and every figure that one of them can be drawn of.
 
     Args:
-        model_names: embedded generators.
-        n_queries: of the tables.
+        model_names: embedded generators, or checkpoint files.
+        n_queries: of the tables; figures have their own.
         out: folder of the files.
-        progress: called with (done, all, text); a figure counts as much as an exploration.
+        progress: called with (done, all, text); a figure counts half as much as an exploration.
         layers: of the tables; None: those that the paper explores in networks of their kind.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
-        a table is None, for it has all of them.
+        a table is None, for it has all of them. What a figure shares with the tables is in the tables' seconds.
 
     Raises:
         RunDirectoryError: a file cannot be written.
     """
     start = time.perf_counter()
     figures = [(name, model) for name in FIGURES if (model := _model_of(name, model_names)) is not None]
-    n_explorations = sum(len(layers or paper_layers(name)) for name in model_names) * n_queries
-    total = n_explorations + len(figures)
+    n_made, steps = 0, (0, 0)
 
-    def told(done: int, text: str) -> None:
+    def told(done: int, total: int, text: str) -> None:
+        nonlocal steps
+        steps = done, total
         if progress:
-            progress(done, total, text)
+            progress(done + n_made, total + len(figures), text)
 
-    measured = measure(model_names, layers, n_queries, lambda done, _, text: told(done, f"tables: {text}"))
+    explored = Explored(progress=told)
+    for name, model in figures:
+        expect(name, model, explored)
+    measured = measure(model_names, layers, n_queries, explored)
     made = []
     for name, make in (("table1", table1.run), ("table2", table2.run)):
         make(model_names, layers, n_queries, out, measured=measured)
         made.append({"name": name, "model": None, "files": [f"{name}.json"], "seconds": measured.config["seconds"]})
-    explored = Explored()
-    for number, (name, model) in enumerate(figures):
-        told(n_explorations + number, f"{name} of {model}")
+    for name, model in figures:
+        told(*steps, f"{name} of {model}")
         content = FIGURES[name](model, out, explored)
         made.append({"name": name, "model": model, "files": content["pictures"], "seconds": content["seconds"]})
-    told(total, "done")
+        n_made += 1
+    told(*steps, "done")
     content = {"made": made, "seconds": time.perf_counter() - start}
     write_json(out / "all.json", content)
     return content
@@ -78,7 +82,10 @@ def _model_of(figure: str, model_names: Sequence[str]) -> str | None:
     wanted = default_model(figure)
     if wanted in model_names:
         return wanted
+    return next((name for name in model_names if _can_be_drawn(figure, name)), None)
+
+
+def _can_be_drawn(figure: str, model_name: str) -> bool:
     if figure in PGGAN_FIGURES:
-        return None
-    fitting = [name for name in model_names if figure not in PLANE_FIGURES or load_model(name).latent.size == PLANE]
-    return fitting[0] if fitting else None
+        return paper_layers(model_name) == PGGAN_LAYERS
+    return figure not in PLANE_FIGURES or load_model(model_name).latent.size == PLANE

@@ -22,7 +22,8 @@ from egbas.figures import sensitivity_figure
 from egbas.gbrrt import OUTSIDE, GbRrtConfig, grow
 from egbas.metrics import deviation
 from egbas.region import Region
-from egbas.reproduce.measurement import LAYERS, MODELS, Progress
+from egbas.reproduce.explored import Progress
+from egbas.reproduce.measurement import LAYERS, MODELS
 from egbas.storage import write_file, write_json
 from egbas.zoo.models import Model, load_model
 

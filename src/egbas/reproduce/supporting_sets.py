@@ -12,7 +12,8 @@ import torch
 from egbas.exploration import Exploration
 from egbas.explore import explore
 from egbas.rankings import LARGEST, fidelity_of, ranked, shuffled
-from egbas.reproduce.measurement import MODELS, N_QUERIES, Progress, paper_layers
+from egbas.reproduce.explored import Progress
+from egbas.reproduce.measurement import MODELS, N_QUERIES, paper_layers
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 

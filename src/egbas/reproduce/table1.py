@@ -7,7 +7,8 @@ from typing import Any
 
 from egbas.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.comparison import DEVIATION, ratios, summarise
-from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
+from egbas.reproduce.explored import Explored, Progress
+from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
 from egbas.storage import write_json
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
@@ -40,7 +41,7 @@ def run(
     Raises:
         RunDirectoryError: the file cannot be written.
     """
-    measured = measured or measure(model_names, layers, n_queries, progress)
+    measured = measured or measure(model_names, layers, n_queries, Explored(progress=progress))
     content = {
         "rows": [row for row in summarise(measured.scores) if row["metric"] == DEVIATION],
         "ratios": [{**row, "paper": paper_ratio(**_key(row))} for row in ratios(measured.scores)],

@@ -13,7 +13,8 @@ from typing import Any
 
 from egbas.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
-from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, Progress, measure
+from egbas.reproduce.explored import Explored, Progress
+from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
 from egbas.storage import write_json
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.
@@ -46,7 +47,7 @@ def run(
     Raises:
         RunDirectoryError: the file cannot be written.
     """
-    measured = measured or measure(model_names, layers, n_queries, progress)
+    measured = measured or measure(model_names, layers, n_queries, Explored(progress=progress))
     chosen = [s for s in measured.scores if s.metric.startswith(SIMILARITY) or s.metric == CLASS_CONSISTENCY]
     scores = [*chosen, *over_layers(chosen)]
     quotients = []
