@@ -107,9 +107,10 @@ def explore_many(  # noqa: PLR0913
     model_name: str | None = None,
     progress: Progress | None = None,
 ) -> list[Exploration]:
-    """Explore the regions of a layer around many queries, their trees in lock-step.
+    """Explore the regions of a layer around many queries, side by side, their trees in lock-step.
 
-    One forward pass a round serves all trees. Each exploration is the one that ``explore`` gives for its query and
+    Each core that torch leaves idle works on some of the queries, and one forward pass a round serves all of their
+    trees; a network that takes all cores, or is on a GPU, has one pass for all. Each exploration is the one that ``explore`` gives for its query and
     seed.
 
     Args:
