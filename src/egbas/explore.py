@@ -110,8 +110,8 @@ def explore_many(  # noqa: PLR0913
     """Explore the regions of a layer around many queries, side by side, their trees in lock-step.
 
     Each core that torch leaves idle works on some of the queries, and one forward pass a round serves all of their
-    trees; a network that takes all cores, or is on a GPU, has one pass for all. Each exploration is the one that ``explore`` gives for its query and
-    seed.
+    trees; a network that takes all cores, or is on a GPU, has one pass for all. Each exploration is the one that
+    ``explore`` gives for its query and seed.
 
     Args:
         generator: G, as for ``explore``.
