@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """GB-RRT beside the literal loop, beside the head alone, and many trees beside one after another."""
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -60,7 +62,13 @@ def lockstep(full: bool, device: str) -> list[Row]:
         def together(found: list[Problem] = found, regions: list[Any] = regions) -> None:
             grow_many([each.growth() for each in found], regions)
 
-        times = in_turns(lambda f=found: [each.grow() for each in f], together, 5 if full else 3)
+        def one_by_one(found: list[Problem] = found) -> None:
+            for each in found:
+                each.grow()
+
+        fastest = _fastest_threads(one_by_one, n_threads)
+        times = in_turns(_with_threads(one_by_one, fastest), _with_threads(together, n_threads), 5 if full else 3)
+        times["rival_threads"] = fastest
         key = {"model": model, "layer": layer, "queries": N_QUERIES, "threads": n_threads}
         rows.append({**key, "what": "trees", **times})
         if not full:
@@ -77,6 +85,21 @@ def lockstep(full: bool, device: str) -> list[Row]:
 
         rows.append({**key, "what": "whole explorations", **in_turns(alone, many, 1)})
     return rows
+
+
+def _fastest_threads(run: Callable[[], None], usual: int) -> int:
+    """With how many threads of torch a run is the fastest: as many as usual, or all."""
+    counts = sorted({usual, os.cpu_count() or 1})
+    seconds = {n: in_turns(lambda: None, _with_threads(run, n), 1)["seconds"] for n in counts}
+    return min(counts, key=lambda n: seconds[n])
+
+
+def _with_threads(run: Callable[[], None], n: int) -> Callable[[], None]:
+    def with_threads() -> None:
+        torch.set_num_threads(n)
+        run()
+
+    return with_threads
 
 
 def _problems(full: bool, device: str, *, small: int, large: int) -> list[Problem]:

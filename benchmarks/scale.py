@@ -17,7 +17,8 @@ Row = dict[str, Any]
 SIZES = (1_000, 10_000, 100_000)
 DIMENSIONS = (2, 64, 512)
 STEP_SIZES = {2: 0.002, 64: 0.5, 512: 0.5}  # so that nearly every candidate is added
-LEAST, MOST = 512, 2048  # iterations that are timed
+LEAST, MOST = 512, 2048  # iterations that are timed, of small trees fewer, lest they grow meanwhile
+SHORT = 4096  # nodes; smaller trees are timed more often
 
 
 def tree_growth(full: bool, device: str) -> list[Row]:
@@ -28,7 +29,8 @@ def tree_growth(full: bool, device: str) -> list[Row]:
     for d in DIMENSIONS:
         first = None
         for size in SIZES:
-            each = sorted(_seconds_at(d, size) for _ in range(5 if full else 3))
+            n = (5 if full else 3) * max(1, SHORT // size)
+            each = sorted(_seconds_at(d, size) for _ in range(n))
             middle = each[len(each) // 2]
             first = first or middle
             row = {"model": f"{d} dimensions", "layer": None, "nodes": size, "seconds": middle}
@@ -47,7 +49,7 @@ def _seconds_at(d: int, size: int) -> float:
     round_(growth)  # takes up the nodes, which a tree that grew would have taken up one by one
     start, n_done, n_left = time.perf_counter(), growth.n_done, growth.targets.n_left
     # Targets are looked up ahead of their turn: as many must have been as had their turn.
-    while (n := growth.n_done - n_done) < LEAST or n_left - growth.targets.n_left < 0.95 * n:
+    while (n := growth.n_done - n_done) < min(LEAST, size // 8) or n_left - growth.targets.n_left < 0.95 * n:
         assert not growth.is_done
         round_(growth)
     return (time.perf_counter() - start) / (growth.n_done - n_done)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import _thread
 import threading
 import time
 
@@ -33,6 +34,19 @@ def test_others_are_told_to_stop_where_one_fails(error: type[BaseException]) -> 
         side_by_side(work, range(50), 2)
     assert all(ended)
     assert len(ended) < 49  # those not begun never are
+    assert time.perf_counter() - start < 9
+
+
+def test_the_user_interrupts() -> None:
+    def work(i: int, stop: threading.Event) -> bool:
+        if i == 0:
+            time.sleep(0.2)
+            _thread.interrupt_main()
+        return stop.wait(timeout=10)
+
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(work, range(2), 2)
     assert time.perf_counter() - start < 9
 
 

@@ -123,7 +123,7 @@ def explore_many(  # noqa: PLR0913
         beropt: settings of BerOpt, for all.
         gbrrt: settings of GB-RRT, for all.
         model_name: as for ``explore``.
-        progress: called with (stage, done, total, text), over all queries.
+        progress: called with (stage, done, total, text), over all queries; maybe from other threads, by one at a time.
 
     Returns:
         An exploration for each query, in order. ``seconds`` of the stages that they share are divided among them.
@@ -153,14 +153,7 @@ def explore_many(  # noqa: PLR0913
         spaces = [geometry_around(latent, start) for start in starts]
         cut = Cut.of(network, network.resolve(layer))
     with clock.stage("beropt"):
-        tails = [cut.split.at(start) for start in starts]
-        # A tail by hooks is one replica for all.
-        n_threads = idle_cores() if all(tail.route == "cut" for tail in tails) else 1
-        found = side_by_side(
-            lambda job, stop: _supporting_set(*job, beropt or BerOptConfig(), clock.part("beropt", stop)),
-            list(zip(tails, seeds, strict=True)),
-            n_threads,
-        )
+        found = _supporting_sets(cut, starts, seeds, beropt or BerOptConfig(), clock)
     with clock.stage("gbrrt"):
         settings, largest = gbrrt or GbRrtConfig(), latent.largest_half_width
         regions, growths = [], []
@@ -196,9 +189,24 @@ def explore_many(  # noqa: PLR0913
     ]
 
 
+def _supporting_sets(
+    cut: Cut, queries: Sequence[Tensor], seeds: Sequence[int], config: BerOptConfig, clock: "_Clock"
+) -> list[BerOptResult]:
+    """Run BerOpt for many queries, on as many cores as there are for them."""
+    tails = [cut.split.at(query) for query in queries]
+    # A tail by hooks is one replica for all.
+    n_threads = idle_cores() if all(tail.route == "cut" for tail in tails) else 1
+    return side_by_side(
+        lambda job, stop: _supporting_set(*job, config, clock.part("beropt", stop)),
+        list(zip(tails, seeds, strict=True)),
+        n_threads,
+    )
+
+
 def _supporting_set(tail: Tail, seed: int, config: BerOptConfig, progress: StageProgress) -> BerOptResult:
     """Run BerOpt, and refuse a set of no units."""
     found = optimize(tail, config, rng=torch.Generator().manual_seed(seed), progress=progress)
+    progress(config.max_steps, config.max_steps, f"{len(found.units)} units kept")
     if found.status is BerOptStatus.EMPTY:
         raise ConfigError(
             f"the supporting set of layer {tail.layer.path!r} is empty: no unit has theta above "
@@ -323,6 +331,7 @@ class _Clock:
             if stop.is_set():
                 raise _Stopped
             with self._door:
+                done = max(done, before)  # a second start counts from zero
                 self._done[name] = self._done.get(name, 0) + done - before
                 before = done
                 if self._progress is not None:

@@ -303,5 +303,5 @@ class _AfterActivations(TorchFunctionMode):
                     f"a non-linearity of the discriminator has shape {tuple(output.shape)} for {self.n_images} images; "
                     "expected one row for each"
                 )
-            self.values.append(self.look(len(self.values), output.flatten(1)))
+            self.values.append(self.look(len(self.values), output.reshape(len(output), -1)))
         return output

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import torch
 
+_PATIENCE = 0.2  # seconds
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,9 +40,11 @@ def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_
     with ThreadPoolExecutor(min(n_threads, len(items))) as threads:
         futures = [threads.submit(work, item, stop) for item in items]
         try:
-            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in ended:
-                future.result()  # raises what it raised, before any that stopped for it
+            left = set(futures)
+            while left:  # now and then looking up, so that Ctrl-C is noticed whichever thread it reaches
+                ended, left = wait(left, timeout=_PATIENCE, return_when=FIRST_EXCEPTION)
+                for future in ended:
+                    future.result()  # raises what it raised, before any that stopped for it
             return [future.result() for future in futures]
         except BaseException:
             stop.set()

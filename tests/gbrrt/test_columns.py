@@ -21,9 +21,11 @@ def test_the_nearest_of_all(d: int, n: int, dtype: type) -> None:
 
 
 def test_distances_too_small_for_their_squares() -> None:
-    # 1e-25 squared is no float32 but zero, and the nearer node comes later.
-    latents = np.array([[3e-25, 0.0], [1e-25, 0.0]], np.float32)
-    assert Columns(nodes_at(latents)).nearest(np.zeros((1, 2), np.float32), 2)[0].tolist() == [1]
+    # The squares of the nearer one, which is looked at later, are rounded up to the least of all float32, each to
+    # nearly twice what it is.
+    latents = np.ones((300, 2), np.float32)
+    latents[0], latents[290] = (4.0e-23, 0.0), (2.8e-23, 2.8e-23)
+    assert Columns(nodes_at(latents)).nearest(np.zeros((1, 2), np.float32), 300)[0].tolist() == [290]
 
 
 def test_distances_that_float32_cannot_tell_apart() -> None:

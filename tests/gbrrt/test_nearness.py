@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,17 @@ def test_answers_do_not_depend_on_the_batch(d: int) -> None:
         assert search(a[i : i + 1], b) == ([found[i]], [squares[i]])
 
 
+def test_products_in_bfloat16_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((n, 64)).astype(np.float32) for n in (20, 300))
+    expected = search(a, b)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert search(a, b) == expected
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_nodes_that_are_not_there_yet_are_not_found() -> None:
     latents = np.array([[3.0, 0.0], [math.nan, 0.0]])
     assert NearestNodes(nodes_at(latents))(np.zeros((1, 2)), 1)[0].tolist() == [0]
@@ -100,7 +112,7 @@ def test_nodes_that_come_later_are_found(d: int, monkeypatch: pytest.MonkeyPatch
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (20, 300))
     growing = NearestNodes(nodes_at(b))
-    for n in (1, 2, 150, 300):
+    for n in (20, 150, 300):  # the step between whole numbers is chosen for the first of them
         found, squares = growing(a, n)
         alone, alone_squares = NearestNodes(nodes_at(b[:n]))(a, n)
         assert (found.tolist(), squares.tolist()) == (alone.tolist(), alone_squares.tolist())

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from egbas.gbrrt.nearness import NearestNodes
 from egbas.gbrrt.rounded import Rounded, pays
@@ -53,5 +54,12 @@ def test_nodes_too_close_together_for_rounding_are_given_up(monkeypatch: pytest.
     assert not growing._may_round
 
 
-def test_it_pays_or_not_the_same_way_all_the_time() -> None:
-    assert pays(512) is pays(512)
+@pytest.mark.parametrize("broken", [lambda a, b: (a.int() @ b.int().T).clamp(max=32767), None])
+def test_products_that_are_wrong_or_missing_do_not_pay(broken: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    pays.cache_clear()
+    if broken is None:
+        monkeypatch.delattr(torch, "_int_mm")
+    else:
+        monkeypatch.setattr("egbas.gbrrt.rounded._products", broken)
+    assert not pays(64)
+    pays.cache_clear()

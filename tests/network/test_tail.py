@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tails: images known by hand, two routes to one answer, and when which route is taken."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -158,6 +159,13 @@ def test_the_graph_is_checked_once_for_all_queries() -> None:
     assert (first.route, second.route) == ("cut", "cut")
     assert len(passes) == after_one + 1 < 2 * after_one  # the query's own image, no more
     assert torch.equal(second.x, generator(2 * QUERY[None])[0].detach())
+
+
+def test_a_copied_cut_computes_the_same() -> None:
+    split = Network(problems.Plain(), (2,)).cut(1)
+    copied = copy.deepcopy(split)
+    assert torch.equal(copied.head(QUERY[None]), split.head(QUERY[None]))
+    assert torch.equal(copied.at(QUERY).x, split.at(QUERY).x)
 
 
 def test_a_network_that_cannot_be_copied_is_cut_by_hooks() -> None:

@@ -60,8 +60,8 @@ def test_answers_depend_neither_on_the_order_of_the_units_nor_on_the_batch() -> 
     halfspaces, z, _ = halfspaces_of(2)
     x = halfspaces.units.stem(z)
     first = halfspaces.judge(x)
-    assert halfspaces.order.tolist() != list(range(40))  # those that turned latents away have moved to the front
-    assert sorted(halfspaces.order) == list(range(40))
+    assert halfspaces.orders[0].tolist() != list(range(40))  # those that turned latents away have moved to the front
+    assert sorted(halfspaces.orders[0]) == list(range(40))
     assert (halfspaces.judge(x) == first).all()
     assert [int(halfspaces.judge(row[None])[0]) for row in x] == first.tolist()
 

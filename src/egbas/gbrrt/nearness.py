@@ -69,19 +69,24 @@ class NearestNodes:
 
     def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
         latents, node_squares = self._nodes.latents, self._nodes.squares
-        doubled = torch.from_numpy(targets * -2)
+        doubled = targets * -2
         slack = np.empty(len(targets), targets.dtype)
         _bound_errors(targets, node_squares[:n_nodes], 8 * (targets.shape[1] + 4) * _EPS[targets.dtype.char], slack)
         short = Shortlist(slack, room=_ROOM)
         for start in range(0, n_nodes, _BLOCK):
             end = min(start + _BLOCK, n_nodes)
-            products = torch.mm(doubled, torch.from_numpy(latents[start:end]).T).numpy()
-            short.look(products, node_squares[start:end], start)
+            short.look(_products(doubled, latents[start:end]), node_squares[start:end], start)
         parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
         short.decide(targets, latents, parents, squares)
         if len(rows := short.overfull):
             parents[rows], squares[rows] = _one_by_one(targets[rows], latents, n_nodes)
         return parents, squares
+
+
+def _products(a: Float[Array, "m d"], b: Float[Array, "n d"]) -> Float[Array, "m n"]:
+    if torch.get_float32_matmul_precision() != "highest":  # the user lets torch round to bfloat16
+        return a @ b.T
+    return torch.mm(torch.from_numpy(a), torch.from_numpy(b).T).numpy()
 
 
 @compiled()

@@ -70,10 +70,12 @@ class Rounded:
 
 @cache
 def pays(d: int) -> bool:
-    """Whether products of whole numbers are faster here than those of float32, in d dimensions; measured once."""
-    whole, nodes = (torch.ones(n, d, dtype=torch.int8) for n in (64, _BLOCK))
+    """Whether products of whole numbers are right and faster here than those of float32, in d dimensions; once."""
+    whole, nodes = (torch.full((n, d), _LARGEST, dtype=torch.int8) for n in (64, _BLOCK))
     values, node_values = whole.float(), nodes.float()
     try:
+        if not bool((_products(whole, nodes) == d * _LARGEST**2).all()):  # the largest; some kernels cut sums off
+            return False
         of_whole = _seconds(lambda: _products(whole, nodes))
         return 1.5 * of_whole < _seconds(lambda: torch.mm(values, node_values.T))
     except (AttributeError, RuntimeError):  # another version of torch, or a processor that cannot

@@ -7,6 +7,7 @@ In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), an
 import threading
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,6 +52,14 @@ class Split:
                 "the latent space; "
                 "choose a layer that the latent reaches"
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which cannot be copied."""
+        return {name: value for name, value in vars(self).items() if name != "_door"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The same with a lock of its own."""
+        vars(self).update(state, _door=threading.Lock())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -148,12 +157,20 @@ class Split:
 
         cut = None if self._program is None else Replay(self._program, latents, self.layer.shape)
         if self._is_program_right is None:
-            # Once: a program is right for every query or for none. Where there is none, for the error of a network
-            # that lets no gradient through.
+            # Once, for a program is right for every query or for none; each query's own image is compared below.
+            # Where there is no program, for the error of a network that lets no gradient through.
             self._is_program_right = agrees(cut or rerun, rerun, a) and cut is not None
-        replay, route = (cut, "cut") if cut is not None and self._is_program_right else (rerun, "hooks")
-        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route=route, replay=replay)
-        self._refuse_wrong(tail)
+        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", replay=rerun)
+        if cut is not None and self._is_program_right:
+            by_program = replace(tail, route="cut", replay=cut)
+            if _error(by_program) is None:
+                return by_program
+        if (error := _error(tail)) is not None:
+            raise NetworkError(
+                f"putting the query's own values back in at layer {self.layer.path!r} gives another image "
+                f"(largest difference {error:.3g}); the network reads the layer's tensor in a way that cannot be "
+                "replaced: choose another layer"
+            )
         return tail
 
     @cached_property
@@ -162,17 +179,6 @@ class Split:
             return None  # tracing runs forward, and may leave things on the user's own module
         module = freeze(self._forward.generator).module
         return write_program(module, self.layer, self._trace)
-
-    def _refuse_wrong(self, tail: Tail) -> None:
-        with torch.no_grad():
-            x = tail(tail.a[None])[0]
-        if not close(x, tail.x, slack=10.0):
-            raise NetworkError(
-                f"putting the query's own values back in at layer {self.layer.path!r} gives another image "
-                f"(largest difference {float((x - tail.x).abs().max()):.3g}); the network reads the "
-                "layer's tensor in a way that "
-                "cannot be replaced: choose another layer"
-            )
 
     def _rows(self, values: Tensor | None, n: int) -> Tensor:
         if values is None:
@@ -195,6 +201,13 @@ class Split:
             if (h != h[:1]).any():
                 return True
         return False
+
+
+def _error(tail: Tail) -> float | None:
+    """Largest difference of the image that a tail makes of the query's own values; None where it is rounding."""
+    with torch.no_grad():
+        x = tail(tail.a[None])[0]
+    return None if close(x, tail.x, slack=10.0) else float((x - tail.x).abs().max())
 
 
 def _refuse_unusable(layer: Layer, call: Call) -> None:

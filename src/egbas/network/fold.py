@@ -6,6 +6,7 @@ s, ((k + s - 1) / (s k))^2 of the multiplications; 4 of 9 in a PGGAN. A convolut
 many generators, is a matrix: one of 4 x 4 with padding 3 would multiply mostly zeros.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -15,31 +16,48 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.passes.shape_prop import ShapeProp
 
+_TOLERANCE = 1e-4  # of the largest value; float32 rounds it a hundred times as finely
+
 
 def fold(stem: fx.GraphModule, latents: Tensor) -> Callable[[Tensor], Tensor]:
-    """Fold what can be folded.
+    """Fold what can be folded; the stem itself is left as it is.
 
     Args:
-        stem: maps latents (n, *latent_shape); its weights are left as they are, its graph is not.
-        latents: one, (1, *latent_shape), to see sizes by.
+        stem: maps latents (n, *latent_shape).
+        latents: some, (n, *latent_shape), at which the folded stem has to give what the stem gives: operations in
+            place and hooks may make another function of it.
     """
     with torch.no_grad():
-        ShapeProp(stem).propagate(latents)
-        for node in list(stem.graph.nodes):
-            if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
-                continue
-            below, module = node.args[0], stem.get_submodule(str(node.target))
-            folded = _of_one_pixel(module, below)
-            if folded is None and (folded := _upsampling(stem, module, below)) is not None:
-                below = below.args[0]
-            if folded is not None:
-                name = f"folded_{node.name}"
-                stem.add_submodule(name, folded)
-                with stem.graph.inserting_before(node):
-                    node.replace_all_uses_with(stem.graph.call_module(name, (below,)))
-    stem.graph.eliminate_dead_code()
-    stem.recompile()
-    return stem.forward
+        folded = fx.GraphModule(stem, copy.deepcopy(stem.graph))
+        ShapeProp(folded).propagate(latents.clone())
+        for node in list(folded.graph.nodes):
+            _fold_node(folded, node)
+        folded.recompile()
+        return folded.forward if _is_same(folded(latents.clone()), stem(latents.clone())) else stem.forward
+
+
+def _fold_node(stem: fx.GraphModule, node: fx.Node) -> None:
+    """Put a folded module in the place of a node, if there is one."""
+    if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
+        return
+    below: Any = node.args[0]
+    module, upsampling = stem.get_submodule(str(node.target)), None
+    folded = _of_one_pixel(module, below)
+    if folded is None and (folded := _upsampling(stem, module, below)) is not None:
+        upsampling, below = below, below.args[0]
+    if folded is None:
+        return
+    name = f"folded_{node.name}"
+    stem.add_submodule(name, folded)
+    with stem.graph.inserting_before(node):
+        node.replace_all_uses_with(stem.graph.call_module(name, (below,)))
+    stem.graph.erase_node(node)
+    if upsampling is not None and not upsampling.users:
+        stem.graph.erase_node(upsampling)
+
+
+def _is_same(got: Tensor, expected: Tensor) -> bool:
+    return got.shape == expected.shape and bool((got - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
 def _of_one_pixel(module: nn.Module, below: fx.Node) -> nn.Module | None:
@@ -76,7 +94,7 @@ def _upsampling(stem: fx.GraphModule, module: nn.Module, below: fx.Node) -> nn.C
         return None
     scale = _scale(stem, below)
     is_usual = module.stride == module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
-    if scale is None or not is_usual or isinstance(module.padding, str):
+    if scale is None or not below.args or not is_usual or isinstance(module.padding, str):
         return None
     padding = tuple(k - 1 - p for k, p in zip(module.kernel_size, module.padding, strict=True))
     if min(padding) < 0:
@@ -89,6 +107,7 @@ def _upsampling(stem: fx.GraphModule, module: nn.Module, below: fx.Node) -> nn.C
         stride=scale,
         padding=(padding[0], padding[1]),
         bias=module.bias is not None,
+        device="meta",  # no weights are drawn
     )
     folded.weight = nn.Parameter(kernel.contiguous(memory_format=torch.channels_last), requires_grad=False)
     folded.bias = module.bias
@@ -109,7 +128,7 @@ def _scale(stem: fx.GraphModule, node: fx.Node) -> int | None:
     """By how much a node repeats each pixel, in both directions; None: it does something else."""
     if node.op == "call_module" and type(module := stem.get_submodule(str(node.target))) is nn.Upsample:
         given = {name: getattr(module, name) for name in ("size", "scale_factor", "mode")}
-    elif node.op == "call_function" and node.target is nn.functional.interpolate and node.args:
+    elif node.op == "call_function" and node.target is nn.functional.interpolate:
         given = dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)) | node.kwargs
     else:
         return None

@@ -25,6 +25,7 @@ from egbas.network.stages import Linear
 Array = NDArray[np.floating[Any]]
 Whole = NDArray[np.int64]
 _TOLERANCE = 1e-9  # relative, in float64
+_N_PROBES = 3
 _SCALES = (1.0, 10.0, 100.0)  # of the values that the stage above the linear map is tried at
 
 
@@ -169,7 +170,8 @@ class LinearLayer:
             bias = linear.bias.view(-1, *[1] * (output.ndim - 2)).expand_as(output[0])
             offset = offset + scale * bias.flatten()
         shapes = {"in_shape": tuple(x.shape[1:]), "out_shape": tuple(output.shape[1:])}
-        below = fold(stages.stem, split.prepare(torch.ones(1, split.latent_size)))
+        probes = torch.randn(_N_PROBES, split.latent_size, generator=torch.Generator().manual_seed(0))
+        below = fold(stages.stem, split.prepare(probes))
         return cls(split=split, below=below, linear=linear, **shapes, scale=scale, offset=offset)
 
     def stem(self, z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:

@@ -36,14 +36,15 @@ class Halfspaces:
         signs: (k,) V^i in {-1, +1}.
         rounding: bound on the error of a unit's pre-activation, relative to the size of x.
         reference: added to the norm of x, which it makes the size of: an error does not vanish with x.
-        order: (k,) in which the units are asked; it changes with every call, and no answer depends on it.
+        orders: one array (k,), in which the units are asked; every call puts another in its place, and no answer
+            depends on it.
     """
 
     units: KeptUnits
     signs: Float[NDArray[np.float64], " k"]
     rounding: float
     reference: float
-    order: NDArray[np.int64]
+    orders: list[NDArray[np.int64]]
 
     @classmethod
     def measured(cls, units: KeptUnits, signs: Tensor, probes: Tensor, exact: Tensor) -> "Halfspaces":
@@ -64,7 +65,7 @@ class Halfspaces:
             signs=signs.cpu().double().numpy(),
             rounding=float(_SAFETY * (errors / np.maximum(norms + reference, np.finfo(np.float64).tiny)).max()),
             reference=reference,
-            order=np.arange(len(signs)),
+            orders=[np.arange(len(signs))],
         )
 
     def judge(self, x: Float[Array, "n h w_c"]) -> Int8[NDArray[np.int8], " n"]:
@@ -79,9 +80,9 @@ class Halfspaces:
         return verdicts
 
     def _judge(self, x: Float[Array, "n h w_c"], verdicts: NDArray[np.int8]) -> None:
-        order = self.order.copy()  # each thread has its own; whichever is done last leaves it for the next call
+        order = self.orders[0].copy()  # each thread has its own; whichever is done last leaves it for the next call
         _judge(x, self.units.packed, self.signs, order, self.rounding, self.reference, verdicts)
-        self.order[:] = order
+        self.orders[0] = order
 
 
 def _parts(n: int, work: int) -> Sequence[slice]:
