@@ -66,9 +66,9 @@ def lockstep(full: bool, device: str) -> list[Row]:
             for each in found:
                 each.grow()
 
-        fastest = _fastest_threads(one_by_one, n_threads)
-        times = in_turns(_with_threads(one_by_one, fastest), _with_threads(together, n_threads), 5 if full else 3)
-        times["rival_threads"] = fastest
+        n_all, n_times, ours = os.cpu_count() or 1, 5 if full else 3, _with_threads(together, n_threads)
+        times = in_turns(_with_threads(one_by_one, n_threads), ours, n_times)
+        times["ratio_all_threads"] = in_turns(_with_threads(one_by_one, n_all), ours, n_times)["ratio"]
         key = {"model": model, "layer": layer, "queries": N_QUERIES, "threads": n_threads}
         rows.append({**key, "what": "trees", **times})
         if not full:
@@ -85,13 +85,6 @@ def lockstep(full: bool, device: str) -> list[Row]:
 
         rows.append({**key, "what": "whole explorations", **in_turns(alone, many, 1)})
     return rows
-
-
-def _fastest_threads(run: Callable[[], None], usual: int) -> int:
-    """With how many threads of torch a run is the fastest: as many as usual, or all."""
-    counts = sorted({usual, os.cpu_count() or 1})
-    seconds = {n: in_turns(lambda: None, _with_threads(run, n), 1)["seconds"] for n in counts}
-    return min(counts, key=lambda n: seconds[n])
 
 
 def _with_threads(run: Callable[[], None], n: int) -> Callable[[], None]:

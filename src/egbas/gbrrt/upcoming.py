@@ -46,6 +46,8 @@ class Upcoming:
             self._parents = np.concatenate([self._parents, parents])
             self._squares = np.concatenate([self._squares, squares])
             self._n_seen = np.concatenate([self._n_seen, np.full(len(new), n_nodes)])
+        if not n:
+            return self._latents[:0], self._parents[:0], self._squares[:0]
         latents, parents, squares = self._latents[:n], self._parents[:n], self._squares[:n]
         _meet(latents, self._n_seen, self._nodes.latents, n_nodes, parents, squares)
         self._latents, self._parents = self._latents[n:], self._parents[n:]

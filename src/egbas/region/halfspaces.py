@@ -9,6 +9,7 @@ outside are seen to be by the first few units: those that have turned others awa
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import no_type_check
 
@@ -71,13 +72,18 @@ class Halfspaces:
     def judge(self, x: Float[Array, "n h w_c"]) -> Int8[NDArray[np.int8], " n"]:
         """Say of each x where its latent is: ``OUTSIDE``, ``INSIDE``, ``UNCLEAR``, or ``NOT_FINITE``."""
         verdicts = np.empty(len(x), np.int8)
-        parts = _parts(len(x), len(x) * int((self.units.packed.height * self.units.packed.width).sum()))
-        if len(parts) == 1:
+        if len(x) * self._work < _WORTH_A_THREAD or torch.get_num_threads() == 1:
             self._judge(x, verdicts)
         else:
+            parts = _parts(len(x), torch.get_num_threads())
             with ThreadPoolExecutor(len(parts)) as threads:
                 list(threads.map(lambda part: self._judge(x[part], verdicts[part]), parts))
         return verdicts
+
+    @cached_property
+    def _work(self) -> int:
+        """Multiplications for one x at most."""
+        return int((self.units.packed.height * self.units.packed.width).sum())
 
     def _judge(self, x: Float[Array, "n h w_c"], verdicts: NDArray[np.int8]) -> None:
         order = self.orders[0].copy()  # each thread has its own; whichever is done last leaves it for the next call
@@ -85,9 +91,9 @@ class Halfspaces:
         self.orders[0] = order
 
 
-def _parts(n: int, work: int) -> Sequence[slice]:
-    """Slices of n samples for as many threads as torch has, where the work is worth them."""
-    n_threads = min(torch.get_num_threads(), n) if work >= _WORTH_A_THREAD else 1
+def _parts(n: int, n_threads: int) -> Sequence[slice]:
+    """Slices of n samples for so many threads, or one for each sample."""
+    n_threads = min(n_threads, n)
     ends = [n * i // n_threads for i in range(n_threads + 1)]
     return [slice(begin, end) for begin, end in pairwise(ends)]
 

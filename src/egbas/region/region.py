@@ -113,7 +113,9 @@ class Region:
         Raises:
             NetworkError: the network gave a value that is not a number.
         """
-        parts = _flat(z).split(MICRO_BATCH)
+        if 0 < len(_flat(z)) <= MICRO_BATCH:  # as in the rounds of a tree, of which cheap layers feel every call
+            return self._judged(z, self._features(z))
+        parts = z.split(MICRO_BATCH)
         return torch.cat([self._judged(part, self._features(part)) for part in parts if len(part)] or [_none(z)])
 
     def margin(self, z: Tensor) -> Float[Tensor, " n"]:
