@@ -106,6 +106,8 @@ def evaluate(
     Raises:
         NetworkError: one of the networks fails, or is in train mode.
     """
+    query_image = run.query_image
+    similarity = None if discriminator is None else CriticSimilarity(discriminator, query_image)
     scores, judged, total = [], 0, sum(len(drawn.latents) for drawn in samples)
     for drawn in samples:
         before = judged
@@ -114,7 +116,8 @@ def evaluate(
             if progress is not None:
                 progress(before + done, total)
 
-        values = _values(run, drawn, discriminator, classifier, tell)
+        beside = None if similarity is None else similarity.anew()
+        values = _values(run, drawn, query_image, beside, classifier, tell)
         judged += len(drawn.latents)
         scores += [
             Score(
@@ -217,13 +220,12 @@ def estimate(row: Row) -> str:
 def _values(
     run: Exploration,
     drawn: Samples,
-    discriminator: nn.Module | None,
+    query_image: Tensor,
+    similarity: CriticSimilarity | None,
     classifier: nn.Module | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, float]:
-    query_image, n = run.query_image, len(drawn.latents)
-    spread, consistency = PixelSpread(), 0.0
-    similarity = None if discriminator is None else CriticSimilarity(discriminator, query_image)
+    spread, consistency, n = PixelSpread(), 0.0, len(drawn.latents)
     for images in run.network.image_batches(drawn.latents, progress=progress):  # all at once may not fit in memory
         spread.add(images)
         if similarity is not None:

@@ -5,6 +5,7 @@ One metric, one function; its docstring is its protocol. All take what any metho
 without the query among the samples. Intervals are over queries.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -110,6 +111,12 @@ class CriticSimilarity:
         noise = torch.randn(self._query.shape, generator=torch.Generator().manual_seed(0)).to(self._query)
         beside = zip(_features(self._replica, torch.cat([self._query, noise])), self._expected, strict=True)
         self._is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in beside)
+
+    def anew(self) -> "CriticSimilarity":
+        """That of the same query before any image; the query's features are not computed again."""
+        other = copy.copy(self)
+        other._cosines = []
+        return other
 
     def add(self, images: Tensor) -> "CriticSimilarity":
         """Take more images (m, c, h, w), m >= 1.

@@ -28,3 +28,23 @@ def square_length(a):
     for i in range(len(a)):
         total += np.float64(a[i]) * np.float64(a[i])
     return total
+
+
+@compiled()
+@no_type_check
+def compare(targets, first, latents, n_nodes, parents, squares):
+    """Compare each target with the nodes from its ``first`` one on, and keep a nearer one, the first of several.
+
+    Args:
+        targets: (m, d).
+        first: (m,) numbers of nodes.
+        latents: (n, d) of the nodes.
+        n_nodes: how many of these there are.
+        parents: (m,) the nearest nodes known so far.
+        squares: (m,) their squared distances.
+    """
+    for row in range(len(targets)):
+        for node in range(first[row], n_nodes):
+            square = square_distance(targets[row], latents[node])
+            if square < squares[row]:
+                parents[row], squares[row] = node, square

@@ -40,7 +40,7 @@ def grow_many(growths: Sequence[Growth], regions: Sequence[Region], *, progress:
 
     n_threads = min(idle_cores(), len(growths)) if all(region.is_for_threads for region in regions) else 1
     pairs = list(zip(growths, regions, strict=True))
-    side_by_side(work, [pairs[i::n_threads] for i in range(n_threads)] if pairs else [], n_threads)
+    side_by_side(work, [pairs[i::n_threads] for i in range(n_threads)], n_threads)
     return [growth.tree() for growth in growths]
 
 

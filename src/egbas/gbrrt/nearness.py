@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from egbas.compiled import compiled
 from egbas.gbrrt.columns import Columns
-from egbas.gbrrt.distance import square_distance, square_length
+from egbas.gbrrt.distance import compare, square_length
 from egbas.gbrrt.rounded import Rounded, pays
 from egbas.gbrrt.shortlist import Shortlist
 from egbas.gbrrt.window import Array, Nodes
@@ -79,7 +79,9 @@ class NearestNodes:
         parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
         short.decide(targets, latents, parents, squares)
         if len(rows := short.overfull):
-            parents[rows], squares[rows] = _one_by_one(targets[rows], latents, n_nodes)
+            found, distances = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf)
+            compare(targets[rows], np.zeros_like(rows), latents, n_nodes, found, distances)
+            parents[rows], squares[rows] = found, distances
         return parents, squares
 
 
@@ -98,16 +100,3 @@ def _bound_errors(targets, node_squares, scale, slack):
         largest = max(largest, node_squares[node])
     for row in range(len(targets)):
         slack[row] = scale * (square_length(targets[row]) + largest)
-
-
-@compiled()
-@no_type_check
-def _one_by_one(targets, latents, n_nodes):
-    """Compare each target with all nodes."""
-    parents, squares = np.zeros(len(targets), np.int64), np.full(len(targets), np.inf)
-    for row in range(len(targets)):
-        for node in range(n_nodes):
-            square = square_distance(targets[row], latents[node])
-            if square < squares[row]:
-                parents[row], squares[row] = node, square
-    return parents, squares

@@ -5,14 +5,11 @@ Nodes are looked through for many targets at once, before their turn: then a lar
 of them. When a target's turn comes, the nodes that were added since are the only ones left to compare it with.
 """
 
-from typing import no_type_check
-
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from egbas.compiled import compiled
-from egbas.gbrrt.distance import square_distance
+from egbas.gbrrt.distance import compare
 from egbas.gbrrt.nearness import NearestNodes
 from egbas.gbrrt.targets import Targets
 from egbas.gbrrt.window import Array, Nodes
@@ -49,18 +46,7 @@ class Upcoming:
         if not n:
             return self._latents[:0], self._parents[:0], self._squares[:0]
         latents, parents, squares = self._latents[:n], self._parents[:n], self._squares[:n]
-        _meet(latents, self._n_seen, self._nodes.latents, n_nodes, parents, squares)
+        compare(latents, self._n_seen, self._nodes.latents, n_nodes, parents, squares)
         self._latents, self._parents = self._latents[n:], self._parents[n:]
         self._squares, self._n_seen = self._squares[n:], self._n_seen[n:]
         return latents, parents, squares
-
-
-@compiled()
-@no_type_check
-def _meet(targets, n_seen, latents, n_nodes, parents, squares):
-    """Compare targets with the nodes that they have not seen yet."""
-    for row in range(len(targets)):
-        for node in range(n_seen[row], n_nodes):
-            square = square_distance(targets[row], latents[node])
-            if square < squares[row]:
-                parents[row], squares[row] = node, square

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from egbas.latent import LatentSpace
-from egbas.zoo.pggan.layers import MinibatchDeviation
+from egbas.zoo.pggan.layers import deviation_of
 
 
 def geometry_facts(latent: LatentSpace) -> dict[str, str]:
@@ -27,7 +27,7 @@ def discriminator_facts(discriminator: nn.Module | None) -> dict[str, Any] | Non
     """
     if discriminator is None:
         return None
-    layer = next((part for part in discriminator.modules() if isinstance(part, MinibatchDeviation)), None)
+    layer = deviation_of(discriminator)
     if layer is None:
         return {"minibatch_deviation": None}
     policy = {name: getattr(layer, name) for name in ("groups", "size", "unbiased")}

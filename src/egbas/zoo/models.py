@@ -18,7 +18,7 @@ from egbas.zoo.formats import build_networks, read_checkpoint
 from egbas.zoo.formats.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
-from egbas.zoo.pggan.layers import MinibatchDeviation
+from egbas.zoo.pggan.layers import deviation_of
 
 WEIGHTS = Path(__file__).parent / "weights"
 FEATURE_LAYER = "relu3"  # of lenet-mnist: its feature vector (84,)
@@ -136,8 +136,8 @@ def _load_file(name: str) -> Model:
 
 def _deviation(critic: nn.Module | None) -> dict[str, str]:
     """How a critic uses the minibatch deviation; nothing where it has none."""
-    part = getattr(critic, "deviation", None)
-    if not isinstance(part, MinibatchDeviation):
+    part = deviation_of(critic)
+    if part is None:
         return {}
     policy = f"{float(part.reference):g} for every image, whatever else is in its batch"
     return {"minibatch_deviation": f"{policy}; {part.groups} groups of {part.size} in training"}

@@ -34,6 +34,12 @@ class PositionalBias(nn.Module):
         return x + self.bias
 
 
+def deviation_of(critic: nn.Module | None) -> "MinibatchDeviation | None":
+    """The minibatch deviation of a critic; None where it has none."""
+    parts = () if critic is None else critic.modules()
+    return next((part for part in parts if isinstance(part, MinibatchDeviation)), None)
+
+
 class MinibatchDeviation(nn.Module):
     """Append a constant channel: how much the images of a group differ (Karras et al. 2018, section 3).
 
