@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 import _thread
+import os
 import threading
 import time
 
 import pytest
 import torch
 
-from egbas.threads import idle_cores, side_by_side
+from egbas.threads import at_once, idle_cores, side_by_side
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 9])
@@ -58,3 +59,46 @@ def test_idle_cores() -> None:
         assert idle_cores() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_threads_side_by_side_share_the_idle_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egbas.threads._n_cores", lambda: 8 * torch.get_num_threads())
+    assert idle_cores() == 8
+    assert side_by_side(lambda i, stop: idle_cores(), range(4), 4) == [2] * 4
+    assert side_by_side(lambda i, stop: idle_cores(), range(2), 16) == [4] * 2
+    assert idle_cores() == 8
+
+
+def test_short_work_is_done_at_once_and_in_order() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+    assert sorted(at_once(lambda i: meeting.wait(), range(2))) == [0, 1]
+    assert at_once(lambda i: i * i, range(5)) == [0, 1, 4, 9, 16]
+    assert at_once(lambda i: i, []) == []
+    here = threading.get_ident()
+    assert [who == here for who in at_once(lambda i: threading.get_ident(), range(3))] == [True, False, False]
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_error_of_short_work_is_raised(bad: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        at_once(lambda i: 1 / (i - bad), range(2))
+    assert at_once(lambda i: i, range(2)) == [0, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    assert at_once(lambda i: i, range(2)) == [0, 1]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if at_once(lambda i: i, range(2)) == [0, 1] else 1)
+    for _ in range(100):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        pytest.fail("the child waits for threads that only its parent has")
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -2,9 +2,10 @@
 """Work side by side on the cores that torch leaves idle.
 
 Small networks are computed by one thread, for two would spend their time waiting for each other. Several queries have
-a core each.
+a core each, and where there is one alone, several latents of it.
 """
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -18,11 +19,15 @@ _PATIENCE = 0.2  # seconds
 T = TypeVar("T")
 R = TypeVar("R")
 
+_this = threading.local()  # n_beside: threads that a thread works beside, itself counted
+
 
 def idle_cores() -> int:
-    """How many threads can each use as many cores as torch is set to; at least 1."""
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, n_cores // torch.get_num_threads())
+    """How many threads can each use as many cores as torch is set to; at least 1.
+
+    A thread of ``side_by_side`` has its share of them.
+    """
+    return max(1, _n_cores() // torch.get_num_threads() // getattr(_this, "n_beside", 1))
 
 
 def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_threads: int) -> list[R]:
@@ -37,7 +42,8 @@ def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_
     stop = threading.Event()
     if n_threads < 2 or len(items) < 2:
         return [work(item, stop) for item in items]
-    with ThreadPoolExecutor(min(n_threads, len(items))) as threads:
+    n_threads = min(n_threads, len(items))
+    with ThreadPoolExecutor(n_threads, initializer=_begin, initargs=(n_threads,)) as threads:
         futures = [threads.submit(work, item, stop) for item in items]
         try:
             left = set(futures)
@@ -51,3 +57,32 @@ def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_
             for future in futures:
                 future.cancel()
             raise
+
+
+def at_once(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Short work on a few items, the first by this thread and each other by one that waits for it; results in order.
+
+    Args:
+        work: called with an item; not for long, for nothing stops it.
+        items: to work on, at most as many as there are cores.
+    """
+    others = [_waiting().submit(work, item) for item in items[1:]]
+    return [*map(work, items[:1]), *(other.result() for other in others)]
+
+
+def _begin(n_threads: int) -> None:
+    _this.n_beside = n_threads
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _waiting() -> ThreadPoolExecutor:
+    """Threads that live as long as the process: starting one takes as long as some latents."""
+    return ThreadPoolExecutor(_n_cores(), thread_name_prefix="egbas", initializer=_begin, initargs=(_n_cores(),))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_waiting.cache_clear)  # a child has none of its parent's threads

@@ -3,6 +3,7 @@
 
 import math
 
+import pytest
 import torch
 from torch import nn
 
@@ -56,6 +57,16 @@ def test_relaxed_masks_are_bernoulli_at_low_temperature() -> None:
     masks = _relaxed_masks(theta.logit(), 0.01, 20_000, rng=torch.Generator().manual_seed(0))
     assert ((masks >= 0) & (masks <= 1)).all()
     torch.testing.assert_close(masks.mean(dim=0), theta, atol=0.015, rtol=0)  # four standard errors
+
+
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_relaxed_masks_come_in_antithetic_pairs(n: int) -> None:
+    logits = torch.tensor([-1.0, 0.0, 2.0], dtype=torch.float64)
+    noise = _relaxed_masks(logits, 0.7, n, rng=torch.Generator().manual_seed(0)).logit() * 0.7 - logits
+    assert noise.shape == (n, 3)
+    half = (n + 1) // 2
+    torch.testing.assert_close(noise[half:], -noise[: n - half])
+    assert len(noise[:half].unique()) == 3 * half
 
 
 def test_polarisation_is_a_share() -> None:

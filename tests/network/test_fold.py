@@ -21,8 +21,8 @@ def folded(module: nn.Module, *shape: int) -> tuple[fx.GraphModule, Tensor, Tens
     x = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
     expected = module(x)
     graph = fx.symbolic_trace(module)
-    run = fold(graph, x[:2])
-    return run.__self__, run(x), expected
+    found = fold(graph, x[:2])
+    return found, found(x), expected
 
 
 def kinds(graph: fx.GraphModule) -> list[type[nn.Module]]:
@@ -102,13 +102,13 @@ def test_an_upsampling_that_others_read_stays_for_them() -> None:
     class Skip(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.up, self.conv = nn.Upsample(scale_factor=2), nn.Conv2d(3, 3, 3, padding=1)
+            self.up, self.conv = nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3, padding=1)
 
         def forward(self, x: Tensor) -> Tensor:
             y = self.up(x)
             return self.conv(y) + y
 
-    graph, got, expected = folded(Skip(), 3, 4, 4)
+    graph, got, expected = folded(Skip(), 4, 4, 4)
     assert set(kinds(graph)) == {nn.Upsample, nn.ConvTranspose2d}
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-6 * float(expected.abs().max()))
 
@@ -169,6 +169,102 @@ def test_operations_in_place_whose_results_nobody_takes_stay() -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-6 * float(expected.abs().max()))
 
 
+def with_statistics(net: nn.Module) -> nn.Module:
+    """Batch norms that have seen some data."""
+    rng = torch.Generator().manual_seed(0)
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None:
+            norm.running_mean.copy_(torch.randn(norm.num_features, generator=rng))
+            norm.running_var.copy_(torch.rand(norm.num_features, generator=rng) + 0.1)
+    return net.eval()
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.Conv2d(4, 6, 3, stride=2, bias=False),
+        nn.Conv2d(4, 6, 3, groups=2),
+        nn.ConvTranspose2d(4, 6, 4, stride=2, padding=1, bias=False),
+        nn.ConvTranspose2d(4, 6, 3, stride=2, output_padding=1),
+    ],
+)
+def test_batch_normalisation_is_part_of_the_weights(conv: nn.Module, affine: bool) -> None:
+    net = with_statistics(nn.Sequential(conv, nn.BatchNorm2d(6, affine=affine), nn.ReLU()))
+    graph, got, expected = folded(net, 4, 5, 6)
+    assert kinds(graph) == [type(conv), nn.ReLU]
+    torch.testing.assert_close(got, expected, rtol=0, atol=4e-6 * float(expected.abs().max()))
+
+
+def test_batch_normalisation_that_stays() -> None:
+    class Read(nn.Module):
+        """The convolution's own output is read, too."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            return self.norm(y) + y
+
+    grouped = nn.Sequential(nn.ConvTranspose2d(4, 4, 3, groups=2), nn.BatchNorm2d(4))
+    of_the_batch = nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
+    for net in (Read(), grouped, of_the_batch):
+        graph, got, expected = folded(with_statistics(net), 4, 5, 6)
+        assert nn.BatchNorm2d in kinds(graph)
+        assert torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.Conv2d, {"kernel_size": 3, "padding": 1}),
+        (nn.Conv2d, {"kernel_size": (5, 2), "padding": (4, 0)}),
+        (nn.ConvTranspose2d, {"kernel_size": 4, "stride": 2, "padding": 1}),
+        (nn.ConvTranspose2d, {"kernel_size": (2, 3), "stride": (3, 1)}),
+    ],
+)
+def test_a_convolution_to_few_channels(
+    kind: type[nn.Module], options: dict[str, Size], channels: int, bias: bool
+) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(kind(5, channels, bias=bias, **options), nn.Tanh()).double()
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    x = torch.randn(4, 5, 6, 7, dtype=torch.float64, requires_grad=True)
+    graph = fold(fx.symbolic_trace(net), x.detach()[:1])
+    assert kind not in kinds(graph)
+    got, expected = graph(x), net(x)
+    torch.testing.assert_close(got, expected)
+    weight = torch.randn(expected.shape, dtype=torch.float64)
+    slopes = [torch.autograd.grad((image * weight).sum(), x)[0] for image in (got, expected)]
+    torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(4, 3, 1),
+        nn.Conv2d(4, 4, 3),
+        nn.Conv2d(4, 2, 3, stride=2),
+        nn.Conv2d(4, 2, 3, groups=2),
+        nn.Conv2d(4, 2, 3, dilation=2),
+        nn.Conv2d(4, 2, 3, padding=3),
+        nn.Conv2d(4, 2, 3, padding="same"),
+        nn.Conv2d(4, 2, 3, padding=1, padding_mode="circular"),
+        nn.ConvTranspose2d(4, 2, 3, stride=2, output_padding=1),
+    ],
+)
+def test_other_convolutions_stay(conv: nn.Module) -> None:
+    graph, got, expected = folded(nn.Sequential(conv), 4, 5, 6)
+    assert kinds(graph) == [type(conv)]
+    assert torch.equal(got, expected)
+
+
 def test_no_random_number_is_drawn() -> None:
     net = nn.Sequential(nn.Unflatten(1, (6, 1, 1)), nn.Conv2d(6, 4, 4, padding=3), nn.Upsample(scale_factor=2))
     net = nn.Sequential(*net, nn.Conv2d(4, 4, 3, padding=1)).requires_grad_(False)
@@ -184,9 +280,9 @@ def test_the_stem_of_a_pggan() -> None:
     z = model.latent.sample(9, rng=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = stages.stem(z)
-        run = fold(stages.stem, z[:2])
-        got = run(z)
-    assert kinds(run.__self__).count(nn.ConvTranspose2d) == 2
-    assert nn.Upsample not in kinds(run.__self__)
+        stem = fold(stages.stem, z[:2])
+        got = stem(z)
+    assert kinds(stem).count(nn.ConvTranspose2d) == 2
+    assert nn.Upsample not in kinds(stem)
     assert nn.Upsample in kinds(stages.stem)
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-6 * float(expected.abs().max()))

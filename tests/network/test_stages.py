@@ -84,6 +84,31 @@ def test_other_heads_have_no_such_stages(module: nn.Module) -> None:
     assert stages_of(module, layer)[0] is None
 
 
+class Volume(nn.Sequential):
+    """Weights of five dimensions, which have no channels-last order, in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Unflatten(1, (4, 1, 1, 1)),
+            nn.ConvTranspose3d(4, 6, 2),
+            nn.ReLU(),
+            nn.Flatten(1, 2),
+            nn.Conv2d(12, 5, 1),
+            nn.ReLU(),
+            nn.Conv2d(5, 1, 1),
+        )
+
+
+def test_convolutions_of_volumes() -> None:
+    torch.manual_seed(0)
+    found, network = stages_of(Volume(), 2)
+    assert found is not None
+    z = torch.randn(5, 4)
+    h = found.post(found.linear(found.stem(z))).flatten(1)
+    torch.testing.assert_close(h, network.cut(2).head(z))
+    assert network.cut(1).at(z[0]).route == "cut"
+
+
 def test_the_network_s_own_weights_stay_where_they_are() -> None:
     module = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.ConvTranspose2d(4, 4, 3), nn.ReLU())
     before = module[1].weight.stride(), module[1].weight.data_ptr()

@@ -3,14 +3,17 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from egbas.errors import NetworkError, ShapeError
 from egbas.network import Network, Tail
+from egbas.network.replay import Program, Replay
 from egbas.zoo.dcgan import DcganGenerator
+from egbas.zoo.models import load_model
 from tests import problems
 
 SECOND = torch.tensor(problems.SECOND)
@@ -124,6 +127,34 @@ def test_both_routes_of_the_dcgan_agree() -> None:
         torch.testing.assert_close(fast(a), slow(a))
         gradients = [torch.autograd.grad(tail(a).square().sum(), a)[0] for tail in (fast, slow)]
         torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize(("name", "number"), [("dcgan-mnist", 1), ("dcgan-mnist", 4), ("pggan-mnist", 3)])
+def test_the_tail_does_less_work_for_the_same_images_and_gradients(name: str, number: int) -> None:
+    model = load_model(name)
+    split = Network(model.generator.double(), model.latent.shape).cut(number)
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))[0]
+    tail, program = split.at(z0), split._program
+    assert program is not None and isinstance(tail.replay, Replay)
+    assert tail.replay.program is not program  # folded
+    as_it_is = replace(tail, replay=Replay(program, tail.replay.latents, tail.layer.shape))
+    a = (tail.a * (torch.rand(3, len(tail.a), generator=torch.Generator().manual_seed(1)) < 0.5)).requires_grad_()
+    images = [run(a) for run in (tail, as_it_is)]
+    torch.testing.assert_close(*images)
+    slopes = [torch.autograd.grad(image.square().sum(), a)[0] for image in images]
+    torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-9)
+
+
+def test_a_tail_that_cannot_be_folded_is_cut_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(nn.Module):
+        def forward(self, a: Tensor) -> Tensor:
+            return 9 * a[:, :2]
+
+    wrong = fx.symbolic_trace(Wrong())
+    monkeypatch.setattr(Program, "folded", lambda self, a, latents: replace(self, graph=wrong))
+    tail = make(problems.Plain, 1)
+    assert tail.route == "cut"
+    assert torch.equal(tail(tail.a[None])[0], tail.x)
 
 
 def test_the_cut_tail_never_computes_the_head_again() -> None:

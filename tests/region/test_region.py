@@ -2,6 +2,7 @@
 """Regions with answers known by hand: a polygon, a box, signs on both sides, and the float64 predicate."""
 
 import dataclasses
+import threading
 
 import pytest
 import torch
@@ -140,6 +141,33 @@ def test_kept_units_alone_say_what_the_whole_layer_says(layer: int) -> None:
     assert torch.equal(answers, dataclasses.replace(region, halfspaces=None).contains(z))
     assert torch.equal(answers, region.margin(z) >= 0)
     assert torch.equal(answers, torch.cat([region.contains(part) for part in z.split(7)]))
+
+
+@pytest.mark.parametrize("n", [1, 2, 40, 3 * MICRO_BATCH + 5])
+def test_threads_answer_as_one_does(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model("dcgan-mnist")
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))
+    region = region_of(model.generator, z0[0].tolist(), units=torch.arange(5, 1500, 40), layer=3)
+    z = z0 + 0.1 * torch.randn(n, 64, generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr("egbas.region.region.idle_cores", lambda: 1)
+    alone = region.contains(z)
+    assert region.halfspaces is not None
+    units = dataclasses.replace(region.halfspaces.units, seconds=1.0)
+    slow = dataclasses.replace(region, halfspaces=dataclasses.replace(region.halfspaces, units=units))
+    monkeypatch.setattr("egbas.region.region.idle_cores", lambda: 3)
+    threads, contains = set(), Region._contains
+
+    def noted(self: Region, z: Tensor) -> Tensor:
+        threads.add(threading.get_ident())
+        return contains(self, z)
+
+    monkeypatch.setattr(Region, "_contains", noted)
+    assert torch.equal(slow.contains(z), alone)
+    assert (len(threads) > 1) == (n > 1)
+    assert torch.equal(contains_many([slow], [z])[0], alone)
+    bad = torch.full((n, 64), torch.inf)
+    with pytest.raises(NetworkError, match="not finite"):
+        slow.contains(torch.cat([z, bad]))
 
 
 @pytest.mark.parametrize("layer", [1, 3])

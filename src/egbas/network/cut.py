@@ -17,7 +17,7 @@ from egbas.network.forward import Forward
 from egbas.network.layers import Layer
 from egbas.network.output import close, image_of
 from egbas.network.replay import Program, Replay, write_program
-from egbas.network.replica import Replica, freeze, frozen_copy
+from egbas.network.replica import Replica, channels_last, freeze, frozen_copy
 from egbas.network.stages import Stages, write_stages
 from egbas.network.tail import Tail, agrees
 from egbas.network.trace import N_PROBES, Call, Trace
@@ -43,6 +43,7 @@ class Split:
         self._forward = forward
         self._trace, self._call = trace, call
         self._is_program_right: bool | None = None  # not known yet
+        self._folded: Program | None = None  # nor this
         self._door = threading.Lock()
         self.layer = layer
         _refuse_unusable(layer, call)
@@ -162,9 +163,10 @@ class Split:
             self._is_program_right = agrees(cut or rerun, rerun, a) and cut is not None
         tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", replay=rerun)
         if cut is not None and self._is_program_right:
-            by_program = replace(tail, route="cut", replay=cut)
-            if _error(by_program) is None:
-                return by_program
+            for replay in (Replay(self._fastest(cut.program, tail), latents, self.layer.shape), cut):
+                by_program = replace(tail, route="cut", replay=replay)
+                if _error(by_program) is None:
+                    return by_program
         if (error := _error(tail)) is not None:
             raise NetworkError(
                 f"putting the query's own values back in at layer {self.layer.path!r} gives another image "
@@ -178,7 +180,18 @@ class Split:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
         module = freeze(self._forward.generator).module
+        if self.device.type == "cpu":
+            module = channels_last(module)
         return write_program(module, self.layer, self._trace)
+
+    def _fastest(self, program: Program, tail: Tail) -> Program:
+        """The program that BerOpt's many passes run; the tail's a query is where folding is tried, once."""
+        if self.device.type != "cpu":
+            return program
+        if self._folded is None:
+            a = tail.a.reshape(1, *self.layer.shape)
+            self._folded = program.folded(a, self._forward.prepare(tail.z0[None]))
+        return self._folded
 
     def _rows(self, values: Tensor | None, n: int) -> Tensor:
         if values is None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A stem computed with fewer multiplications: the same function up to rounding, which regions measure.
+"""Part of a network computed with less work: the same function up to rounding.
 
 Nearest-neighbour upsampling and the convolution after it are one transposed convolution: of kernel k + s - 1 and stride
 s, ((k + s - 1) / (s k))^2 of the multiplications; 4 of 9 in a PGGAN. A convolution of one pixel, as at the start of
-many generators, is a matrix: one of 4 x 4 with padding 3 would multiply mostly zeros.
+many generators, is a matrix: one of 4 x 4 with padding 3 would multiply mostly zeros. Batch normalisation goes into the
+weights of the convolution below it. A convolution to the few channels of an image leaves a processor's vectors mostly
+empty, where one product for all places of its kernel fills them.
 """
 
 import copy
@@ -15,62 +17,82 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from egbas.network.replica import channels_last
+
+Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 _TOLERANCE = 1e-4  # of the largest value; float32 rounds it a hundred times as finely
+_FEW = 3  # channels
 
 
-def fold(stem: fx.GraphModule, latents: Tensor) -> Callable[[Tensor], Tensor]:
-    """Fold what can be folded; the stem itself is left as it is.
+def fold(part: fx.GraphModule, *inputs: Any) -> fx.GraphModule:
+    """Fold what can be folded; the part itself is left as it is.
 
     Args:
-        stem: maps latents (n, *latent_shape).
-        latents: some, (n, *latent_shape), at which the folded stem has to give what the stem gives: operations in
-            place and hooks may make another function of it.
+        part: of a network: a stem, or a tail.
+        inputs: its inputs, an example, at which the folded part has to give what the part gives: operations in place
+            and hooks may make another function of it.
     """
+
+    def on_copies(run: Callable[..., Tensor]) -> Tensor:
+        return run(*(value.clone() if isinstance(value, Tensor) else value for value in inputs))
+
     with torch.no_grad():
-        folded = fx.GraphModule(stem, copy.deepcopy(stem.graph))
-        ShapeProp(folded).propagate(latents.clone())
-        for node in list(folded.graph.nodes):
-            _fold_node(folded, node)
+        folded = fx.GraphModule(part, copy.deepcopy(part.graph))
+        on_copies(ShapeProp(folded).propagate)
+        for rule in (_of_one_pixel, _upsampling, _normalised, _to_few_channels):
+            for node in list(folded.graph.nodes):
+                if _is_plain_call(node):
+                    rule(folded, node)
         folded.recompile()
-        return folded.forward if _is_same(folded(latents.clone()), stem(latents.clone())) else stem.forward
+        return folded if _is_same(on_copies(folded), on_copies(part)) else part
 
 
-def _fold_node(stem: fx.GraphModule, node: fx.Node) -> None:
-    """Put a folded module in the place of a node, if there is one."""
-    if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
-        return
-    below: Any = node.args[0]
-    module, upsampling = stem.get_submodule(str(node.target)), None
-    folded = _of_one_pixel(module, below)
-    if folded is None and (folded := _upsampling(stem, module, below)) is not None:
-        upsampling, below = below, below.args[0]
-    if folded is None:
-        return
+def _put(part: fx.GraphModule, node: fx.Node, module: nn.Module, below: fx.Node) -> None:
+    """Put a module in the place of a node, applied to ``below``; nodes that nobody reads any more are taken out."""
     name = f"folded_{node.name}"
-    stem.add_submodule(name, folded)
-    with stem.graph.inserting_before(node):
-        node.replace_all_uses_with(stem.graph.call_module(name, (below,)))
-    stem.graph.erase_node(node)
-    if upsampling is not None and not upsampling.users:
-        stem.graph.erase_node(upsampling)
+    part.add_submodule(name, module)
+    with part.graph.inserting_before(node):
+        new = part.graph.call_module(name, (below,))
+    new.meta = dict(node.meta)
+    node.replace_all_uses_with(new)
+    passed: Any = node.args[0]
+    part.graph.erase_node(node)
+    if passed is not below and not passed.users:
+        part.graph.erase_node(passed)
 
 
 def _is_same(got: Tensor, expected: Tensor) -> bool:
     return got.shape == expected.shape and bool((got - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
-def _of_one_pixel(module: nn.Module, below: fx.Node) -> nn.Module | None:
-    """The matrix of a convolution whose input is (n, c, 1, 1)."""
-    if type(module) is not nn.Conv2d and type(module) is not nn.ConvTranspose2d:
+def _is_plain_call(node: Any) -> bool:
+    """Whether a node calls a module with one argument."""
+    return isinstance(node, fx.Node) and node.op == "call_module" and len(node.args) == 1 and not node.kwargs
+
+
+def _convolution(part: fx.GraphModule, node: Any) -> Convolution | None:
+    """The convolution that a node calls, if it does."""
+    if not _is_plain_call(node):
         return None
+    module = part.get_submodule(str(node.target))
+    return module if type(module) is nn.Conv2d or type(module) is nn.ConvTranspose2d else None
+
+
+def _of_one_pixel(part: fx.GraphModule, node: fx.Node) -> None:
+    """A convolution whose input is (n, c, 1, 1) is a matrix."""
+    module, below = _convolution(part, node), node.args[0]
+    if module is None or module.kernel_size == (1, 1) or not isinstance(below, fx.Node):
+        return
     shape = below.meta["tensor_meta"].shape
-    if len(shape) != 4 or tuple(shape[2:]) != (1, 1) or module.kernel_size == (1, 1):
-        return None
+    if len(shape) != 4 or tuple(shape[2:]) != (1, 1):
+        return
     without = {} if module.bias is None else {"bias": torch.zeros_like(module.bias)}
     pixels = torch.eye(module.in_channels, dtype=module.weight.dtype)[:, :, None, None]
     images = functional_call(module, without, (pixels,))  # (c, c', h, w)
-    return _OfOnePixel(images, module.bias)
+    _put(part, node, _OfOnePixel(images, module.bias), below)
 
 
 class _OfOnePixel(nn.Module):
@@ -88,30 +110,92 @@ class _OfOnePixel(nn.Module):
         return y.unflatten(0, self.shape).permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def _upsampling(stem: fx.GraphModule, module: nn.Module, below: fx.Node) -> nn.ConvTranspose2d | None:
-    """The transposed convolution that does the work of an upsampling, ``below``, and of a convolution."""
-    if type(module) is not nn.Conv2d or module.kernel_size == (1, 1):
-        return None
-    scale = _scale(stem, below)
-    is_usual = module.stride == module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
-    if scale is None or not below.args or not is_usual or isinstance(module.padding, str):
-        return None
-    padding = tuple(k - 1 - p for k, p in zip(module.kernel_size, module.padding, strict=True))
-    if min(padding) < 0:
-        return None
+def _upsampling(part: fx.GraphModule, node: fx.Node) -> None:
+    """A transposed convolution does the work of an upsampling and of the convolution after it."""
+    module, upsampling = _convolution(part, node), node.args[0]
+    if type(module) is not nn.Conv2d or module.kernel_size == (1, 1) or not _is_plain(module):
+        return
+    if not isinstance(upsampling, fx.Node) or not upsampling.args:
+        return
+    scale, below = _scale(part, upsampling), upsampling.args[0]
+    padding = _transposed_padding(module)
+    if scale is None or padding is None or not isinstance(below, fx.Node):
+        return
     kernel = _spread(module.weight, scale).transpose(0, 1).flip(2, 3)
     folded = nn.ConvTranspose2d(
         module.in_channels,
         module.out_channels,
         (kernel.shape[2], kernel.shape[3]),
         stride=scale,
-        padding=(padding[0], padding[1]),
+        padding=padding,
         bias=module.bias is not None,
         device="meta",  # no weights are drawn
     )
     folded.weight = nn.Parameter(kernel.contiguous(memory_format=torch.channels_last), requires_grad=False)
     folded.bias = module.bias
-    return folded
+    _put(part, node, folded, below)
+
+
+def _is_plain(module: Convolution) -> bool:
+    """Whether a convolution has but a kernel, padding by zeros and, a transposed one, a stride."""
+    is_usual = module.dilation == (1, 1) and module.groups == 1 and module.padding_mode == "zeros"
+    is_dense = module.stride == (1, 1) if type(module) is nn.Conv2d else module.output_padding == (0, 0)
+    return is_usual and is_dense and not isinstance(module.padding, str)
+
+
+def _transposed_padding(module: nn.Conv2d) -> tuple[int, int] | None:
+    """The padding of the transposed convolution that is the same map; None where there is none."""
+    y, x = (k - 1 - int(p) for k, p in zip(module.kernel_size, module.padding, strict=True))
+    return (y, x) if min(y, x) >= 0 else None
+
+
+def _normalised(part: fx.GraphModule, node: fx.Node) -> None:
+    """Batch normalisation of the output of a convolution is a convolution with other weights."""
+    below: Any = node.args[0]
+    norm, module = part.get_submodule(str(node.target)), _convolution(part, below)
+    if type(norm) is not nn.BatchNorm2d or norm.training or norm.running_mean is None or module is None:
+        return
+    is_transposed = type(module) is nn.ConvTranspose2d
+    if len(below.users) > 1 or module.training or (is_transposed and module.groups > 1):
+        return
+    fused = fuse_conv_bn_eval(module, norm, transpose=is_transposed).requires_grad_(False)
+    _put(part, node, channels_last(fused), below.args[0])
+
+
+def _to_few_channels(part: fx.GraphModule, node: fx.Node) -> None:
+    """A convolution to a few channels is one product for all places of the kernel, and a sum of shifted images.
+
+    It pays where x lies in memory image by image, as a layer's units do. With channels last it is slower.
+    """
+    module, below = _convolution(part, node), node.args[0]
+    if module is None or module.out_channels > _FEW or module.kernel_size == (1, 1) or not _is_plain(module):
+        return
+    if not isinstance(below, fx.Node) or below.meta["tensor_meta"].memory_format != torch.contiguous_format:
+        return
+    if isinstance(module, nn.Conv2d):
+        kernel, padding = module.weight.flip(2, 3), _transposed_padding(module)
+    else:
+        kernel, padding = module.weight.transpose(0, 1), module.padding
+    if padding is not None and not isinstance(padding, str):
+        size = tuple(node.meta["tensor_meta"].shape[2:])
+        _put(part, node, _ToFewChannels(kernel, module, size, padding), below)
+
+
+class _ToFewChannels(nn.Module):
+    """A transposed convolution, computed the way that has its vectors along the image."""
+
+    def __init__(
+        self, kernel: Float[Tensor, "o i h w"], module: Convolution, size: tuple[int, ...], padding: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.matrix = kernel.permute(0, 2, 3, 1).flatten(0, 2).contiguous()  # (o h w, i)
+        self.offset = None if module.bias is None else module.bias[:, None, None]
+        self.shape = {"output_size": size, "kernel_size": module.kernel_size, "padding": padding}
+        self.shape["stride"] = module.stride
+
+    def forward(self, x: Float[Tensor, "n i y x"]) -> Float[Tensor, "n o y2 x2"]:
+        y = nn.functional.fold(self.matrix @ x.flatten(2), **self.shape)
+        return y if self.offset is None else y + self.offset
 
 
 def _spread(kernel: Float[Tensor, "o i h w"], scale: int) -> Float[Tensor, "o i h2 w2"]:

@@ -6,8 +6,10 @@ contiguous memory. The units of a convolution share its rows; those of a layer t
 each.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
@@ -26,6 +28,7 @@ Array = NDArray[np.floating[Any]]
 Whole = NDArray[np.int64]
 _TOLERANCE = 1e-9  # relative, in float64
 _N_PROBES = 3
+_N_TIMED, _N_TRIES = 8, 3
 _SCALES = (1.0, 10.0, 100.0)  # of the values that the stage above the linear map is tried at
 
 
@@ -55,11 +58,13 @@ class KeptUnits:
     Attributes:
         stem: maps latents (n, d) to x (n, h, w c).
         packed: the units.
+        seconds: that the stem takes for a latent among several.
         shared: the same object for all units whose stem is the same function.
     """
 
     stem: Callable[[Tensor], Array]
     packed: Packed
+    seconds: float
     shared: object
 
     @property
@@ -115,7 +120,7 @@ def affine_kept_units(affine: AffineUnits) -> KeptUnits:
     """Units that are affine in the latent: the stem hands it on, and each window is all of it."""
     rows = np.ascontiguousarray(affine.weight.T.float().numpy())[:, None]
     scale, offset = np.ones(len(rows)), affine.offset.double().numpy()
-    return KeptUnits(stem=_as_they_are, packed=_whole(rows, scale, offset), shared=_as_they_are)
+    return KeptUnits(stem=_as_they_are, packed=_whole(rows, scale, offset), seconds=0.0, shared=_as_they_are)
 
 
 def _as_they_are(z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
@@ -171,7 +176,7 @@ class LinearLayer:
             offset = offset + scale * bias.flatten()
         shapes = {"in_shape": tuple(x.shape[1:]), "out_shape": tuple(output.shape[1:])}
         probes = torch.randn(_N_PROBES, split.latent_size, generator=torch.Generator().manual_seed(0))
-        below = fold(stages.stem, split.prepare(probes))
+        below = fold(stages.stem, split.prepare(probes)).forward
         return cls(split=split, below=below, linear=linear, **shapes, scale=scale, offset=offset)
 
     def stem(self, z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
@@ -179,14 +184,26 @@ class LinearLayer:
         with torch.no_grad():
             return _as_places(self.below(self.split.prepare(z)))
 
+    @cached_property
+    def seconds(self) -> float:
+        """That the stem takes for a latent among several; the best of a few tries."""
+        z, took = torch.zeros(_N_TIMED, self.split.latent_size), []
+        for _ in range(_N_TRIES):
+            start = time.perf_counter()
+            self.stem(z)
+            took.append(time.perf_counter() - start)
+        return min(took) / _N_TIMED
+
     def kept(self, units: Int[Tensor, " k"]) -> KeptUnits:
         """Some of its units."""
         flat = units.cpu().numpy()
         scale, offset = self.scale.numpy()[flat], self.offset.numpy()[flat]
         if isinstance(self.linear, nn.Linear):
             rows = self.linear.weight.float().numpy()[flat][:, None]
-            return KeptUnits(stem=self.stem, packed=_whole(rows, scale, offset), shared=self)
-        return KeptUnits(stem=self.stem, packed=_windows(self, flat, scale, offset), shared=self)
+            packed = _whole(rows, scale, offset)
+        else:
+            packed = _windows(self, flat, scale, offset)
+        return KeptUnits(stem=self.stem, packed=packed, seconds=self.seconds, shared=self)
 
 
 def _elementwise(

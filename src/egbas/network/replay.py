@@ -6,7 +6,7 @@ values that enter the tail from elsewhere (skips past the layer, sizes) are comp
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from egbas.network.fold import fold
 from egbas.network.layers import Layer
 from egbas.network.output import pick_image
 from egbas.network.trace import Trace, activation_name
@@ -26,14 +27,30 @@ class Program:
     """A forward pass cut in two.
 
     Attributes:
-        tail: maps the layer's output (n, *shape) and the skip values to images.
+        graph: the tail; maps the layer's output (n, *shape) and the skip values to images.
         skips: maps latents (n, *latent_shape) to the skip values; None where there are none.
         overwrites: whether the tail works in place, so that what it is given must be cloned.
     """
 
-    tail: Callable[..., Tensor]
+    graph: fx.GraphModule
     skips: Callable[[Tensor], tuple[Any, ...]] | None
     overwrites: bool
+
+    @property
+    def tail(self) -> Callable[..., Tensor]:
+        """The tail, without the ado of calling a module."""
+        return self.graph.forward
+
+    @torch.no_grad()
+    def folded(self, a: Float[Tensor, "n *shape"], latents: Tensor) -> "Program":
+        """The same with a tail that does less work (``fold``), or itself where there is none.
+
+        Args:
+            a: some outputs of the layer.
+            latents: (n, *latent_shape), that the skip values are computed of.
+        """
+        values = () if self.skips is None else self.skips(latents)
+        return replace(self, graph=fold(self.graph, a, *values))
 
 
 class Replay:
@@ -162,7 +179,7 @@ def _cut(
             copies[node] = tail.node_copy(node, copies.__getitem__)
     tail.output(copies[image])
     return Program(
-        tail=fx.GraphModule(module, tail).forward,
+        graph=fx.GraphModule(module, tail),
         skips=_skips(module, below, entering) if entering else None,
         overwrites=overwrites,
     )

@@ -19,11 +19,13 @@ from egbas.network import Layer, Network, Split
 from egbas.network.kept_units import Array
 from egbas.region.cut import Cut
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
+from egbas.threads import at_once, idle_cores
 
 # How many latents go through the head at once: deep convolutions are fastest at 16 to 64 on a few cores.
 MICRO_BATCH = 64
 _N_PROBES = 32
 _SAFETY = 8.0
+_SECONDS_A_THREAD = 0.8e-3  # that it has to do for its turn to pay
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +115,11 @@ class Region:
         Raises:
             NetworkError: the network gave a value that is not a number.
         """
-        if 0 < len(_flat(z)) <= MICRO_BATCH:  # as in the rounds of a tree, of which cheap layers feel every call
+        n_threads = self._threads_worth(len(_flat(z)))
+        return self._contains(z) if n_threads == 1 else torch.cat(at_once(self._contains, z.tensor_split(n_threads)))
+
+    def _contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
+        if 0 < len(z) <= MICRO_BATCH:  # as in the rounds of a tree, of which cheap layers feel every call
             return self._judged(z, self._features(z))
         parts = z.split(MICRO_BATCH)
         return torch.cat([self._judged(part, self._features(part)) for part in parts if len(part)] or [_none(z)])
@@ -127,6 +133,12 @@ class Region:
         exact = _units_of(self.exact, self.units)
         parts = [self._margin(exact(part))[0].to(z.device) for part in _flat(z).split(MICRO_BATCH)]
         return torch.cat(parts or [_none(z).double()])
+
+    def _threads_worth(self, n: int) -> int:
+        """How many threads to share n latents among."""
+        if self.halfspaces is None or (n_worth := int(n * self.halfspaces.units.seconds / _SECONDS_A_THREAD)) < 2:
+            return 1
+        return min(n, n_worth, idle_cores())
 
     def _measured(self, cut: Cut, z0: Float[Tensor, " d"], reach: float) -> "Region":
         """The same region with the rounding errors of its tests, measured at the query and around it."""
@@ -196,6 +208,8 @@ def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ 
         latents: for each region some, possibly none.
     """
     first = regions[0]
+    if len(regions) == 1:
+        return [first.contains(latents[0])]
     if any(region._stem is not first._stem for region in regions):
         return [region.contains(z) for region, z in zip(regions, latents, strict=True)]
     joined = torch.cat([_flat(z) for z in latents])
