@@ -16,7 +16,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.func import functional_call
-from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from egbas.network.replica import channels_last
@@ -41,13 +40,26 @@ def fold(part: fx.GraphModule, *inputs: Any) -> fx.GraphModule:
 
     with torch.no_grad():
         folded = fx.GraphModule(part, copy.deepcopy(part.graph))
-        on_copies(ShapeProp(folded).propagate)
+        on_copies(_Shapes(folded).run)
         for rule in (_of_one_pixel, _upsampling, _normalised, _to_few_channels):
             for node in list(folded.graph.nodes):
                 if _is_plain_call(node):
                     rule(folded, node)
         folded.recompile()
         return folded if _is_same(on_copies(folded), on_copies(part)) else part
+
+
+class _Shapes(fx.Interpreter):
+    """Notes the shape of what each node computes, and whether it lies in memory image by image.
+
+    ``torch.fx.passes.shape_prop`` notes more, and takes half a second to import.
+    """
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            n.meta["shape"], n.meta["is_contiguous"] = tuple(value.shape), value.is_contiguous()
+        return value
 
 
 def _put(part: fx.GraphModule, node: fx.Node, module: nn.Module, below: fx.Node) -> None:
@@ -86,8 +98,8 @@ def _of_one_pixel(part: fx.GraphModule, node: fx.Node) -> None:
     module, below = _convolution(part, node), node.args[0]
     if module is None or module.kernel_size == (1, 1) or not isinstance(below, fx.Node):
         return
-    shape = below.meta["tensor_meta"].shape
-    if len(shape) != 4 or tuple(shape[2:]) != (1, 1):
+    shape = below.meta["shape"]
+    if len(shape) != 4 or shape[2:] != (1, 1):
         return
     without = {} if module.bias is None else {"bias": torch.zeros_like(module.bias)}
     pixels = torch.eye(module.in_channels, dtype=module.weight.dtype)[:, :, None, None]
@@ -170,15 +182,14 @@ def _to_few_channels(part: fx.GraphModule, node: fx.Node) -> None:
     module, below = _convolution(part, node), node.args[0]
     if module is None or module.out_channels > _FEW or module.kernel_size == (1, 1) or not _is_plain(module):
         return
-    if not isinstance(below, fx.Node) or below.meta["tensor_meta"].memory_format != torch.contiguous_format:
+    if not isinstance(below, fx.Node) or not below.meta["is_contiguous"]:
         return
     if isinstance(module, nn.Conv2d):
         kernel, padding = module.weight.flip(2, 3), _transposed_padding(module)
     else:
         kernel, padding = module.weight.transpose(0, 1), module.padding
     if padding is not None and not isinstance(padding, str):
-        size = tuple(node.meta["tensor_meta"].shape[2:])
-        _put(part, node, _ToFewChannels(kernel, module, size, padding), below)
+        _put(part, node, _ToFewChannels(kernel, module, node.meta["shape"][2:], padding), below)
 
 
 class _ToFewChannels(nn.Module):
