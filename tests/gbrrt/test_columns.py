@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from egbas.gbrrt.columns import Columns
+from egbas.gbrrt.window import Array
 from tests.gbrrt.test_nearness import nodes_at
+
+
+def nearest(targets: Array, latents: Array) -> tuple[Array, Array]:
+    columns = Columns(nodes_at(latents))
+    columns.catch_up(len(latents) // 2)
+    columns.catch_up(len(latents))
+    return columns.nearest(targets, len(latents))
 
 
 @pytest.mark.parametrize("d", [1, 2, 7])
@@ -14,7 +22,7 @@ from tests.gbrrt.test_nearness import nodes_at
 def test_the_nearest_of_all(d: int, n: int, dtype: type) -> None:
     rng = np.random.default_rng(0)
     latents, targets = (rng.standard_normal((m, d)).astype(dtype) for m in (n, 30))
-    parents, squares = Columns(nodes_at(latents)).nearest(targets, n)
+    parents, squares = nearest(targets, latents)
     gaps = np.square(targets[:, None].astype(np.float64) - latents[None]).sum(axis=2)
     assert parents.tolist() == gaps.argmin(axis=1).tolist()
     np.testing.assert_allclose(squares, gaps.min(axis=1), rtol=1e-12)
@@ -25,10 +33,10 @@ def test_distances_too_small_for_their_squares() -> None:
     # nearly twice what it is.
     latents = np.ones((300, 2), np.float32)
     latents[0], latents[290] = (4.0e-23, 0.0), (2.8e-23, 2.8e-23)
-    assert Columns(nodes_at(latents)).nearest(np.zeros((1, 2), np.float32), 300)[0].tolist() == [290]
+    assert nearest(np.zeros((1, 2), np.float32), latents)[0].tolist() == [290]
 
 
 def test_distances_that_float32_cannot_tell_apart() -> None:
     latents = np.array([[1 + 2e-7, 1.0, 1.0], [1.0, 1.0, 1.0]], np.float32)
     target = np.array([[-1e4, 0.0, 0.0]], np.float32)
-    assert Columns(nodes_at(latents)).nearest(target, 2)[0].tolist() == [1]
+    assert nearest(target, latents)[0].tolist() == [1]

@@ -39,9 +39,10 @@ def exact(a: Array, b: Array) -> list[list[Fraction]]:
     spread=st.sampled_from([1e-5, 1e-2, 1.0]),
     is_single=st.booleans(),
     is_large=st.booleans(),
+    n_cores=st.sampled_from([1, 3, 8]),
 )
 def test_answers_are_those_of_exact_arithmetic(
-    d: int, seed: int, spread: float, is_single: bool, is_large: bool
+    d: int, seed: int, spread: float, is_single: bool, is_large: bool, n_cores: int
 ) -> None:
     # A cloud far from the origin: ||a||^2 + ||b||^2 - 2 ab cancels there.
     rng = np.random.default_rng(seed)
@@ -53,6 +54,8 @@ def test_answers_are_those_of_exact_arithmetic(
         if is_large:  # by rounded latents first
             patch.setattr("egbas.gbrrt.nearness._LARGE", 0)
             patch.setattr("egbas.gbrrt.nearness.pays", lambda d: True)
+        patch.setattr("egbas.gbrrt.nearness._WORTH_THREADS", 0)
+        patch.setattr("egbas.gbrrt.nearness.idle_cores", lambda: n_cores)
         found, distances = search(a, b)
     assert found == [row.index(min(row)) for row in squares]
     np.testing.assert_allclose(distances, [float(min(row)) for row in squares], rtol=1e-12)

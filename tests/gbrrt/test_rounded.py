@@ -22,7 +22,9 @@ def test_few_nodes_are_left_and_the_nearest_among_them(d: int, block: int, monke
     latents, targets = uniform(3000, d, 1.0), uniform(20, d, 1.0, seed=1)
     latents[0] = 0.0  # the query, amid its targets
     nodes = nodes_at(latents)
-    short = Rounded(nodes, 3000, targets).shortlist(targets, 3000)
+    rounded = Rounded(nodes, 3000, targets)
+    rounded.catch_up(3000)
+    short = rounded.shortlist(targets, 3000)
     parents, squares = np.full(20, -1), np.zeros(20)
     short.decide(targets, nodes.latents, parents, squares)
     gaps = np.square(targets[:, None].astype(np.float64) - nodes.latents[None]).sum(axis=2)
@@ -35,6 +37,7 @@ def test_latents_beyond_the_first_targets_are_cut_off_but_not_lost() -> None:
     nodes, near = nodes_at(uniform(500, 64, 1.0)), uniform(8, 64, 0.1, seed=1)
     rounded, far = Rounded(nodes, 500, near), uniform(8, 64, 1.0, seed=2)
     parents, squares = np.full(8, -1), np.zeros(8)
+    rounded.catch_up(500)
     short = rounded.shortlist(far, 500)
     short.decide(far, nodes.latents, parents, squares)
     gaps = np.square(far[:, None].astype(np.float64) - nodes.latents[None]).sum(axis=2)

@@ -23,13 +23,16 @@ class Columns:
         self._columns = np.empty(nodes.latents.shape[::-1], nodes.latents.dtype)  # (d, n)
         self._n_copied = 0
 
-    def nearest(
-        self, targets: Float[Array, "m d"], n_nodes: int
-    ) -> tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]:
-        """As ``NearestNodes`` answers."""
+    def catch_up(self, n_nodes: int) -> None:
+        """Take up the nodes that were added, of which there are so many now."""
         new = slice(self._n_copied, n_nodes)
         self._columns[:, new] = self._nodes.latents[new].T
         self._n_copied = n_nodes
+
+    def nearest(
+        self, targets: Float[Array, "m d"], n_nodes: int
+    ) -> tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]:
+        """As ``NearestNodes`` answers, of nodes that were taken up."""
         info = np.finfo(targets.dtype)
         # A squared distance is a sum of d squared differences, each with an error of an eps or two, or less than tiny.
         relative, absolute = 4 * (targets.shape[1] + 4) * float(info.eps), 4 * targets.shape[1] * float(info.tiny)

@@ -8,6 +8,7 @@ In few dimensions all distances are computed (``columns``). In many, those of al
 ||a||^2 + ||b||^2 - 2 ab, a matrix product; of large trees first from one of rounded latents (``rounded``).
 """
 
+from collections.abc import Callable
 from typing import no_type_check
 
 import numpy as np
@@ -21,6 +22,7 @@ from egbas.gbrrt.distance import compare, square_length
 from egbas.gbrrt.rounded import Rounded, pays
 from egbas.gbrrt.shortlist import Shortlist
 from egbas.gbrrt.window import Array, Nodes
+from egbas.threads import at_once, idle_cores
 
 FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache
@@ -28,7 +30,11 @@ _ROOM = 32  # nodes that products may leave for each target; with more of them a
 _LARGE = 2**22  # values of all nodes; from there on products of rounded ones pay
 _EPS = {dtype().dtype.char: float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 
+_WORTH_THREADS = 4_000_000  # products of two coordinates; fewer take less than a millisecond
+_OVERFULL = -1  # in the place of a node: too many may be the nearest
+
 Found = tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]
+Look = Callable[[Array, int], Found]
 
 
 class NearestNodes:
@@ -49,23 +55,40 @@ class NearestNodes:
             n_nodes: how many of the tree's nodes there are, at least 1.
         """
         if self._columns is not None:
-            return self._columns.nearest(targets, n_nodes)
-        parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
-        rows = np.arange(len(targets))
-        if self._may_round and self.is_large(n_nodes) and len(rows) and pays(targets.shape[1]):
+            self._columns.catch_up(n_nodes)
+            return self._on_idle_cores(self._columns.nearest, targets, n_nodes)
+        if self._may_round and self.is_large(n_nodes) and len(targets) and pays(targets.shape[1]):
             self._rounded = self._rounded or Rounded(self._nodes, n_nodes, targets)
-            short = self._rounded.shortlist(targets, n_nodes)
-            short.decide(targets, self._nodes.latents, parents, squares)
-            rows = short.overfull
+            self._rounded.catch_up(n_nodes)
+            parents, squares = self._on_idle_cores(self._by_rounded, targets, n_nodes)
+            rows = np.flatnonzero(parents == _OVERFULL)
             # Nodes as close together as that are no more told apart by rounded latents when there are more of them.
             self._may_round = 2 * len(rows) < len(targets)
-        if len(rows):
-            parents[rows], squares[rows] = self._by_products(targets[rows], n_nodes)
-        return parents, squares
+            if len(rows):
+                parents[rows], squares[rows] = self._by_products(targets[rows], n_nodes)
+            return parents, squares
+        return self._on_idle_cores(self._by_products, targets, n_nodes)
 
     def is_large(self, n_nodes: int) -> bool:
         """Whether looking through so many nodes takes long, so that it is better done for many targets at once."""
         return n_nodes * self._nodes.latents.shape[1] >= _LARGE
+
+    def _on_idle_cores(self, look: Look, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+        """Share the targets among the cores, where there are many nodes to compare them with."""
+        is_long = targets.size * n_nodes >= _WORTH_THREADS and (self._columns is not None or self.is_large(n_nodes))
+        n_threads = min(idle_cores(), len(targets)) if is_long else 1
+        if n_threads < 2:
+            return look(targets, n_nodes)
+        found = at_once(lambda part: look(part, n_nodes), np.array_split(targets, n_threads))
+        parents, squares = map(np.concatenate, zip(*found, strict=True))
+        return parents, squares
+
+    def _by_rounded(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+        assert self._rounded is not None
+        short = self._rounded.shortlist(targets, n_nodes)
+        parents, squares = np.full(len(targets), _OVERFULL), np.empty(len(targets))
+        short.decide(targets, self._nodes.latents, parents, squares)
+        return parents, squares
 
     def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
         latents, node_squares = self._nodes.latents, self._nodes.squares

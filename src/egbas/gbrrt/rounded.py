@@ -40,8 +40,7 @@ class Rounded:
         self._longest = self._largest_error = 0.0  # of all nodes: |b - c| and |e_b|
 
     def shortlist(self, targets: Float[Array, "m d"], n_nodes: int) -> Shortlist:
-        """The nodes that may be the nearest to each target."""
-        self._catch_up(n_nodes)
+        """The nodes that may be the nearest to each target, of nodes that were taken up."""
         values, squares = np.empty(targets.shape, np.int8), np.empty(len(targets), np.float32)
         errors = np.empty(len(targets), np.float32)
         _round(targets, self._centre, self._step, values, squares, errors)
@@ -56,7 +55,8 @@ class Rounded:
             short.look((products * scale).numpy(), self._squares[start:end], start)
         return short
 
-    def _catch_up(self, n_nodes: int) -> None:
+    def catch_up(self, n_nodes: int) -> None:
+        """Take up the nodes that were added, of which there are so many now."""
         new = slice(self._n, n_nodes)
         latents = self._nodes.latents[new]
         if not len(latents):
