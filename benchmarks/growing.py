@@ -30,7 +30,7 @@ def vs_loop(full: bool, device: str) -> list[Row]:
 
 
 def vs_limit(full: bool, device: str) -> list[Row]:
-    """The head alone at its best batch size on random latents, as many evaluations as iterations."""
+    """The head alone, at its best batch size and number of threads, on as many random latents as iterations."""
     rows = []
     for found in _problems(full, device, small=2000, large=500 if full else 200):
         n_threads = set_threads(found.model)
@@ -38,21 +38,28 @@ def vs_limit(full: bool, device: str) -> list[Row]:
         z = torch.randn(n, found.query.numel(), generator=torch.Generator().manual_seed(0))
         batches = BATCHES if found.model.startswith("dcgan") else LARGE_BATCHES
 
-        def limit(batch: int, z: torch.Tensor = z, split: Any = split) -> None:
+        def limit(batch: int, threads: int, z: torch.Tensor = z, split: Any = split, ours: int = n_threads) -> None:
+            torch.set_num_threads(threads)
             for part in z.split(batch):
                 split.head(part)
+            torch.set_num_threads(ours)
 
-        tried = {b: in_turns(lambda: None, lambda b=b: limit(b), 1)["seconds"] for b in batches}
-        best = min(tried, key=lambda b: tried[b])
-        times = in_turns(lambda best=best: limit(best), found.grow, _repetitions(found, full))
+        ways = [(batch, threads) for batch in batches for threads in {n_threads, os.cpu_count() or 1}]
+        tried = {way: in_turns(lambda: None, lambda way=way: limit(*way), 1)["seconds"] for way in ways}
+        best = min(ways, key=lambda way: tried[way])
+        times = in_turns(lambda best=best: limit(*best), found.grow, _repetitions(found, full))
         tree = found.grow()
-        counts = {"batch": best, "evaluations": tree.evaluations, "rounds": tree.rounds}
+        counts = {"batch": best[0], "rival_threads": best[1], "evaluations": tree.evaluations, "rounds": tree.rounds}
         rows.append({**found.key, **times, **counts, "threads": n_threads, **_size(found)})
     return rows
 
 
 def lockstep(full: bool, device: str) -> list[Row]:
-    """Ten queries: their trees in lock-step beside one after another, and the whole of ``explore_many``."""
+    """Ten queries: their trees in lock-step beside one after another, and the whole of ``explore_many``.
+
+    One after another on one core of the processor, and (``ratio_all_cores``) as a loop of ``grow`` does it, which
+    shares the latents of deep layers among the cores.
+    """
     rows = []
     for model, layer in DCGANS if full else [("dcgan-mnist", 3), ("dcgan-mnist", 4)]:
         n_threads = set_threads(model)
@@ -66,9 +73,9 @@ def lockstep(full: bool, device: str) -> list[Row]:
             for each in found:
                 each.grow()
 
-        n_all, n_times, ours = os.cpu_count() or 1, 5 if full else 3, _with_threads(together, n_threads)
-        times = in_turns(_with_threads(one_by_one, n_threads), ours, n_times)
-        times["ratio_all_threads"] = in_turns(_with_threads(one_by_one, n_all), ours, n_times)["ratio"]
+        n_times = 5 if full else 3
+        times = in_turns(_on_one_core(one_by_one), together, n_times)
+        times["ratio_all_cores"] = in_turns(one_by_one, together, n_times)["ratio"]
         key = {"model": model, "layer": layer, "queries": N_QUERIES, "threads": n_threads}
         rows.append({**key, "what": "trees", **times})
         if not full:
@@ -83,16 +90,26 @@ def lockstep(full: bool, device: str) -> list[Row]:
         def many(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
             explore_many(module, queries, layer, rng=list(range(N_QUERIES)), latent=latent, gbrrt=GbRrtConfig())
 
-        rows.append({**key, "what": "whole explorations", **in_turns(alone, many, 1)})
+        times = in_turns(_on_one_core(alone), many, 1)
+        times["ratio_all_cores"] = in_turns(alone, many, 1)["ratio"]
+        rows.append({**key, "what": "whole explorations", **times})
     return rows
 
 
-def _with_threads(run: Callable[[], None], n: int) -> Callable[[], None]:
-    def with_threads() -> None:
-        torch.set_num_threads(n)
-        run()
+def _on_one_core(run: Callable[[], None]) -> Callable[[], None]:
+    """The same by one core of the processor, where the system can be told so."""
 
-    return with_threads
+    def on_one_core() -> None:
+        if not hasattr(os, "sched_setaffinity"):
+            return run()
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            run()
+        finally:
+            os.sched_setaffinity(0, cores)
+
+    return on_one_core
 
 
 def _problems(full: bool, device: str, *, small: int, large: int) -> list[Problem]:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 import _thread
 import os
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 import torch
 
-from egbas.threads import at_once, idle_cores, side_by_side
+from egbas.threads import at_once, idle_cores, side_by_side, threads_worth
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 9])
@@ -66,6 +68,8 @@ def test_threads_side_by_side_share_the_idle_cores(monkeypatch: pytest.MonkeyPat
     assert idle_cores() == 8
     assert side_by_side(lambda i, stop: idle_cores(), range(4), 4) == [2] * 4
     assert side_by_side(lambda i, stop: idle_cores(), range(2), 16) == [4] * 2
+    within = side_by_side(lambda i, stop: side_by_side(lambda j, stop: idle_cores(), range(2), 2), range(2), 2)
+    assert within == [[2, 2], [2, 2]]
     assert idle_cores() == 8
 
 
@@ -85,13 +89,53 @@ def test_an_error_of_short_work_is_raised(bad: int) -> None:
     assert at_once(lambda i: i, range(2)) == [0, 1]
 
 
+def test_threads_that_wait_do_not_wait_for_themselves() -> None:
+    def work(i: int) -> list[int]:
+        return at_once(lambda j: 10 * i + j, range(3))
+
+    assert at_once(work, range(40)) == [[10 * i + j for j in range(3)] for i in range(40)]
+
+
+def test_threads_follow_the_number_of_torch_s_threads() -> None:
+    before = torch.get_num_threads()
+    try:
+        for n in (2, 1, 2):
+            torch.set_num_threads(n)
+            assert at_once(lambda i: torch.get_num_threads(), range(3)) == [n] * 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_work_that_outlives_the_main_thread() -> None:
+    script = """
+import threading, time
+from egbas.threads import at_once
+def work():
+    time.sleep(0.3)  # until the interpreter waits for this thread alone
+    print(at_once(lambda i: i, range(3)))
+threading.Thread(target=work).start()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[0, 1, 2]\n", "")
+
+
+@pytest.mark.parametrize(("seconds", "worth"), [(0.0, 1), (1e-3, 1), (1.7e-3, 2), (1.0, 8)])
+def test_how_many_threads_are_worth_it(seconds: float, worth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egbas.threads.idle_cores", lambda: 8)
+    assert threads_worth(seconds) == worth
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     assert at_once(lambda i: i, range(2)) == [0, 1]
     child = os.fork()
     if child == 0:
-        os._exit(0 if at_once(lambda i: i, range(2)) == [0, 1] else 1)
+        code = 1
+        try:
+            code = int(at_once(lambda i: i, range(2)) != [0, 1])
+        finally:
+            os._exit(code)  # not to run the other tests
     for _ in range(100):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:

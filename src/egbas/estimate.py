@@ -20,7 +20,7 @@ from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
 from egbas.network import Network, Tail
 from egbas.region import MICRO_BATCH, Cut
-from egbas.threads import idle_cores
+from egbas.threads import threads_worth
 
 _FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip
@@ -163,7 +163,8 @@ def _gbrrt(cut: Cut, query: Float[Tensor, " d"], config: GbRrtConfig) -> StageEs
 
     # Of the layer itself the kept units are computed: at least none of them, at most all. Cores may share the latents.
     whole = fastest(cut.split.head)
-    least = whole if cut.linear is None else min(whole, fastest(cut.linear.stem)) / idle_cores()
+    least = whole if cut.linear is None else min(whole, fastest(cut.linear.stem))
+    least /= threads_worth(MICRO_BATCH * least)
     extra = _FOR_AUTOMATIC if config.step_size is None or config.half_width is None else 0
     bookkeeping = _BOOKKEEPING * config.iterations
     most = math.ceil(_WASTED * config.iterations) + extra

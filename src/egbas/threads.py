@@ -9,7 +9,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -19,6 +19,7 @@ _PATIENCE = 0.2  # seconds
 T = TypeVar("T")
 R = TypeVar("R")
 
+_SECONDS_A_THREAD = 0.8e-3  # that short work has to take for each thread, for its turn to pay
 _this = threading.local()  # n_beside: threads that a thread works beside, itself counted
 
 
@@ -27,7 +28,7 @@ def idle_cores() -> int:
 
     A thread of ``side_by_side`` has its share of them.
     """
-    return max(1, _n_cores() // torch.get_num_threads() // getattr(_this, "n_beside", 1))
+    return max(1, _n_cores() // torch.get_num_threads() // _n_beside())
 
 
 def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_threads: int) -> list[R]:
@@ -43,7 +44,7 @@ def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_
     if n_threads < 2 or len(items) < 2:
         return [work(item, stop) for item in items]
     n_threads = min(n_threads, len(items))
-    with ThreadPoolExecutor(n_threads, initializer=_begin, initargs=(n_threads,)) as threads:
+    with ThreadPoolExecutor(n_threads, initializer=_begin, initargs=(n_threads * _n_beside(),)) as threads:
         futures = [threads.submit(work, item, stop) for item in items]
         try:
             left = set(futures)
@@ -66,12 +67,42 @@ def at_once(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
         work: called with an item; not for long, for nothing stops it.
         items: to work on, at most as many as there are cores.
     """
-    others = [_waiting().submit(work, item) for item in items[1:]]
-    return [*map(work, items[:1]), *(other.result() for other in others)]
+    n_threads = torch.get_num_threads()
+
+    def work_there(item: T) -> R:
+        if torch.get_num_threads() != n_threads:  # each thread has its own
+            torch.set_num_threads(n_threads)
+        return work(item)
+
+    others = [_submit(work_there, item) for item in items[1:]]
+    results = [work(item) for item in items[:1]]
+    for item, other in zip(items[1:], others, strict=True):
+        results.append(work(item) if other is None else other.result())
+    return results
 
 
-def _begin(n_threads: int) -> None:
-    _this.n_beside = n_threads
+def threads_worth(seconds: float) -> int:
+    """How many threads to share short work among that takes so long in one; at least 1."""
+    n_worth = int(seconds / _SECONDS_A_THREAD)
+    return 1 if n_worth < 2 else min(n_worth, idle_cores())
+
+
+def _submit(work: Callable[[T], R], item: T) -> Future[R] | None:
+    """Hand work to a waiting thread; None where there is none."""
+    if getattr(_this, "is_waiting", False):  # one of them itself, which might wait for itself
+        return None
+    try:
+        return _waiting().submit(work, item)
+    except RuntimeError:  # the process is about to end
+        return None
+
+
+def _n_beside() -> int:
+    return getattr(_this, "n_beside", 1)
+
+
+def _begin(n_beside: int, is_waiting: bool = False) -> None:
+    _this.n_beside, _this.is_waiting = n_beside, is_waiting
 
 
 def _n_cores() -> int:
@@ -81,7 +112,8 @@ def _n_cores() -> int:
 @functools.cache
 def _waiting() -> ThreadPoolExecutor:
     """Threads that live as long as the process: starting one takes as long as some latents."""
-    return ThreadPoolExecutor(_n_cores(), thread_name_prefix="egbas", initializer=_begin, initargs=(_n_cores(),))
+    n = _n_cores()
+    return ThreadPoolExecutor(n, thread_name_prefix="egbas", initializer=_begin, initargs=(n, True))
 
 
 if hasattr(os, "register_at_fork"):

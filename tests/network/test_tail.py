@@ -11,7 +11,8 @@ from torch import Tensor, fx, nn
 
 from egbas.errors import NetworkError, ShapeError
 from egbas.network import Network, Tail
-from egbas.network.replay import Program, Replay
+from egbas.network.replay import Replay
+from egbas.region import Cut
 from egbas.zoo.dcgan import DcganGenerator
 from egbas.zoo.models import load_model
 from tests import problems
@@ -136,7 +137,11 @@ def test_the_tail_does_less_work_for_the_same_images_and_gradients(name: str, nu
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))[0]
     tail, program = split.at(z0), split._program
     assert program is not None and isinstance(tail.replay, Replay)
-    assert tail.replay.program is not program  # folded
+    folded = tail.replay.program.graph
+    assert len(folded.graph.nodes) <= len(program.graph.graph.nodes)
+    assert any(str(node.target).startswith("folded_") for node in folded.graph.nodes)
+    weights = [module.weight for module in program.graph.modules() if isinstance(module, nn.ConvTranspose2d)]
+    assert all(weight.is_contiguous() for weight in weights)  # computed as the network is, up to the last bit
     as_it_is = replace(tail, replay=Replay(program, tail.replay.latents, tail.layer.shape))
     a = (tail.a * (torch.rand(3, len(tail.a), generator=torch.Generator().manual_seed(1)) < 0.5)).requires_grad_()
     images = [run(a) for run in (tail, as_it_is)]
@@ -151,10 +156,49 @@ def test_a_tail_that_cannot_be_folded_is_cut_as_it_is(monkeypatch: pytest.Monkey
             return 9 * a[:, :2]
 
     wrong = fx.symbolic_trace(Wrong())
-    monkeypatch.setattr(Program, "folded", lambda self, a, latents: replace(self, graph=wrong))
-    tail = make(problems.Plain, 1)
-    assert tail.route == "cut"
-    assert torch.equal(tail(tail.a[None])[0], tail.x)
+    for found in (wrong, None):
+        monkeypatch.setattr("egbas.network.cut.fold", lambda *inputs, expected, found=found: found)
+        tail = make(problems.Plain, 1)
+        assert tail.route == "cut"
+        assert torch.equal(tail(tail.a[None])[0], tail.x)
+
+
+@pytest.mark.parametrize("normalised", [nn.utils.spectral_norm, nn.utils.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_weights_that_hooks_compute(normalised: Callable[[nn.Module], nn.Module]) -> None:
+    torch.manual_seed(0)
+    generator = nn.Sequential(
+        nn.Unflatten(1, (2, 1, 1)),
+        normalised(nn.ConvTranspose2d(2, 6, 4)),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        normalised(nn.ConvTranspose2d(6, 5, 4, 2, 1)),
+        nn.BatchNorm2d(5),
+        nn.ReLU(),
+        normalised(nn.Conv2d(5, 1, 3)),
+        nn.Tanh(),
+    ).eval()
+    for number in (1, 2):
+        split = Network(generator, (2,)).cut(number)
+        tail = split.at(QUERY)
+        assert tail.route == "cut"
+        torch.testing.assert_close(tail(tail.a[None]), generator(QUERY[None]).detach(), rtol=0, atol=1e-4)
+        assert Cut.of(Network(generator, (2,)), split.layer).linear is not None
+
+
+def test_a_convolution_without_a_batch_is_not_folded() -> None:
+    class Squeezed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.conv = nn.Linear(2, 64), nn.Conv2d(4, 1, 3)
+
+        def forward(self, z: Tensor) -> Tensor:
+            y = self.conv(torch.relu(self.first(z)).view(-1, 4, 4, 4).squeeze())
+            return y.view(z.shape[0], 1, 2, 2)
+
+    torch.manual_seed(0)
+    tail = Network(Squeezed().eval(), (2,)).cut(1).at(QUERY)
+    torch.testing.assert_close(tail(tail.a[None])[0], tail.x)
 
 
 def test_the_cut_tail_never_computes_the_head_again() -> None:

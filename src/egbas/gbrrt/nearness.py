@@ -86,7 +86,7 @@ class NearestNodes:
     def _by_rounded(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
         assert self._rounded is not None
         short = self._rounded.shortlist(targets, n_nodes)
-        parents, squares = np.full(len(targets), _OVERFULL), np.empty(len(targets))
+        parents, squares = np.full(len(targets), _OVERFULL, np.int64), np.empty(len(targets))
         short.decide(targets, self._nodes.latents, parents, squares)
         return parents, squares
 

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
+from egbas.network.fold import fold
 from egbas.network.forward import Forward
 from egbas.network.layers import Layer
 from egbas.network.output import close, image_of
 from egbas.network.replay import Program, Replay, write_program
 from egbas.network.replica import Replica, channels_last, freeze, frozen_copy
 from egbas.network.stages import Stages, write_stages
-from egbas.network.tail import Tail, agrees
+from egbas.network.tail import Tail, agrees, masked
 from egbas.network.trace import N_PROBES, Call, Trace
 from egbas.network.visit import Capture, Record, Replace, Stop, visiting
 
@@ -43,7 +44,7 @@ class Split:
         self._forward = forward
         self._trace, self._call = trace, call
         self._is_program_right: bool | None = None  # not known yet
-        self._folded: Program | None = None  # nor this
+        self._fastest: Program | None = None  # nor this
         self._door = threading.Lock()
         self.layer = layer
         _refuse_unusable(layer, call)
@@ -163,9 +164,11 @@ class Split:
             self._is_program_right = agrees(cut or rerun, rerun, a) and cut is not None
         tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", replay=rerun)
         if cut is not None and self._is_program_right:
-            for replay in (Replay(self._fastest(cut.program, tail), latents, self.layer.shape), cut):
-                by_program = replace(tail, route="cut", replay=replay)
-                if _error(by_program) is None:
+            if self._fastest is None:
+                self._fastest = self._folded(cut, a) or cut.program
+            for program in (self._fastest, cut.program):
+                by_program = replace(tail, route="cut", replay=Replay(program, latents, self.layer.shape))
+                if _is_right(by_program):
                     return by_program
         if (error := _error(tail)) is not None:
             raise NetworkError(
@@ -179,19 +182,24 @@ class Split:
     def _program(self) -> Program | None:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
-        module = freeze(self._forward.generator).module
-        if self.device.type == "cpu":
-            module = channels_last(module)
-        return write_program(module, self.layer, self._trace)
+        return write_program(freeze(self._forward.generator).module, self.layer, self._trace)
 
-    def _fastest(self, program: Program, tail: Tail) -> Program:
-        """The program that BerOpt's many passes run; the tail's a query is where folding is tried, once."""
+    @torch.no_grad()
+    def _folded(self, cut: Replay, a0: Tensor) -> Program | None:
+        """The program with less work, for BerOpt's many passes; None where there is none.
+
+        Its place of weights in memory is another, too, so that its rounding is: gradients of the two differ where an
+        activation is at its kink, and only images are compared.
+        """
         if self.device.type != "cpu":
-            return program
-        if self._folded is None:
-            a = tail.a.reshape(1, *self.layer.shape)
-            self._folded = program.folded(a, self._forward.prepare(tail.z0[None]))
-        return self._folded
+            return None
+        again = write_program(channels_last(freeze(self._forward.generator).module), self.layer, self._trace)
+        if again is None:
+            return None
+        a, skips, latents = masked(a0, 2), cut.program.skips, cut.latents(2)
+        values = () if skips is None else skips(latents)
+        graph = fold(again.graph, a.reshape(2, *self.layer.shape), *values, expected=cut(a))
+        return None if graph is None else replace(cut.program, graph=graph)
 
     def _rows(self, values: Tensor | None, n: int) -> Tensor:
         if values is None:
@@ -213,6 +221,14 @@ class Split:
             h = self.head(scale * torch.randn(16, self._forward.latent_size, generator=rng))
             if (h != h[:1]).any():
                 return True
+        return False
+
+
+def _is_right(tail: Tail) -> bool:
+    """Whether a tail makes the query's image of its own values."""
+    try:
+        return _error(tail) is None
+    except Exception:  # a graph that does not fit its batch raises anything
         return False
 
 

@@ -26,27 +26,33 @@ _TOLERANCE = 1e-4  # of the largest value; float32 rounds it a hundred times as 
 _FEW = 3  # channels
 
 
-def fold(part: fx.GraphModule, *inputs: Any) -> fx.GraphModule:
+@torch.no_grad()
+def fold(part: fx.GraphModule, *inputs: Any, expected: Tensor) -> fx.GraphModule | None:
     """Fold what can be folded; the part itself is left as it is.
 
     Args:
         part: of a network: a stem, or a tail.
-        inputs: its inputs, an example, at which the folded part has to give what the part gives: operations in place
-            and hooks may make another function of it.
+        inputs: its inputs, an example of more than one row.
+        expected: what it has to give for them.
+
+    Returns:
+        The folded part; None where it gives something else: operations in place may make another function of it.
     """
 
     def on_copies(run: Callable[..., Tensor]) -> Tensor:
         return run(*(value.clone() if isinstance(value, Tensor) else value for value in inputs))
 
-    with torch.no_grad():
-        folded = fx.GraphModule(part, copy.deepcopy(part.graph))
+    folded = fx.GraphModule(part, copy.deepcopy(part.graph))
+    try:
         on_copies(_Shapes(folded).run)
-        for rule in (_of_one_pixel, _upsampling, _normalised, _to_few_channels):
+        for rule in (_normalised, _of_one_pixel, _upsampling, _to_few_channels):
             for node in list(folded.graph.nodes):
-                if _is_plain_call(node):
+                if _is_plain_call(folded, node):
                     rule(folded, node)
         folded.recompile()
-        return folded if _is_same(on_copies(folded), on_copies(part)) else part
+        return folded if _is_same(on_copies(folded), expected) else None
+    except Exception:  # whatever a network of a form that nobody thought of may raise; it is computed as it is
+        return None
 
 
 class _Shapes(fx.Interpreter):
@@ -80,14 +86,17 @@ def _is_same(got: Tensor, expected: Tensor) -> bool:
     return got.shape == expected.shape and bool((got - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
-def _is_plain_call(node: Any) -> bool:
-    """Whether a node calls a module with one argument."""
-    return isinstance(node, fx.Node) and node.op == "call_module" and len(node.args) == 1 and not node.kwargs
+def _is_plain_call(part: fx.GraphModule, node: Any) -> bool:
+    """Whether a node calls a module with one argument, and no hook does anything else."""
+    if not isinstance(node, fx.Node) or node.op != "call_module" or len(node.args) != 1 or node.kwargs:
+        return False
+    module = part.get_submodule(str(node.target))
+    return not (module._forward_hooks or module._forward_pre_hooks)
 
 
 def _convolution(part: fx.GraphModule, node: Any) -> Convolution | None:
     """The convolution that a node calls, if it does."""
-    if not _is_plain_call(node):
+    if not _is_plain_call(part, node):
         return None
     module = part.get_submodule(str(node.target))
     return module if type(module) is nn.Conv2d or type(module) is nn.ConvTranspose2d else None
@@ -182,7 +191,7 @@ def _to_few_channels(part: fx.GraphModule, node: fx.Node) -> None:
     module, below = _convolution(part, node), node.args[0]
     if module is None or module.out_channels > _FEW or module.kernel_size == (1, 1) or not _is_plain(module):
         return
-    if not isinstance(below, fx.Node) or not below.meta["is_contiguous"]:
+    if not isinstance(below, fx.Node) or not below.meta["is_contiguous"] or len(below.meta["shape"]) != 4:
         return
     if isinstance(module, nn.Conv2d):
         kernel, padding = module.weight.flip(2, 3), _transposed_padding(module)
@@ -221,7 +230,7 @@ def _spread(kernel: Float[Tensor, "o i h w"], scale: int) -> Float[Tensor, "o i 
 
 def _scale(stem: fx.GraphModule, node: fx.Node) -> int | None:
     """By how much a node repeats each pixel, in both directions; None: it does something else."""
-    if node.op == "call_module" and type(module := stem.get_submodule(str(node.target))) is nn.Upsample:
+    if _is_plain_call(stem, node) and type(module := stem.get_submodule(str(node.target))) is nn.Upsample:
         given = {name: getattr(module, name) for name in ("size", "scale_factor", "mode")}
     elif node.op == "call_function" and node.target is nn.functional.interpolate:
         given = dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)) | node.kwargs

@@ -6,7 +6,7 @@ values that enter the tail from elsewhere (skips past the layer, sizes) are comp
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
-from egbas.network.fold import fold
 from egbas.network.layers import Layer
 from egbas.network.output import pick_image
 from egbas.network.trace import Trace, activation_name
@@ -40,17 +39,6 @@ class Program:
     def tail(self) -> Callable[..., Tensor]:
         """The tail, without the ado of calling a module."""
         return self.graph.forward
-
-    @torch.no_grad()
-    def folded(self, a: Float[Tensor, "n *shape"], latents: Tensor) -> "Program":
-        """The same with a tail that does less work (``fold``), or itself where there is none.
-
-        Args:
-            a: some outputs of the layer.
-            latents: (n, *latent_shape), that the skip values are computed of.
-        """
-        values = () if self.skips is None else self.skips(latents)
-        return replace(self, graph=fold(self.graph, a, *values))
 
 
 class Replay:

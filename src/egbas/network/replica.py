@@ -63,13 +63,15 @@ def freeze(generator: nn.Module) -> Replica:
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """Change the place of weights in memory, which makes convolutions a fifth faster on a processor.
+    """Change the place of a convolution's weights in memory, which makes it a fifth faster on a processor.
 
     The module must be nobody else's; weights that it shares with another are copied.
     """
-    for weight in module.parameters():
-        if weight.ndim == 4:  # Module.to would refuse those of 5 dimensions
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d | nn.ConvTranspose2d):
+            for weight in conv.parameters(recurse=False):
+                if weight.ndim == 4:
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return module
 
 

@@ -62,8 +62,7 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
     Raises:
         NetworkError: no gradient gets from the layer to the image by the slow tail, which is the true one.
     """
-    rng = torch.Generator().manual_seed(0)
-    one, two = ((torch.rand(n, len(a0), generator=rng) < 0.5).to(a0.device) * a0 for n in (1, 2))
+    one, two = masked(a0, 1), masked(a0, 2)
     expected = slow(one.requires_grad_())
     if not expected.requires_grad:
         raise NetworkError(
@@ -80,6 +79,11 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
             return close(fast(two), slow(two))
     except Exception:  # a graph that does not fit its batch raises anything; the slow tail will do
         return False
+
+
+def masked(a0: Float[Tensor, " units"], n: int) -> Float[Tensor, "n units"]:
+    """Outputs of the query with half of the units at zero, the same for each n."""
+    return (torch.rand(n, len(a0), generator=torch.Generator().manual_seed(n)) < 0.5).to(a0.device) * a0
 
 
 def _gradient(x: Tensor, a: Tensor) -> Tensor:

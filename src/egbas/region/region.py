@@ -19,13 +19,12 @@ from egbas.network import Layer, Network, Split
 from egbas.network.kept_units import Array
 from egbas.region.cut import Cut
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
-from egbas.threads import at_once, idle_cores
+from egbas.threads import at_once, threads_worth
 
 # How many latents go through the head at once: deep convolutions are fastest at 16 to 64 on a few cores.
 MICRO_BATCH = 64
 _N_PROBES = 32
 _SAFETY = 8.0
-_SECONDS_A_THREAD = 0.8e-3  # that it has to do for its turn to pay
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,7 +114,7 @@ class Region:
         Raises:
             NetworkError: the network gave a value that is not a number.
         """
-        n_threads = self._threads_worth(len(_flat(z)))
+        n_threads = min(len(_flat(z)), threads_worth(len(z) * self._seconds)) or 1
         return self._contains(z) if n_threads == 1 else torch.cat(at_once(self._contains, z.tensor_split(n_threads)))
 
     def _contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
@@ -134,11 +133,10 @@ class Region:
         parts = [self._margin(exact(part))[0].to(z.device) for part in _flat(z).split(MICRO_BATCH)]
         return torch.cat(parts or [_none(z).double()])
 
-    def _threads_worth(self, n: int) -> int:
-        """How many threads to share n latents among."""
-        if self.halfspaces is None or (n_worth := int(n * self.halfspaces.units.seconds / _SECONDS_A_THREAD)) < 2:
-            return 1
-        return min(n, n_worth, idle_cores())
+    @property
+    def _seconds(self) -> float:
+        """That threads could save of a latent's; the whole head answers one thread after the other."""
+        return 0.0 if self.halfspaces is None else self.halfspaces.units.seconds
 
     def _measured(self, cut: Cut, z0: Float[Tensor, " d"], reach: float) -> "Region":
         """The same region with the rounding errors of its tests, measured at the query and around it."""
