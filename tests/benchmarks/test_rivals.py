@@ -42,7 +42,7 @@ def test_the_literal_loop_grows_the_same_tree(model: str, layer: int) -> None:
     tree = found.grow()
     assert len(tree.latents) > 5
     assert is_same(tree, grow_literally(found))
-    assert not is_same(tree, grow_literally(problem(model, layer, 149)))
+    assert not is_same(tree, grow_literally(problem(model, layer, 100)))
 
 
 def test_the_ratio_is_that_of_the_seconds() -> None:
@@ -65,7 +65,7 @@ def test_rows_of_growing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_of_beropt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimising, "DCGANS", [("dcgan-mnist-2d", 4)])
+    monkeypatch.setattr(optimising, "DCGANS", [("dcgan-mnist-2d", 1)])
     monkeypatch.setattr(optimising, "problem", lambda *_: problem("dcgan-mnist-2d", 1, FEW))
     (row,) = optimising.vs_limit(False, "cpu")
     assert row["seconds"] > 0
