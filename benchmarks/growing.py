@@ -2,8 +2,8 @@
 """GB-RRT beside the literal loop, beside the head alone, and many trees beside one after another."""
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,6 +14,7 @@ from egbas.explore import explore, explore_many
 from egbas.gbrrt import GbRrtConfig, grow_many
 
 Row = dict[str, Any]
+T = TypeVar("T")
 BATCHES, LARGE_BATCHES = (16, 32, 64, 128, 256), (16, 64)
 N_QUERIES = 10
 
@@ -24,13 +25,16 @@ def vs_loop(full: bool, device: str) -> list[Row]:
     for found in _problems(full, device, small=2000, large=500 if full else 100):
         n_threads = set_threads(found.model)
         same = is_same(found.grow(), grow_literally(found))
-        times = in_turns(lambda p=found: grow_literally(p), found.grow, _repetitions(found, full))
+        times = in_turns(lambda p=found: grow_literally(p), found.grow, _repetitions(found, full), is_warm=True)
         rows.append({**found.key, **times, "same_tree": same, "threads": n_threads, **_size(found)})
     return rows
 
 
 def vs_limit(full: bool, device: str) -> list[Row]:
-    """The head alone, at its best batch size and number of threads, on as many random latents as iterations."""
+    """The head alone at its best batch size on random latents, as many evaluations as iterations.
+
+    With as many threads of torch as ours, and (``ratio_all_cores``) with one for each core.
+    """
     rows = []
     for found in _problems(full, device, small=2000, large=500 if full else 200):
         n_threads = set_threads(found.model)
@@ -38,18 +42,21 @@ def vs_limit(full: bool, device: str) -> list[Row]:
         z = torch.randn(n, found.query.numel(), generator=torch.Generator().manual_seed(0))
         batches = BATCHES if found.model.startswith("dcgan") else LARGE_BATCHES
 
-        def limit(batch: int, threads: int, z: torch.Tensor = z, split: Any = split, ours: int = n_threads) -> None:
-            torch.set_num_threads(threads)
-            for part in z.split(batch):
+        def limit(batch: int, share: float = 1.0, z: torch.Tensor = z, split: Any = split) -> None:
+            for part in z[: round(share * len(z))].split(batch):
                 split.head(part)
-            torch.set_num_threads(ours)
 
-        ways = [(batch, threads) for batch in batches for threads in {n_threads, os.cpu_count() or 1}]
-        tried = {way: in_turns(lambda: None, lambda way=way: limit(*way), 1)["seconds"] for way in ways}
-        best = min(ways, key=lambda way: tried[way])
-        times = in_turns(lambda best=best: limit(*best), found.grow, _repetitions(found, full))
+        def fastest(batches: Sequence[int] = batches, limit: Callable[..., None] = limit) -> Callable[[], None]:
+            tried = {batch: in_turns(lambda: None, lambda b=batch: limit(b, 0.33), 1)["seconds"] for batch in batches}
+            return lambda: limit(min(tried, key=lambda batch: tried[batch]))
+
+        n_times = _repetitions(found, full)
+        times = in_turns(fastest(), found.grow, n_times)
+        if (n_all := os.cpu_count() or 1) != n_threads:
+            rival = _with_threads(fastest, n_all)()
+            times["ratio_all_cores"] = in_turns(_with_threads(rival, n_all), found.grow, n_times, is_warm=True)["ratio"]
         tree = found.grow()
-        counts = {"batch": best[0], "rival_threads": best[1], "evaluations": tree.evaluations, "rounds": tree.rounds}
+        counts = {"evaluations": tree.evaluations, "rounds": tree.rounds}
         rows.append({**found.key, **times, **counts, "threads": n_threads, **_size(found)})
     return rows
 
@@ -75,7 +82,7 @@ def lockstep(full: bool, device: str) -> list[Row]:
 
         n_times = 5 if full else 3
         times = in_turns(_on_one_core(one_by_one), together, n_times)
-        times["ratio_all_cores"] = in_turns(one_by_one, together, n_times)["ratio"]
+        times["ratio_all_cores"] = in_turns(one_by_one, together, n_times, is_warm=True)["ratio"]
         key = {"model": model, "layer": layer, "queries": N_QUERIES, "threads": n_threads}
         rows.append({**key, "what": "trees", **times})
         if not full:
@@ -94,6 +101,20 @@ def lockstep(full: bool, device: str) -> list[Row]:
         times["ratio_all_cores"] = in_turns(alone, many, 1)["ratio"]
         rows.append({**key, "what": "whole explorations", **times})
     return rows
+
+
+def _with_threads(run: Callable[[], T], n: int) -> Callable[[], T]:
+    """The same with so many threads of torch."""
+
+    def with_threads() -> T:
+        before = torch.get_num_threads()
+        torch.set_num_threads(n)
+        try:
+            return run()
+        finally:
+            torch.set_num_threads(before)
+
+    return with_threads
 
 
 def _on_one_core(run: Callable[[], None]) -> Callable[[], None]:

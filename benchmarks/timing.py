@@ -28,14 +28,21 @@ def seconds(run: Run) -> float:
     return time.perf_counter() - start
 
 
-def in_turns(rival: Run, ours: Run, repetitions: int) -> dict[str, float]:
-    """Run both by turns, so that what else the machine does falls on both, after one call of each to warm up.
+def in_turns(rival: Run, ours: Run, repetitions: int, *, is_warm: bool = False) -> dict[str, float]:
+    """Run both by turns, so that what else the machine does falls on both.
+
+    Args:
+        rival: to compare with.
+        ours: what is measured.
+        repetitions: of each.
+        is_warm: both have run before; otherwise each is called once to warm up.
 
     Returns:
         {"ratio", "rival_seconds", "seconds"}: medians; ratio is that of the single ratios rival / ours.
     """
-    rival()
-    ours()
+    if not is_warm:
+        rival()
+        ours()
     pairs = [(seconds(rival), seconds(ours)) for _ in range(repetitions)]
     return {
         "ratio": statistics.median(a / b for a, b in pairs),

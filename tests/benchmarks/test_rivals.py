@@ -57,7 +57,6 @@ def test_rows_of_growing(monkeypatch: pytest.MonkeyPatch) -> None:
     (loop,) = growing.vs_loop(False, "cpu")
     assert loop["same_tree"] is True
     (limit,) = growing.vs_limit(False, "cpu")
-    assert limit["batch"] in growing.BATCHES
     assert limit["evaluations"] >= 1
     for row in (loop, limit):
         assert (row["model"], row["layer"], row["iterations"]) == ("dcgan-mnist-2d", 1, FEW)
