@@ -22,7 +22,7 @@ N_QUERIES = 10
 def vs_loop(full: bool, device: str) -> list[Row]:
     """The literal loop of Algorithm 2: the same seed, the same tree."""
     rows = []
-    for found in _problems(full, device, small=2000, large=500 if full else 100):
+    for found in _problems(full, device, small=2000 if full else 1000, large=500 if full else 100):
         n_threads = set_threads(found.model)
         same = is_same(found.grow(), grow_literally(found))
         times = in_turns(lambda p=found: grow_literally(p), found.grow, _repetitions(found, full), is_warm=True)
@@ -36,7 +36,7 @@ def vs_limit(full: bool, device: str) -> list[Row]:
     With as many threads of torch as ours, and (``ratio_all_cores``) with one for each core.
     """
     rows = []
-    for found in _problems(full, device, small=2000, large=500 if full else 200):
+    for found in _problems(full, device, small=2000, large=500 if full else 100):
         n_threads = set_threads(found.model)
         n, split = found.config.iterations, found.region.split
         z = torch.randn(n, found.query.numel(), generator=torch.Generator().manual_seed(0))
