@@ -36,7 +36,7 @@ def halfspaces_of(layer: int, n_units: int = 40) -> tuple[Halfspaces, Tensor, Te
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
 def test_verdicts_are_the_signs_of_all_units(layer: int) -> None:
     halfspaces, z, margins = halfspaces_of(layer)
-    verdicts = halfspaces.judge(halfspaces.units.stem(z))
+    verdicts = halfspaces.judge(halfspaces.units.stem(z))[0]
     is_clear = verdicts != UNCLEAR
     assert is_clear.mean() > 0.95
     assert halfspaces.rounding > 0
@@ -52,28 +52,28 @@ def test_what_is_close_to_a_boundary_is_unclear_unless_it_is_outside_another() -
     coarse = dataclasses.replace(halfspaces, rounding=0.0002)
     low, bound = margins.min(dim=1).values.numpy(), 0.0002 * size
     expected = np.where(low < -bound, OUTSIDE, np.where(low > bound, INSIDE, UNCLEAR))
-    assert (coarse.judge(x) == expected).all()
+    assert (coarse.judge(x)[0] == expected).all()
     assert set(expected) == {OUTSIDE, INSIDE, UNCLEAR}
 
 
 def test_answers_depend_neither_on_the_order_of_the_units_nor_on_the_batch() -> None:
     halfspaces, z, _ = halfspaces_of(2)
     x = halfspaces.units.stem(z)
-    first = halfspaces.judge(x)
+    first = halfspaces.judge(x)[0]
     assert halfspaces.orders[0].tolist() != list(range(40))  # those that turned latents away have moved to the front
     assert sorted(halfspaces.orders[0]) == list(range(40))
-    assert (halfspaces.judge(x) == first).all()
-    assert [int(halfspaces.judge(row[None])[0]) for row in x] == first.tolist()
+    assert (halfspaces.judge(x)[0] == first).all()
+    assert [int(halfspaces.judge(row[None])[1]) for row in x] == first.tolist()
 
 
 def test_several_threads_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     halfspaces, z, _ = halfspaces_of(2)
     x = halfspaces.units.stem(z)
-    alone = halfspaces.judge(x)
+    alone = halfspaces.judge(x)[0]
     monkeypatch.setattr("egbas.region.halfspaces._WORTH_A_THREAD", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    assert (halfspaces.judge(x) == alone).all()
-    assert (halfspaces.judge(x[:1]) == alone[:1]).all()
+    assert (halfspaces.judge(x)[0] == alone).all()
+    assert (halfspaces.judge(x[:1])[0] == alone[:1]).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -81,7 +81,7 @@ def test_what_is_not_finite_is_told(bad: float) -> None:
     halfspaces, z, _ = halfspaces_of(2)
     x = halfspaces.units.stem(z[:3])
     x[1, 0, 5] = bad
-    expected = halfspaces.judge(x)
+    expected = halfspaces.judge(x)[0]
     assert expected[1] == NOT_FINITE
     assert (expected[[0, 2]] != NOT_FINITE).all()
 
@@ -91,4 +91,6 @@ def test_a_unit_that_is_not_finite_is_told() -> None:
     packed = halfspaces.units.packed
     packed.offset[:] = np.inf
     units: KeptUnits = dataclasses.replace(halfspaces.units, packed=packed)
-    assert (dataclasses.replace(halfspaces, units=units).judge(units.stem(z)) == NOT_FINITE).all()
+    verdicts, largest = dataclasses.replace(halfspaces, units=units).judge(units.stem(z))
+    assert (verdicts == NOT_FINITE).all()
+    assert largest == NOT_FINITE

@@ -39,10 +39,14 @@ class Upcoming:
         ahead = _FAR_AHEAD if self._nearest.is_large(n_nodes) else _AHEAD
         while len(self._latents) < n and len(new := self._targets.draw(ahead).numpy()):
             parents, squares = self._nearest(new, n_nodes)
-            self._latents = np.concatenate([self._latents, new])
-            self._parents = np.concatenate([self._parents, parents])
-            self._squares = np.concatenate([self._squares, squares])
-            self._n_seen = np.concatenate([self._n_seen, np.full(len(new), n_nodes)])
+            n_seen = np.full(len(new), n_nodes)
+            if len(self._latents):
+                self._latents = np.concatenate([self._latents, new])
+                self._parents = np.concatenate([self._parents, parents])
+                self._squares = np.concatenate([self._squares, squares])
+                self._n_seen = np.concatenate([self._n_seen, n_seen])
+            else:
+                self._latents, self._parents, self._squares, self._n_seen = new, parents, squares, n_seen
         if not n:
             return self._latents[:0], self._parents[:0], self._squares[:0]
         latents, parents, squares = self._latents[:n], self._parents[:n], self._squares[:n]

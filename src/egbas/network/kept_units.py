@@ -83,16 +83,6 @@ class KeptUnits:
 
 @compiled(is_sum=True)
 @no_type_check
-def _product(a, b):
-    """The scalar product of two runs, in their own precision."""
-    total = np.float32(0.0)
-    for i in range(len(a)):
-        total += a[i] * b[i]
-    return total
-
-
-@compiled()
-@no_type_check
 def unit_value(place, packed, unit):
     """Pre-activation of one unit.
 
@@ -101,12 +91,17 @@ def unit_value(place, packed, unit):
         packed: the units.
         unit: which of them.
     """
-    weights, width = packed.rows[packed.row[unit]], packed.width[unit]
-    top, left = packed.x_top[unit], packed.x_left[unit]
-    row_top, row_left = packed.row_top[unit], packed.row_left[unit]
+    # Indices without a sign: others are looked at whether they count from the end. A slice of an array for each product
+    # would take longer than the product.
+    rows, row, width = packed.rows, np.uint64(packed.row[unit]), np.uint64(packed.width[unit])
+    top, left = np.uint64(packed.x_top[unit]), np.uint64(packed.x_left[unit])
+    row_top, row_left = np.uint64(packed.row_top[unit]), np.uint64(packed.row_left[unit])
     total = 0.0
-    for i in range(packed.height[unit]):
-        total += _product(place[top + i, left : left + width], weights[row_top + i, row_left : row_left + width])
+    for i in range(np.uint64(packed.height[unit])):
+        run = np.float32(0.0)  # in the precision of both
+        for j in range(width):
+            run += place[top + i, left + j] * rows[row, row_top + i, row_left + j]
+        total += run
     return packed.scale[unit] * total + packed.offset[unit]
 
 

@@ -69,26 +69,29 @@ class Halfspaces:
             orders=[np.arange(len(signs))],
         )
 
-    def judge(self, x: Float[Array, "n h w_c"]) -> Int8[NDArray[np.int8], " n"]:
-        """Say of each x where its latent is: ``OUTSIDE``, ``INSIDE``, ``UNCLEAR``, or ``NOT_FINITE``."""
+    def judge(self, x: Float[Array, "n h w_c"]) -> tuple[Int8[NDArray[np.int8], " n"], int]:
+        """Say of each x where its latent is: ``OUTSIDE``, ``INSIDE``, ``UNCLEAR``, or ``NOT_FINITE``.
+
+        Returns:
+            These, and the largest of them.
+        """
         verdicts = np.empty(len(x), np.int8)
         if len(x) * self._work < _WORTH_A_THREAD or torch.get_num_threads() == 1:
-            self._judge(x, verdicts)
-        else:
-            parts = _parts(len(x), torch.get_num_threads())
-            with ThreadPoolExecutor(len(parts)) as threads:
-                list(threads.map(lambda part: self._judge(x[part], verdicts[part]), parts))
-        return verdicts
+            return verdicts, self._judge(x, verdicts)
+        parts = _parts(len(x), torch.get_num_threads())
+        with ThreadPoolExecutor(len(parts)) as threads:
+            return verdicts, max(threads.map(lambda part: self._judge(x[part], verdicts[part]), parts))
 
     @cached_property
     def _work(self) -> int:
         """Multiplications for one x at most."""
         return int((self.units.packed.height * self.units.packed.width).sum())
 
-    def _judge(self, x: Float[Array, "n h w_c"], verdicts: NDArray[np.int8]) -> None:
+    def _judge(self, x: Float[Array, "n h w_c"], verdicts: NDArray[np.int8]) -> int:
         order = self.orders[0].copy()  # each thread has its own; whichever is done last leaves it for the next call
-        _judge(x, self.units.packed, self.signs, order, self.rounding, self.reference, verdicts)
+        largest = _judge(x, self.units.packed, self.signs, order, self.rounding, self.reference, verdicts)
         self.orders[0] = order
+        return largest
 
 
 def _parts(n: int, n_threads: int) -> Sequence[slice]:
@@ -101,12 +104,11 @@ def _parts(n: int, n_threads: int) -> Sequence[slice]:
 @compiled()
 @no_type_check
 def _judge(x, packed, signs, order, rounding, reference, verdicts):  # noqa: PLR0913, PLR0917
+    largest = OUTSIDE
     for i in range(len(x)):
         bound = rounding * (np.sqrt(_square_norm(x[i])) + reference)
         verdicts[i] = INSIDE if np.isfinite(bound) else NOT_FINITE
-        if verdicts[i] == NOT_FINITE:
-            continue
-        for position in range(len(order)):
+        for position in range(len(order) if np.isfinite(bound) else 0):
             unit = order[position]
             margin = signs[unit] * unit_value(x[i], packed, unit)
             if not np.isfinite(margin):
@@ -118,6 +120,8 @@ def _judge(x, packed, signs, order, rounding, reference, verdicts):  # noqa: PLR
                 break
             if margin <= bound:
                 verdicts[i] = UNCLEAR
+        largest = max(largest, verdicts[i])
+    return largest
 
 
 @compiled()

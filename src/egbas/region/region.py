@@ -8,8 +8,10 @@ latent therefore depends neither on the batch it is tested in nor on the kernels
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
@@ -114,11 +116,15 @@ class Region:
         Raises:
             NetworkError: the network gave a value that is not a number.
         """
-        n_threads = min(len(_flat(z)), threads_worth(len(z) * self._seconds)) or 1
-        return self._contains(z) if n_threads == 1 else torch.cat(at_once(self._contains, z.tensor_split(n_threads)))
+        if 0 < len(_flat(z)) <= MICRO_BATCH and self._seconds == 0.0:
+            return self._judged(
+                z, self._features(z)
+            )  # as in the rounds of a tree, of which cheap layers feel every call
+        n_threads = min(len(z), threads_worth(len(z) * self._seconds))
+        return self._contains(z) if n_threads < 2 else torch.cat(at_once(self._contains, z.tensor_split(n_threads)))
 
     def _contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
-        if 0 < len(z) <= MICRO_BATCH:  # as in the rounds of a tree, of which cheap layers feel every call
+        if 0 < len(z) <= MICRO_BATCH:
             return self._judged(z, self._features(z))
         parts = z.split(MICRO_BATCH)
         return torch.cat([self._judged(part, self._features(part)) for part in parts if len(part)] or [_none(z)])
@@ -133,7 +139,7 @@ class Region:
         parts = [self._margin(exact(part))[0].to(z.device) for part in _flat(z).split(MICRO_BATCH)]
         return torch.cat(parts or [_none(z).double()])
 
-    @property
+    @cached_property
     def _seconds(self) -> float:
         """That threads could save of a latent's; the whole head answers one thread after the other."""
         return 0.0 if self.halfspaces is None else self.halfspaces.units.seconds
@@ -170,13 +176,12 @@ class Region:
             inside, is_unclear = torch.stack([margin >= 0, margin.abs() <= self.rounding * size]).to(z.device)
             is_unclear &= self.rounding > 0
         else:
-            verdicts = self.halfspaces.judge(features)
-            inside, largest = torch.from_numpy(verdicts == INSIDE), verdicts.max()
-            if largest <= INSIDE:  # as nearly always
-                return inside
+            verdicts, largest = self.halfspaces.judge(features)
+            if largest <= INSIDE:  # as nearly always: no or yes
+                return torch.from_numpy(verdicts.view(np.bool_))
             if largest == NOT_FINITE:
                 raise self._not_finite()
-            is_unclear = torch.from_numpy(verdicts == UNCLEAR)
+            inside, is_unclear = torch.from_numpy(verdicts == INSIDE), torch.from_numpy(verdicts == UNCLEAR)
         if bool(is_unclear.any()):
             exact = _units_of(self.exact, self.units)
             inside[is_unclear] = (self._margin(exact(z[is_unclear]))[0] >= 0).to(z.device)
