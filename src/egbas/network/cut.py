@@ -166,8 +166,8 @@ class Split:
         if cut is not None and self._is_program_right:
             if self._fastest is None:
                 self._fastest = self._folded(cut, a) or cut.program
-            for program in (self._fastest, cut.program):
-                by_program = replace(tail, route="cut", replay=Replay(program, latents, self.layer.shape))
+            for replay in (Replay(self._fastest, latents, self.layer.shape), cut):
+                by_program = replace(tail, route="cut", replay=replay)
                 if _is_right(by_program):
                     return by_program
         if (error := _error(tail)) is not None:

@@ -210,8 +210,8 @@ class _ToFewChannels(nn.Module):
         super().__init__()
         self.matrix = kernel.permute(0, 2, 3, 1).flatten(0, 2).contiguous()  # (o h w, i)
         self.offset = None if module.bias is None else module.bias[:, None, None]
-        self.shape = {"output_size": size, "kernel_size": module.kernel_size, "padding": padding}
-        self.shape["stride"] = module.stride
+        steps = {"kernel_size": module.kernel_size, "stride": module.stride}
+        self.shape = {"output_size": size, "padding": padding, **steps}
 
     def forward(self, x: Float[Tensor, "n i y x"]) -> Float[Tensor, "n o y2 x2"]:
         y = nn.functional.fold(self.matrix @ x.flatten(2), **self.shape)

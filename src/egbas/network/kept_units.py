@@ -60,7 +60,7 @@ class KeptUnits:
     Attributes:
         stem: maps latents (n, d) to x (n, h, w c).
         packed: the units.
-        seconds: that the stem takes for a latent among several.
+        seconds: that the stem takes for a latent among several; 0 where it hands the latent on.
         shared: the same object for all units whose stem is the same function.
     """
 
@@ -68,11 +68,6 @@ class KeptUnits:
     packed: Packed
     seconds: float
     shared: object
-
-    @property
-    def has_stem(self) -> bool:
-        """Whether anything is computed of latents before the units are."""
-        return self.stem is not _as_they_are
 
     def values(self, x: Float[Array, "n h w_c"]) -> Float[Array, "n k"]:
         """Their pre-activations."""

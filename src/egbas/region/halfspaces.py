@@ -6,11 +6,8 @@ clearly outside, clearly inside, or too close to a boundary for the network's pr
 outside are seen to be by the first few units: those that have turned others away stand in front.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import no_type_check
 
 import numpy as np
@@ -22,6 +19,7 @@ from torch import Tensor
 from egbas.compiled import compiled
 from egbas.network import KeptUnits
 from egbas.network.kept_units import Array, unit_value
+from egbas.threads import at_once
 
 OUTSIDE, INSIDE, UNCLEAR, NOT_FINITE = 0, 1, 2, 3  # in the order of how much is left to do
 _SAFETY = 8.0
@@ -78,9 +76,9 @@ class Halfspaces:
         verdicts = np.empty(len(x), np.int8)
         if len(x) * self._work < _WORTH_A_THREAD or torch.get_num_threads() == 1:
             return verdicts, self._judge(x, verdicts)
-        parts = _parts(len(x), torch.get_num_threads())
-        with ThreadPoolExecutor(len(parts)) as threads:
-            return verdicts, max(threads.map(lambda part: self._judge(x[part], verdicts[part]), parts))
+        n_parts = min(len(x), torch.get_num_threads())
+        parts = zip(np.array_split(x, n_parts), np.array_split(verdicts, n_parts), strict=True)  # views of both
+        return verdicts, max(at_once(lambda part: self._judge(*part), list(parts)))
 
     @cached_property
     def _work(self) -> int:
@@ -92,13 +90,6 @@ class Halfspaces:
         largest = _judge(x, self.units.packed, self.signs, order, self.rounding, self.reference, verdicts)
         self.orders[0] = order
         return largest
-
-
-def _parts(n: int, n_threads: int) -> Sequence[slice]:
-    """Slices of n samples for so many threads, or one for each sample."""
-    n_threads = min(n_threads, n)
-    ends = [n * i // n_threads for i in range(n_threads + 1)]
-    return [slice(begin, end) for begin, end in pairwise(ends)]
 
 
 @compiled()

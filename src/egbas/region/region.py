@@ -105,7 +105,7 @@ class Region:
 
         The whole head answers one after the other, and where there is no stem the calls from Python are most of it.
         """
-        return self.halfspaces is not None and self.halfspaces.units.has_stem
+        return self._seconds > 0
 
     def contains(self, z: Tensor) -> Bool[Tensor, " n"]:
         """Say which latents lie in the region: V^i f^i_{l:1}(z) >= 0 for every kept unit i.
@@ -116,15 +116,11 @@ class Region:
         Raises:
             NetworkError: the network gave a value that is not a number.
         """
-        if 0 < len(_flat(z)) <= MICRO_BATCH and self._seconds == 0.0:
-            return self._judged(
-                z, self._features(z)
-            )  # as in the rounds of a tree, of which cheap layers feel every call
-        n_threads = min(len(z), threads_worth(len(z) * self._seconds))
+        n_threads = min(len(_flat(z)), threads_worth(len(z) * self._seconds))
         return self._contains(z) if n_threads < 2 else torch.cat(at_once(self._contains, z.tensor_split(n_threads)))
 
     def _contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
-        if 0 < len(z) <= MICRO_BATCH:
+        if 0 < len(z) <= MICRO_BATCH:  # as in the rounds of a tree, of which cheap layers feel every call
             return self._judged(z, self._features(z))
         parts = z.split(MICRO_BATCH)
         return torch.cat([self._judged(part, self._features(part)) for part in parts if len(part)] or [_none(z)])
