@@ -18,9 +18,9 @@ from egbas.explore import as_query, latent_of
 from egbas.gbrrt import GbRrtConfig
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
+from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
 from egbas.region import MICRO_BATCH, Cut
-from egbas.threads import threads_worth
 
 _FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip

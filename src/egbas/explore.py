@@ -18,9 +18,9 @@ from egbas.exploration import Exploration
 from egbas.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
+from egbas.machine.threads import idle_cores, side_by_side
 from egbas.network import Network, Tail
 from egbas.region import Certificate, Cut, Region, certify
-from egbas.threads import idle_cores, side_by_side
 
 Progress = Callable[[str, int, int, str], None]
 StageProgress = Callable[[int, int, str], None]

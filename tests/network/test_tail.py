@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from egbas.errors import NetworkError, ShapeError
 from egbas.network import Network, Tail
-from egbas.network.replay import Replay
+from egbas.network.graph.program import Replay
 from egbas.region import Cut
 from egbas.zoo.dcgan import DcganGenerator
 from egbas.zoo.models import load_model
@@ -157,7 +157,7 @@ def test_a_tail_that_cannot_be_folded_is_cut_as_it_is(monkeypatch: pytest.Monkey
 
     wrong = fx.symbolic_trace(Wrong())
     for found in (wrong, None):
-        monkeypatch.setattr("egbas.network.cut.fold", lambda *inputs, expected, found=found: found)
+        monkeypatch.setattr("egbas.network.split.fold", lambda *inputs, expected, found=found: found)
         tail = make(problems.Plain, 1)
         assert tail.route == "cut"
         assert torch.equal(tail(tail.a[None])[0], tail.x)

@@ -149,12 +149,12 @@ def test_threads_answer_as_one_does(n: int, monkeypatch: pytest.MonkeyPatch) -> 
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))
     region = region_of(model.generator, z0[0].tolist(), units=torch.arange(5, 1500, 40), layer=3)
     z = z0 + 0.1 * torch.randn(n, 64, generator=torch.Generator().manual_seed(1))
-    monkeypatch.setattr("egbas.threads.idle_cores", lambda: 1)
+    monkeypatch.setattr("egbas.machine.threads.idle_cores", lambda: 1)
     alone = region.contains(z)
     assert region.halfspaces is not None
     units = dataclasses.replace(region.halfspaces.units, seconds=1.0)
     slow = dataclasses.replace(region, halfspaces=dataclasses.replace(region.halfspaces, units=units))
-    monkeypatch.setattr("egbas.threads.idle_cores", lambda: 3)
+    monkeypatch.setattr("egbas.machine.threads.idle_cores", lambda: 3)
     threads, contains = set(), Region._contains
 
     def noted(self: Region, z: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from egbas.compiled import compiled
+from egbas.machine.compiled import compiled
 
 
 # The order of the sum is the compiler's, so that it runs on vectors; it is one and the same for all who ask.

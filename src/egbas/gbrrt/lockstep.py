@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from egbas.gbrrt.growth import Growth, Progress
 from egbas.gbrrt.tree import Tree
+from egbas.machine.threads import idle_cores, side_by_side
 from egbas.region import Region, contains_many
-from egbas.threads import idle_cores, side_by_side
 
 Pair = tuple[Growth, Region]
 

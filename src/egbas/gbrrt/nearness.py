@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from egbas.compiled import compiled
 from egbas.gbrrt.columns import Columns
 from egbas.gbrrt.distance import compare, square_length
 from egbas.gbrrt.rounded import Rounded, pays
 from egbas.gbrrt.shortlist import Shortlist
 from egbas.gbrrt.window import Array, Nodes
-from egbas.threads import at_once, idle_cores
+from egbas.machine.compiled import compiled
+from egbas.machine.threads import at_once, idle_cores
 
 FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache

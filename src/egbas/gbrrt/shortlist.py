@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from egbas.compiled import compiled
 from egbas.gbrrt.distance import square_distance
 from egbas.gbrrt.window import Array
+from egbas.machine.compiled import compiled
 
 _CHUNK = 64  # distances looked at together
 

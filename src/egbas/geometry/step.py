@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.compiled import compiled
+from egbas.machine.compiled import compiled
 
 FLAT = 0.0  # the radius that stands for no sphere
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from egbas.network.cut import Split
+from egbas.network.split import Split
 
 _SCALES = (1.0, 3.0, 10.0, 100.0)  # of the latents that the layer is tried at
 _N_PROBES = 4  # of each scale

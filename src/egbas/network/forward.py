@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from egbas.errors import ShapeError
-from egbas.network.output import image_of, refuse_nonfinite
+from egbas.network.images import image_of, refuse_nonfinite
 from egbas.network.replica import Replica
 
 

@@ -19,11 +19,11 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from egbas.compiled import compiled
+from egbas.machine.compiled import compiled
 from egbas.network.affine import AffineUnits
-from egbas.network.cut import Split
-from egbas.network.fold import fold
-from egbas.network.stages import Linear
+from egbas.network.graph.fold import fold
+from egbas.network.graph.last_linear import Linear
+from egbas.network.split import Split
 
 Array = NDArray[np.floating[Any]]
 Whole = NDArray[np.int64]

@@ -10,11 +10,11 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
-from egbas.network.cut import Split
 from egbas.network.forward import Forward
+from egbas.network.images import close, images_at_once
 from egbas.network.layers import Catalogue, Layer, catalogue
-from egbas.network.output import close, images_at_once
 from egbas.network.replica import freeze
+from egbas.network.split import Split
 from egbas.network.trace import N_PROBES, Trace, trace
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.errors import NetworkError, ShapeError
+from egbas.network.images import close
 from egbas.network.layers import Layer
-from egbas.network.output import close
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

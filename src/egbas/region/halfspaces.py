@@ -16,10 +16,10 @@ from jaxtyping import Float, Int8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from egbas.compiled import compiled
+from egbas.machine.compiled import compiled
+from egbas.machine.threads import at_once
 from egbas.network import KeptUnits
 from egbas.network.kept_units import Array, unit_value
-from egbas.threads import at_once
 
 OUTSIDE, INSIDE, UNCLEAR, NOT_FINITE = 0, 1, 2, 3  # in the order of how much is left to do
 _SAFETY = 8.0

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
+from egbas.network.hooks import Capture, Record, Replace, Stop, visiting
 from egbas.network.layers import Layer
-from egbas.network.visit import Capture, Record, Replace, Stop, visiting
 from tests import problems
 
 Z = problems.QUERY[None]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egbas.network import Network
-from egbas.network.stages import Stages
+from egbas.network.graph.last_linear import Stages
 from egbas.zoo.models import load_model
 
 

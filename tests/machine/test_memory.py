@@ -9,7 +9,7 @@ import pytest
 SHOWN = """
 import ctypes
 import torch
-from egbas.cli.memory import keep_freed_memory
+from egbas.machine.memory import keep_freed_memory
 
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd rest".split()]

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
+from egbas.network.graph.program import N_CACHED, Program, Replay, write_program
 from egbas.network.layers import Catalogue, catalogue
-from egbas.network.replay import N_CACHED, Program, Replay, write_program
 from egbas.network.replica import freeze
 from egbas.network.trace import Trace, trace
 from tests import problems

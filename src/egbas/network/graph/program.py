@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from egbas.network.images import pick_image
 from egbas.network.layers import Layer
-from egbas.network.output import pick_image
 from egbas.network.trace import Trace, activation_name
 
 N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another

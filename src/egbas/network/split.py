@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
-from egbas.network.fold import fold
 from egbas.network.forward import Forward
+from egbas.network.graph.fold import fold
+from egbas.network.graph.last_linear import Stages, write_stages
+from egbas.network.graph.program import Program, Replay, write_program
+from egbas.network.hooks import Capture, Record, Replace, Stop, visiting
+from egbas.network.images import close, image_of
 from egbas.network.layers import Layer
-from egbas.network.output import close, image_of
-from egbas.network.replay import Program, Replay, write_program
 from egbas.network.replica import Replica, channels_last, freeze, frozen_copy
-from egbas.network.stages import Stages, write_stages
 from egbas.network.tail import Tail, agrees, masked
 from egbas.network.trace import N_PROBES, Call, Trace
-from egbas.network.visit import Capture, Record, Replace, Stop, visiting
 
 REACH_SCALES = (1.0, 3.0, 10.0, 100.0)  # of latents that look for any change at a layer
 

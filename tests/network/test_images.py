@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import NetworkError
-from egbas.network.output import close, image_of, pick_image, refuse_nonfinite
+from egbas.network.images import close, image_of, pick_image, refuse_nonfinite
 
 IMAGE, OTHER = torch.zeros(2, 1, 4, 4), torch.ones(2, 5)
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from numba.core.caching import FunctionCache
 
-from egbas.compiled import compiled
+from egbas.machine.compiled import compiled
 
 
 def test_what_is_compiled_computes_the_same() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from egbas.network import Network
-from egbas.network.fold import fold
+from egbas.network.graph.fold import fold
 from egbas.zoo.models import load_model
 
 Size = int | tuple[int, int]

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from egbas.threads import at_once, idle_cores, side_by_side, threads_worth
+from egbas.machine.threads import at_once, idle_cores, side_by_side, threads_worth
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 9])
@@ -64,7 +64,7 @@ def test_idle_cores() -> None:
 
 
 def test_threads_side_by_side_share_the_idle_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("egbas.threads._n_cores", lambda: 8 * torch.get_num_threads())
+    monkeypatch.setattr("egbas.machine.threads._n_cores", lambda: 8 * torch.get_num_threads())
     assert idle_cores() == 8
     assert side_by_side(lambda i, stop: idle_cores(), range(4), 4) == [2] * 4
     assert side_by_side(lambda i, stop: idle_cores(), range(2), 16) == [4] * 2
@@ -109,7 +109,7 @@ def test_threads_follow_the_number_of_torch_s_threads() -> None:
 def test_work_that_outlives_the_main_thread() -> None:
     script = """
 import threading, time
-from egbas.threads import at_once
+from egbas.machine.threads import at_once
 def work():
     time.sleep(0.3)  # until the interpreter waits for this thread alone
     print(at_once(lambda i: i, range(3)))
@@ -121,7 +121,7 @@ threading.Thread(target=work).start()
 
 @pytest.mark.parametrize(("seconds", "worth"), [(0.0, 1), (1e-3, 1), (1.7e-3, 2), (1.0, 8)])
 def test_how_many_threads_are_worth_it(seconds: float, worth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("egbas.threads.idle_cores", lambda: 8)
+    monkeypatch.setattr("egbas.machine.threads.idle_cores", lambda: 8)
     assert threads_worth(seconds) == worth
 
 
