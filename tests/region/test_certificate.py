@@ -4,7 +4,7 @@ from torch import Tensor
 
 from egbas.region import certify
 from tests.problems import BoxNet
-from tests.region.test_region import region_of
+from tests.region.test_supporting import region_of
 
 
 def test_a_network_without_float64_gets_a_certificate_in_its_own_precision() -> None:

@@ -2,7 +2,7 @@
 """Algorithm 1 from its start to the supporting set.
 
 In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
-Gradient steps through relaxed masks (``descent``), then a local search over single units (``egbas.local_search``).
+Gradient steps through relaxed masks (``descent``), then a local search over single units (``egbas.beropt.local_search``).
 """
 
 import math
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from egbas.beropt.config import BerOptConfig
 from egbas.beropt.descent import Descent, Progress, descend, polarisation
+from egbas.beropt.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
 from egbas.beropt.objective import Objective, is_large
 from egbas.beropt.result import BerOptResult, BerOptStatus
-from egbas.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
 from egbas.network import Tail
 
 _MASKS = 4

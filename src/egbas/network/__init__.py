@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A generator G cut at a layer l: its layers, the head f_{l:1} and the tail f_{L:l+1}."""
 
-from egbas.network.affine import AffineUnits, affine_units
-from egbas.network.kept_units import KeptUnits, LinearLayer, affine_kept_units
 from egbas.network.layers import Layer
 from egbas.network.network import Network, list_layers
 from egbas.network.split import Split
 from egbas.network.tail import Tail
+from egbas.region.affine import AffineUnits, affine_units
+from egbas.region.kept_units import KeptUnits, LinearLayer, affine_kept_units
 
 __all__ = [
     "AffineUnits",

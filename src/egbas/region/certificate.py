@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.region.region import Region
+from egbas.region.supporting import Region
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from torch import Tensor
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
 from egbas.machine.threads import at_once, threads_worth
 from egbas.network import Layer, Network, Split
-from egbas.network.kept_units import Array
-from egbas.region.cut import Cut
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
+from egbas.region.kept_units import Array
+from egbas.region.precisions import Cut
 
 # How many latents go through the head at once: deep convolutions are fastest at 16 to 64 on a few cores.
 MICRO_BATCH = 64

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from egbas.local_search import local_search
+from egbas.beropt.local_search import local_search
 
 CHEAP = 0.5  # price of a unit
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from egbas.machine.compiled import compiled
-from egbas.network.affine import AffineUnits
 from egbas.network.graph.fold import fold
 from egbas.network.graph.last_linear import Linear
 from egbas.network.split import Split
+from egbas.region.affine import AffineUnits
 
 Array = NDArray[np.floating[Any]]
 Whole = NDArray[np.int64]
