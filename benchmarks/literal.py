@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from benchmarks.problems import Problem
-from egbas.gbrrt import Tree
+from egbas.samplers.gbrrt import Tree
 
 
 def grow_literally(problem: Problem) -> tuple[np.ndarray, list[int]]:

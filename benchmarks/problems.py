@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 import egbas
 from egbas.beropt import BerOptConfig, optimize
-from egbas.gbrrt import GbRrtConfig, Growth, Tree, grow, with_automatic
 from egbas.geometry import Geometry, choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import Cut, Region
+from egbas.samplers.gbrrt import GbRrtConfig, Growth, Tree, grow, with_automatic
 from egbas.zoo.pggan import PgganConfig, PgganGenerator
 
 DCGANS = [(name, layer) for name in ("dcgan-mnist-2d", "dcgan-mnist") for layer in (1, 2, 3, 4)]

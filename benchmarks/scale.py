@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from egbas.gbrrt import GbRrtConfig, Growth
+from egbas.samplers.gbrrt import GbRrtConfig, Growth
 
 Row = dict[str, Any]
 SIZES = (1_000, 10_000, 100_000)

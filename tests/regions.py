@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor
 
-from egbas.gbrrt import Tree
+from egbas.samplers.gbrrt import Tree
 
 
 class Box:

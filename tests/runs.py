@@ -10,8 +10,8 @@ from egbas.beropt import BerOptConfig
 from egbas.cli.selftest import small_network
 from egbas.exploration import Exploration
 from egbas.explore import explore
-from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import ScaleInvariantNet
 
 QUICK = BerOptConfig(sparsity=0.5, anneal_steps=60, max_steps=120)

@@ -11,9 +11,9 @@ from egbas import baselines
 from egbas.baselines import Samples, e_gbas, epsilon_l2, epsilon_linf, l2_ball, linf_ball, radius_matched
 from egbas.errors import ConfigError
 from egbas.exploration import Exploration
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE
 from egbas.geometry import Sphere
 from egbas.latent import LatentSpace
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 from tests.runs import colour_run, plane_run, sphere_run
 
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from egbas.baselines import E_GBAS, L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.comparison import Score, as_table, draw_all, estimate, evaluate, images_of, pictured, ratios, summarise
-from egbas.gbrrt import TOO_CLOSE
 from egbas.metrics import deviation
+from egbas.samplers.gbrrt import TOO_CLOSE
 from tests.runs import colour_run
 
 

@@ -6,7 +6,7 @@ import egbas
 from egbas.beropt import BerOptConfig
 from egbas.errors import LayerNotFoundError, ShapeError
 from egbas.estimate import Estimate, estimate
-from egbas.gbrrt import GbRrtConfig
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet
 
 

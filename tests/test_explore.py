@@ -13,8 +13,8 @@ import egbas
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.exploration import Exploration, state_sha256
-from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
 
 QUICK = BerOptConfig(sparsity=0.2, anneal_steps=100, max_steps=300)

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from egbas.exploration import Exploration as Exploration
     from egbas.explore import explore as explore
     from egbas.explore import explore_many as explore_many
-    from egbas.gbrrt import GbRrtConfig as GbRrtConfig
     from egbas.latent import LatentSpace as LatentSpace
     from egbas.network import list_layers as list_layers
     from egbas.region import Region as Region
+    from egbas.samplers.gbrrt import GbRrtConfig as GbRrtConfig
     from egbas.storage import load_run as load_run
     from egbas.storage import save_run as save_run
     from egbas.zoo.models import load_classifier as load_classifier
@@ -42,7 +42,7 @@ __version__ = "0.1.0"
 _HOME = {
     "BerOptConfig": "egbas.beropt",
     "Exploration": "egbas.exploration",
-    "GbRrtConfig": "egbas.gbrrt",
+    "GbRrtConfig": "egbas.samplers.gbrrt",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
     "estimate": "egbas.estimate",

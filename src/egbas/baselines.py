@@ -14,9 +14,9 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.exploration import Exploration
-from egbas.gbrrt import OUTSIDE
 from egbas.geometry import Geometry
 from egbas.latent import LatentSpace
+from egbas.samplers.gbrrt import OUTSIDE
 
 E_GBAS, L2, LINF, RADIUS_MATCHED = "E-GBAS", "eps-L2", "eps-Linf", "radius-matched"
 METHODS = (E_GBAS, L2, LINF, RADIUS_MATCHED)

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, default_masks, largest_search
 from egbas.explore import as_query, latent_of
-from egbas.gbrrt import GbRrtConfig
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
 from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
 from egbas.region import MICRO_BATCH, Cut
+from egbas.samplers.gbrrt import GbRrtConfig
 
 _FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 import egbas
 from egbas.beropt import BerOptResult
-from egbas.gbrrt import Tree
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region
+from egbas.samplers.gbrrt import Tree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

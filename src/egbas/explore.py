@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, ShapeError
 from egbas.exploration import Exploration
-from egbas.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.threads import idle_cores, side_by_side
 from egbas.network import Network, Tail
 from egbas.region import Certificate, Cut, Region, certify
+from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
 
 Progress = Callable[[str, int, int, str], None]
 StageProgress = Callable[[int, int, str], None]

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from egbas.beropt import BerOptConfig
 from egbas.cli import app
 from egbas.cli.explore import default_out
-from egbas.gbrrt import GbRrtConfig
+from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import save
 
 SMALL = ["explore", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]

@@ -10,9 +10,9 @@ import torch
 from typer.testing import CliRunner
 
 from egbas.cli import app, show
-from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import explored
 from egbas.reproduce.brute_force import Comparison
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
 

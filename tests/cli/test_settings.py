@@ -7,7 +7,7 @@ import pytest
 from egbas.beropt import BerOptConfig
 from egbas.cli.settings import configs, layer_key, refuse_empty, summary
 from egbas.errors import ConfigError
-from egbas.gbrrt import GbRrtConfig, GbRrtStatus
+from egbas.samplers.gbrrt import GbRrtConfig, GbRrtStatus
 from tests.runs import plane_run, sphere_run
 
 

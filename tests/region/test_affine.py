@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from egbas.network import Network, Split, affine_units
+from egbas.network import Network, Split
+from egbas.region.affine import affine_units
 from egbas.zoo.models import load_model
 
 UNITS = torch.tensor([3, 0, 7])

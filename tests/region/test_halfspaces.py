@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from egbas.network import KeptUnits, Network
+from egbas.network import Network
 from egbas.region import Cut
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, OUTSIDE, UNCLEAR, Halfspaces
+from egbas.region.kept_units import KeptUnits
 from egbas.zoo.models import load_model
 
 SPREADS = {1: 0.2, 2: 0.05, 3: 0.05, 4: 0.02}  # so that a good part of the latents is inside

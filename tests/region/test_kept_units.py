@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from egbas.network import LinearLayer, Network, affine_kept_units, affine_units
+from egbas.network import Network
+from egbas.region.affine import affine_units
+from egbas.region.kept_units import LinearLayer, affine_kept_units
 from egbas.zoo.models import load_model
 
 Size = int | tuple[int, int]

@@ -6,9 +6,9 @@ import torch
 
 from egbas.baselines import METHODS, RADIUS_MATCHED
 from egbas.comparison import Comparison, draw_all, evaluate, pictured, ratios, summarise
-from egbas.gbrrt import TOO_CLOSE
 from egbas.report import baselines_figure, gallery_of, render
 from egbas.report.baselines import MEANINGS, beside_baselines
+from egbas.samplers.gbrrt import TOO_CLOSE
 from tests.runs import plane_run
 
 

@@ -8,9 +8,9 @@ import torch
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
 from egbas.exploration import Exploration
 from egbas.explore import explore
-from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import explored as module
 from egbas.reproduce.explored import Explored, whole
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 
 MODEL, FEW = "dcgan-mnist-2d", GbRrtConfig(iterations=5)

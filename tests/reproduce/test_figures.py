@@ -10,9 +10,9 @@ from PIL import Image
 from egbas.baselines import epsilon_l2
 from egbas.errors import ConfigError
 from egbas.exploration import Exploration
-from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import figures
 from egbas.reproduce.explored import Explored
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 
 EXPLORED = Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=150))

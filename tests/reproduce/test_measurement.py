@@ -7,10 +7,10 @@ import torch
 
 from egbas.baselines import METHODS
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
-from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import explored as module
 from egbas.reproduce.explored import Explored
 from egbas.reproduce.measurement import Measurement, measure
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
 

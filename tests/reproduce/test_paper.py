@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import explored, figures, paper
+from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from egbas.gbrrt import GbRrtConfig
 from egbas.reproduce import sensitivity
+from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.zoo.models import load_model
 
 

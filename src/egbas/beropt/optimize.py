@@ -2,7 +2,7 @@
 """Algorithm 1 from its start to the supporting set.
 
 In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
-Gradient steps through relaxed masks (``descent``), then a local search over single units (``egbas.beropt.local_search``).
+Gradient steps through relaxed masks (``descent``), then a local search over single units (``local_search``).
 """
 
 import math

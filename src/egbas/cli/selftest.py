@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from egbas.explore import explore
-from egbas.gbrrt import GbRrtConfig
 from egbas.latent import LatentSpace
+from egbas.samplers.gbrrt import GbRrtConfig
 
 
 def small_network() -> nn.Module:

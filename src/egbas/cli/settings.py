@@ -8,7 +8,7 @@ from typing import Any
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
 from egbas.exploration import Exploration
-from egbas.gbrrt import GbRrtConfig, GbRrtStatus
+from egbas.samplers.gbrrt import GbRrtConfig, GbRrtStatus
 
 
 def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:

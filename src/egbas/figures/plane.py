@@ -18,8 +18,8 @@ from torch import Tensor
 
 from egbas.errors import ShapeError
 from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, SKY_BLUE, VERMILION, new_figure
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE
 from egbas.region import MICRO_BATCH, Region
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 
 PLANE = 2  # coordinates of a latent that can be drawn
 MAX_VALUES = 2**25  # pre-activations held at once: 128 MiB in float32

@@ -22,7 +22,7 @@ from torch import Tensor
 from egbas.figures.plane import PlaneMap, Window
 from egbas.figures.samples import GAP, mosaic
 from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 
 REGION_ALPHA = 0.4
 QUERY_MARK: dict[str, Any] = {

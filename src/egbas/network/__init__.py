@@ -5,18 +5,11 @@ from egbas.network.layers import Layer
 from egbas.network.network import Network, list_layers
 from egbas.network.split import Split
 from egbas.network.tail import Tail
-from egbas.region.affine import AffineUnits, affine_units
-from egbas.region.kept_units import KeptUnits, LinearLayer, affine_kept_units
 
 __all__ = [
-    "AffineUnits",
-    "KeptUnits",
     "Layer",
-    "LinearLayer",
     "Network",
     "Split",
     "Tail",
-    "affine_kept_units",
-    "affine_units",
     "list_layers",
 ]

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once
-from egbas.network import KeptUnits
-from egbas.region.kept_units import Array, unit_value
+from egbas.region.kept_units import Array, KeptUnits, unit_value
 
 OUTSIDE, INSIDE, UNCLEAR, NOT_FINITE = 0, 1, 2, 3  # in the order of how much is left to do
 _SAFETY = 8.0

@@ -9,7 +9,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from egbas.errors import NetworkError
-from egbas.network import KeptUnits, Layer, LinearLayer, Network, Split, affine_kept_units, affine_units
+from egbas.network import Layer, Network, Split
+from egbas.region.affine import affine_units
+from egbas.region.kept_units import KeptUnits, LinearLayer, affine_kept_units
 
 logger = logging.getLogger(__name__)
 

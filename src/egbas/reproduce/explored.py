@@ -13,7 +13,7 @@ import torch
 from egbas.beropt import BerOptConfig
 from egbas.exploration import Exploration
 from egbas.explore import explore_many
-from egbas.gbrrt import GbRrtConfig
+from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.zoo.models import Model, load_model
 
 AT_ONCE = 10  # queries of a layer; they share its cut, and each holds its tree and its kept units

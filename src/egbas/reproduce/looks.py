@@ -18,9 +18,9 @@ from egbas.comparison import choose_pictured, draw_all, images_of
 from egbas.exploration import Exploration
 from egbas.figures.gallery import Gallery
 from egbas.figures.samples import choose_spread
-from egbas.gbrrt import OUTSIDE
 from egbas.metrics import changed_share
 from egbas.reproduce.recorded import geometry_facts
+from egbas.samplers.gbrrt import OUTSIDE
 
 SHOWN_QUERY = 0  # seed of the query whose samples figure 6 shows
 _N_SHOWN, _N_IN_ROW = 8, 8

@@ -19,11 +19,11 @@ from egbas.comparison import DEVIATION, Score, draw_all, images_of, ratios
 from egbas.exploration import Exploration
 from egbas.explore import explore
 from egbas.figures import sensitivity_figure
-from egbas.gbrrt import OUTSIDE, GbRrtConfig, grow
 from egbas.metrics import deviation
 from egbas.region import Region
 from egbas.reproduce.explored import Progress
 from egbas.reproduce.measurement import LAYERS, MODELS
+from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, grow
 from egbas.storage import write_file, write_json
 from egbas.zoo.models import Model, load_model
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import CheckpointError, EgbasError, ModelNotFoundError, RunDirectoryError
 from egbas.exploration import Exploration, state_sha256
-from egbas.gbrrt import GbRrtStatus, Tree
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import Certificate, Region
+from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
 from egbas.zoo.models import load_model
 

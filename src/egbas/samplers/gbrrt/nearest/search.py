@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from egbas.gbrrt.columns import Columns
-from egbas.gbrrt.distance import compare, square_length
-from egbas.gbrrt.rounded import Rounded, pays
-from egbas.gbrrt.shortlist import Shortlist
-from egbas.gbrrt.window import Array, Nodes
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once, idle_cores
+from egbas.samplers.gbrrt.distance import compare, square_length
+from egbas.samplers.gbrrt.nearest.few_dimensions import Columns
+from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
+from egbas.samplers.gbrrt.rounded import Rounded, pays
+from egbas.samplers.gbrrt.window import Array, Nodes
 
 FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache

@@ -2,7 +2,7 @@
 import pytest
 
 from egbas.errors import ConfigError
-from egbas.gbrrt import GbRrtConfig
+from egbas.samplers.gbrrt import GbRrtConfig
 
 
 @pytest.mark.parametrize(

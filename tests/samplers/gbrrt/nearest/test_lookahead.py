@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from egbas.gbrrt.nearness import NearestNodes
-from egbas.gbrrt.targets import Targets
-from egbas.gbrrt.upcoming import Upcoming
 from egbas.geometry import Flat
-from tests.gbrrt.test_nearness import nodes_at
+from egbas.samplers.gbrrt.nearest.lookahead import Upcoming
+from egbas.samplers.gbrrt.nearest.search import NearestNodes
+from egbas.samplers.gbrrt.targets import Targets
 from tests.regions import rng
+from tests.samplers.gbrrt.nearest.test_search import nodes_at
 
 
 @pytest.mark.parametrize("d", [2, 40])

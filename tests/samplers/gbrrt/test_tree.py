@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import torch
 
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
 from tests.regions import Ball
 
 

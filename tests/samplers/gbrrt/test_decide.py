@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE
-from egbas.gbrrt.commit import choose, decide
-from egbas.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, Rejections, Stride, Window
 from egbas.geometry import Flat
-from tests.gbrrt.test_window import tree_of, window
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
+from egbas.samplers.gbrrt.decide import choose, decide
+from egbas.samplers.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, Rejections, Stride, Window
+from tests.samplers.gbrrt.test_window import tree_of, window
 
 START = torch.zeros(1, 2)
 STEP = 0.5

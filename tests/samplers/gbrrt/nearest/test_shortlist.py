@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egbas.gbrrt.shortlist import Shortlist
-from egbas.gbrrt.window import Array
+from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
+from egbas.samplers.gbrrt.window import Array
 
 
 def look(values: Array, slack: float, room: int, block: int) -> Shortlist:

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from egbas.gbrrt.distance import compare
-from egbas.gbrrt.nearness import NearestNodes
-from egbas.gbrrt.targets import Targets
-from egbas.gbrrt.window import Array, Nodes
+from egbas.samplers.gbrrt.distance import compare
+from egbas.samplers.gbrrt.nearest.search import NearestNodes
+from egbas.samplers.gbrrt.targets import Targets
+from egbas.samplers.gbrrt.window import Array, Nodes
 
 _AHEAD, _FAR_AHEAD = 64, 256  # targets; far ahead where the tree is large
 

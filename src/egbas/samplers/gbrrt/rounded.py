@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int, Int8
 from torch import Tensor
 
-from egbas.gbrrt.shortlist import Shortlist
-from egbas.gbrrt.window import Array, Nodes
 from egbas.machine.compiled import compiled
+from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
+from egbas.samplers.gbrrt.window import Array, Nodes
 
 _BLOCK = 1024  # nodes whose products with a window of targets stay in the processor's cache
 _ROOM = 1024  # nodes for each target: so many are compared with it in a third of the time of the products

@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
-from egbas.gbrrt.targets import Targets
 from egbas.geometry import Flat, Sphere
+from egbas.samplers.gbrrt.targets import Targets
 from tests.regions import rng
 
 

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.gbrrt.automatic import smallest_step
-from egbas.gbrrt.commit import choose, decide
-from egbas.gbrrt.config import GbRrtConfig
-from egbas.gbrrt.nearness import FEW
-from egbas.gbrrt.targets import Targets
-from egbas.gbrrt.tree import ContainsLatents, GbRrtStatus, Tree
-from egbas.gbrrt.upcoming import Upcoming
-from egbas.gbrrt.window import Array, Nodes, Rejections, Stride, Window, admit
 from egbas.geometry import Flat, Geometry
+from egbas.samplers.gbrrt.config import GbRrtConfig
+from egbas.samplers.gbrrt.decide import choose, decide
+from egbas.samplers.gbrrt.extent import smallest_step
+from egbas.samplers.gbrrt.nearest.lookahead import Upcoming
+from egbas.samplers.gbrrt.nearest.search import FEW
+from egbas.samplers.gbrrt.targets import Targets
+from egbas.samplers.gbrrt.tree import ContainsLatents, GbRrtStatus, Tree
+from egbas.samplers.gbrrt.window import Array, Nodes, Rejections, Stride, Window, admit
 
 Progress = Callable[[int, int, str], None]
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from egbas.gbrrt.nearness import NearestNodes
-from egbas.gbrrt.window import INSIDE, UNKNOWN, Nodes, Stride, Window, admit, move, steer
 from egbas.geometry import Flat, Geometry, Sphere
+from egbas.samplers.gbrrt.nearest.search import NearestNodes
+from egbas.samplers.gbrrt.window import INSIDE, UNKNOWN, Nodes, Stride, Window, admit, move, steer
 
 
 def tree_of(latents: torch.Tensor) -> Nodes:

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from egbas.gbrrt.columns import Columns
-from egbas.gbrrt.window import Array
-from tests.gbrrt.test_nearness import nodes_at
+from egbas.samplers.gbrrt.nearest.few_dimensions import Columns
+from egbas.samplers.gbrrt.window import Array
+from tests.samplers.gbrrt.nearest.test_search import nodes_at
 
 
 def nearest(targets: Array, latents: Array) -> tuple[Array, Array]:

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egbas.gbrrt.nearness import NearestNodes
-from egbas.gbrrt.window import Array, Nodes
+from egbas.samplers.gbrrt.nearest.search import NearestNodes
+from egbas.samplers.gbrrt.window import Array, Nodes
 
 
 def nodes_at(latents: Array) -> Nodes:
@@ -52,10 +52,10 @@ def test_answers_are_those_of_exact_arithmetic(
     squares = exact(a, b)
     with pytest.MonkeyPatch.context() as patch:
         if is_large:  # by rounded latents first
-            patch.setattr("egbas.gbrrt.nearness._LARGE", 0)
-            patch.setattr("egbas.gbrrt.nearness.pays", lambda d: True)
-        patch.setattr("egbas.gbrrt.nearness._WORTH_THREADS", 0)
-        patch.setattr("egbas.gbrrt.nearness.idle_cores", lambda: n_cores)
+            patch.setattr("egbas.samplers.gbrrt.nearest.search._LARGE", 0)
+            patch.setattr("egbas.samplers.gbrrt.nearest.search.pays", lambda d: True)
+        patch.setattr("egbas.samplers.gbrrt.nearest.search._WORTH_THREADS", 0)
+        patch.setattr("egbas.samplers.gbrrt.nearest.search.idle_cores", lambda: n_cores)
         found, distances = search(a, b)
     assert found == [row.index(min(row)) for row in squares]
     np.testing.assert_allclose(distances, [float(min(row)) for row in squares], rtol=1e-12)
@@ -78,7 +78,7 @@ def test_many_nodes_are_searched_block_by_block(d: int, monkeypatch: pytest.Monk
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (20, 1000))
     whole = search(a, b)
-    monkeypatch.setattr("egbas.gbrrt.nearness._BLOCK", 7)
+    monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search._BLOCK", 7)
     assert search(a, b) == whole
     assert search(a, np.concatenate([b, b])) == whole  # each node once more, in another block: the first is the answer
 
@@ -110,8 +110,8 @@ def test_nodes_that_are_not_there_yet_are_not_found() -> None:
 
 @pytest.mark.parametrize("d", [2, 40, 512])
 def test_nodes_that_come_later_are_found(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("egbas.gbrrt.nearness._LARGE", 0)
-    monkeypatch.setattr("egbas.gbrrt.nearness.pays", lambda d: True)
+    monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search._LARGE", 0)
+    monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search.pays", lambda d: True)
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (20, 300))
     growing = NearestNodes(nodes_at(b))

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from egbas.gbrrt.distance import square_distance, square_length
+from egbas.samplers.gbrrt.distance import square_distance, square_length
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -13,11 +13,11 @@ from typing import no_type_check
 
 import numpy as np
 
-from egbas.gbrrt.distance import square_distance, square_length
-from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE
-from egbas.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, copy, move, steer
 from egbas.geometry.step import advance
 from egbas.machine.compiled import compiled
+from egbas.samplers.gbrrt.distance import square_distance, square_length
+from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE
+from egbas.samplers.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, copy, move, steer
 
 _WAITS, _ACCEPTED = 0, 3  # fates beside the reasons for a rejection
 _GHOSTS = 4  # for each target at most; where there are more the pass ends

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from egbas.gbrrt import GbRrtConfig, Growth, grow, grow_many, with_automatic
 from egbas.geometry import Flat
 from egbas.network import Network
 from egbas.region import Cut, Region
+from egbas.samplers.gbrrt import GbRrtConfig, Growth, grow, grow_many, with_automatic
 from egbas.zoo.models import load_model
 from tests.regions import assert_same, rng
 
@@ -18,7 +18,7 @@ from tests.regions import assert_same, rng
 def test_each_tree_is_the_one_grown_alone(
     layer: int, is_dense: bool, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("egbas.gbrrt.lockstep.idle_cores", lambda: cores)
+    monkeypatch.setattr("egbas.samplers.gbrrt.many.idle_cores", lambda: cores)
     model = load_model("dcgan-mnist")
     network = Network(model.generator, model.latent.shape)
     cut = Cut.of(network, network.resolve(layer))

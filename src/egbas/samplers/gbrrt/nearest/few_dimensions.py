@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from egbas.gbrrt.distance import square_distance
-from egbas.gbrrt.window import Array, Nodes
 from egbas.machine.compiled import compiled
+from egbas.samplers.gbrrt.distance import square_distance
+from egbas.samplers.gbrrt.window import Array, Nodes
 
 _CHUNK = 256  # nodes looked at together
 

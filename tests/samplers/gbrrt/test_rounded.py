@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from egbas.gbrrt.nearness import NearestNodes
-from egbas.gbrrt.rounded import Rounded, pays
-from egbas.gbrrt.window import Array
-from tests.gbrrt.test_nearness import nodes_at
+from egbas.samplers.gbrrt.nearest.search import NearestNodes
+from egbas.samplers.gbrrt.rounded import Rounded, pays
+from egbas.samplers.gbrrt.window import Array
+from tests.samplers.gbrrt.nearest.test_search import nodes_at
 
 
 def uniform(n: int, d: int, width: float, seed: int = 0) -> Array:
@@ -18,7 +18,7 @@ def uniform(n: int, d: int, width: float, seed: int = 0) -> Array:
 @pytest.mark.parametrize("block", [50, 4096])
 @pytest.mark.parametrize("d", [32, 512])
 def test_few_nodes_are_left_and_the_nearest_among_them(d: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("egbas.gbrrt.rounded._BLOCK", block)
+    monkeypatch.setattr("egbas.samplers.gbrrt.rounded._BLOCK", block)
     latents, targets = uniform(3000, d, 1.0), uniform(20, d, 1.0, seed=1)
     latents[0] = 0.0  # the query, amid its targets
     nodes = nodes_at(latents)
@@ -46,8 +46,8 @@ def test_latents_beyond_the_first_targets_are_cut_off_but_not_lost() -> None:
 
 
 def test_nodes_too_close_together_for_rounding_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("egbas.gbrrt.nearness._LARGE", 0)
-    monkeypatch.setattr("egbas.gbrrt.nearness.pays", lambda d: True)
+    monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search._LARGE", 0)
+    monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search.pays", lambda d: True)
     latents = 1 + 1e-4 * uniform(2000, 64, 1.0)
     latents[0] = 0.0
     growing, targets = NearestNodes(nodes_at(latents)), 1 + uniform(8, 64, 1e-4, seed=1)
@@ -63,6 +63,6 @@ def test_products_that_are_wrong_or_missing_do_not_pay(broken: object, monkeypat
     if broken is None:
         monkeypatch.delattr(torch, "_int_mm")
     else:
-        monkeypatch.setattr("egbas.gbrrt.rounded._products", broken)
+        monkeypatch.setattr("egbas.samplers.gbrrt.rounded._products", broken)
     assert not pays(64)
     pays.cache_clear()

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.gbrrt.config import GbRrtConfig
-from egbas.gbrrt.tree import ContainsLatents
 from egbas.geometry import Flat, Geometry
+from egbas.samplers.gbrrt.config import GbRrtConfig
+from egbas.samplers.gbrrt.tree import ContainsLatents
 
 _LEAST_STEPS_OF_ROUNDING = 1000  # edges then have the step size to a tenth of a percent
 _N_RAYS, _N_DOUBLINGS, _N_BISECTIONS = 32, 10, 4

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow
 from egbas.geometry import Flat, Sphere
 from egbas.geometry.polar import polar_angles
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow
 from tests.regions import Box, Polytope, assert_same, rng
 
 Points = NDArray[np.float64]

@@ -9,10 +9,10 @@ thread's grow in lock-step. A network that takes all cores has all trees in one 
 import threading
 from collections.abc import Sequence
 
-from egbas.gbrrt.growth import Growth, Progress
-from egbas.gbrrt.tree import Tree
 from egbas.machine.threads import idle_cores, side_by_side
 from egbas.region import Region, contains_many
+from egbas.samplers.gbrrt.growth import Growth, Progress
+from egbas.samplers.gbrrt.tree import Tree
 
 Pair = tuple[Growth, Region]
 

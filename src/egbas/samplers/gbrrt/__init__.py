@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """GB-RRT (Jeon et al. 2020, Algorithm 2): a rapidly-exploring random tree that stays in a generative region."""
 
-from egbas.gbrrt.automatic import exit_distances, with_automatic
-from egbas.gbrrt.config import GbRrtConfig
-from egbas.gbrrt.growth import Growth, Progress, grow
-from egbas.gbrrt.lockstep import grow_many
-from egbas.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
+from egbas.samplers.gbrrt.config import GbRrtConfig
+from egbas.samplers.gbrrt.extent import exit_distances, with_automatic
+from egbas.samplers.gbrrt.growth import Growth, Progress, grow
+from egbas.samplers.gbrrt.many import grow_many
+from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
 
 __all__ = [
     "OUTSIDE",

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 from numpy.typing import NDArray
 
-from egbas.gbrrt.distance import square_distance
 from egbas.geometry import Geometry
 from egbas.geometry.step import advance
 from egbas.machine.compiled import compiled
+from egbas.samplers.gbrrt.distance import square_distance
 
 Array = NDArray[np.floating]
 UNKNOWN, NOT_INSIDE, INSIDE = -1, 0, 1  # verdicts on a candidate

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from egbas.gbrrt import OUTSIDE, GbRrtConfig, exit_distances, grow, with_automatic
 from egbas.geometry import Sphere
+from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, exit_distances, grow, with_automatic
 from tests.regions import Ball, Box
 
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Samplers of a region: GB-RRT's tree (Jeon et al. 2020, Algorithm 2) and whatever keeps the contract."""
