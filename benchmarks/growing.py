@@ -10,7 +10,7 @@ import torch
 from benchmarks.literal import grow_literally, is_same
 from benchmarks.problems import DCGANS, PGGANS, Problem, generator, problem, set_threads
 from benchmarks.timing import in_turns
-from egbas.explore import explore, explore_many
+from egbas.exploration.explore import explore, explore_many
 from egbas.samplers.gbrrt import GbRrtConfig, grow_many
 
 Row = dict[str, Any]

@@ -84,7 +84,7 @@ def _peak(what: str, model: str, device: str) -> float:
 def _use_memory(what: str, model: str, device: str) -> None:
     from benchmarks.problems import generator
     from egbas.beropt import BerOptConfig
-    from egbas.explore import explore
+    from egbas.exploration.explore import explore
 
     module, latent = generator(model, device)
     query = latent.sample(1, rng=torch.Generator().manual_seed(0))

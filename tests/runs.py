@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig
 from egbas.cli.selftest import small_network
-from egbas.exploration import Exploration
-from egbas.explore import explore
+from egbas.exploration.explore import explore
+from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import ScaleInvariantNet

@@ -34,9 +34,9 @@ def test_unknown_name_is_an_attribute_error() -> None:
     "before",
     [
         "",
-        "import egbas.explore",
-        "from egbas.explore import Exploration",
-        "egbas.explore; import egbas.explore",
+        "import egbas.exploration.explore",
+        "from egbas.exploration.explore import Exploration",
+        "egbas.exploration.explore; import egbas.exploration.explore",
         "import egbas.storage",
         "import egbas.cli",
     ],
@@ -47,5 +47,5 @@ def test_explore_is_the_function_whatever_was_imported_before(before: str) -> No
 
 
 def test_explore_module_can_still_be_imported_from() -> None:
-    code = "import egbas; egbas.explore; from egbas.explore import as_query; print(as_query.__module__)"
-    assert in_a_fresh_process(code) == "egbas.explore"
+    code = "import egbas; egbas.explore; from egbas.exploration.explore import as_query; print(as_query.__module__)"
+    assert in_a_fresh_process(code) == "egbas.exploration.explore"

@@ -24,10 +24,10 @@ from egbas.errors import StartOutsideRegionError as StartOutsideRegionError
 
 if TYPE_CHECKING:
     from egbas.beropt import BerOptConfig as BerOptConfig
-    from egbas.estimate import estimate as estimate
-    from egbas.exploration import Exploration as Exploration
-    from egbas.explore import explore as explore
-    from egbas.explore import explore_many as explore_many
+    from egbas.exploration.estimate import estimate as estimate
+    from egbas.exploration.explore import explore as explore
+    from egbas.exploration.explore import explore_many as explore_many
+    from egbas.exploration.result import Exploration as Exploration
     from egbas.latent import LatentSpace as LatentSpace
     from egbas.network import list_layers as list_layers
     from egbas.region import Region as Region
@@ -41,13 +41,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
-    "Exploration": "egbas.exploration",
+    "Exploration": "egbas.exploration.result",
     "GbRrtConfig": "egbas.samplers.gbrrt",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
-    "estimate": "egbas.estimate",
-    "explore": "egbas.explore",
-    "explore_many": "egbas.explore",
+    "estimate": "egbas.exploration.estimate",
+    "explore": "egbas.exploration.explore",
+    "explore_many": "egbas.exploration.explore",
     "list_layers": "egbas.network",
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",

@@ -8,9 +8,9 @@ from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
-from egbas.baselines import METHODS
 from egbas.cli import app
 from egbas.cli.compare import as_csv
+from egbas.evaluation.baselines import METHODS
 
 SMALL = ["compare", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
 QUICK = ["--iterations", "150", "--sparsity", "1", "--half-width", "4"]

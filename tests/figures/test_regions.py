@@ -6,8 +6,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from egbas.baselines import e_gbas, l2_ball
-from egbas.comparison import images_of
+from egbas.evaluation.baselines import e_gbas, l2_ball
+from egbas.evaluation.comparison import images_of
 from egbas.figures.plane import PlaneMap, map_plane
 from egbas.figures.regions import (
     Drawn,

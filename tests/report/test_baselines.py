@@ -4,8 +4,8 @@ import dataclasses
 import pytest
 import torch
 
-from egbas.baselines import METHODS, RADIUS_MATCHED
-from egbas.comparison import Comparison, draw_all, evaluate, pictured, ratios, summarise
+from egbas.evaluation.baselines import METHODS, RADIUS_MATCHED
+from egbas.evaluation.comparison import Comparison, draw_all, evaluate, pictured, ratios, summarise
 from egbas.report import baselines_figure, gallery_of, render
 from egbas.report.baselines import MEANINGS, beside_baselines
 from egbas.samplers.gbrrt import TOO_CLOSE

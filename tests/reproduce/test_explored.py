@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
-from egbas.exploration import Exploration
-from egbas.explore import explore
+from egbas.exploration.explore import explore
+from egbas.exploration.result import Exploration
 from egbas.reproduce import explored as module
 from egbas.reproduce.explored import Explored, whole
 from egbas.samplers.gbrrt import GbRrtConfig

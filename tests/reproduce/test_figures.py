@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from egbas.baselines import epsilon_l2
 from egbas.errors import ConfigError
-from egbas.exploration import Exploration
+from egbas.evaluation.baselines import epsilon_l2
+from egbas.exploration.result import Exploration
 from egbas.reproduce import figures
 from egbas.reproduce.explored import Explored
 from egbas.samplers.gbrrt import GbRrtConfig

@@ -3,10 +3,10 @@ import dataclasses
 
 import torch
 
-from egbas.baselines import E_GBAS, L2
-from egbas.comparison import images_of
-from egbas.exploration import Exploration
-from egbas.metrics import changed_share
+from egbas.evaluation.baselines import E_GBAS, L2
+from egbas.evaluation.comparison import images_of
+from egbas.evaluation.metrics.samples import changed_share
+from egbas.exploration.result import Exploration
 from egbas.reproduce import looks
 from tests.runs import colour_run, plane_run, sphere_run
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from egbas.baselines import METHODS
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
+from egbas.evaluation.baselines import METHODS
 from egbas.reproduce import explored as module
 from egbas.reproduce.explored import Explored
 from egbas.reproduce.measurement import Measurement, measure

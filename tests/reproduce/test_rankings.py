@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from egbas.beropt import BerOptConfig, BerOptResult, optimize
+from egbas.evaluation.rankings import GRADIENT_QUERY, LARGEST
 from egbas.network import Network, Tail
-from egbas.rankings import GRADIENT_QUERY, LARGEST
 from egbas.reproduce import rankings
 from egbas.reproduce.brute_force import random_network
 from tests.problems import RedundantUnit

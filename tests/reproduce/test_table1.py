@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from egbas.baselines import E_GBAS, L2, LINF, RADIUS_MATCHED
-from egbas.comparison import Score
+from egbas.evaluation.baselines import E_GBAS, L2, LINF, RADIUS_MATCHED
+from egbas.evaluation.comparison import Score
 from egbas.reproduce import table1
 from egbas.reproduce.measurement import Measurement
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from egbas.baselines import E_GBAS, L2, LINF
-from egbas.comparison import Score
+from egbas.evaluation.baselines import E_GBAS, L2, LINF
+from egbas.evaluation.comparison import Score
 from egbas.reproduce import table2
 from egbas.reproduce.measurement import Measurement
 

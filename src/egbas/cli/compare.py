@@ -17,8 +17,8 @@ from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, M
 if TYPE_CHECKING:
     from torch import nn
 
-    from egbas.comparison import Comparison
-    from egbas.explore import Exploration
+    from egbas.evaluation.comparison import Comparison
+    from egbas.exploration.explore import Exploration
     from egbas.figures import Gallery
 
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
@@ -81,9 +81,9 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     Writes comparison.json, comparison.csv, and of the first query comparison.png and report.html to --out; all or none.
     """
     from egbas.cli import inputs, settings
-    from egbas.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.errors import ConfigError
-    from egbas.explore import explore
+    from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
+    from egbas.exploration.explore import explore
     from egbas.geometry import choose_geometry
     from egbas.network import Network
     from egbas.report import gallery_of

@@ -37,7 +37,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from dataclasses import asdict
 
     from egbas.cli import inputs, settings
-    from egbas.estimate import estimate as reckon
+    from egbas.exploration.estimate import estimate as reckon
     from egbas.geometry import choose_geometry
     from egbas.network import Network
 

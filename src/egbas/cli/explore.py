@@ -78,7 +78,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     from dataclasses import replace
 
     from egbas.cli import inputs, settings
-    from egbas.explore import explore as run_exploration
+    from egbas.exploration.explore import explore as run_exploration
     from egbas.geometry import choose_geometry
     from egbas.network import Network
     from egbas.storage import check_destination, save_run

@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor, nn
 
-from egbas.explore import explore
+from egbas.exploration.explore import explore
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
 

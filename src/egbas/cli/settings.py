@@ -7,7 +7,7 @@ from typing import Any
 
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
-from egbas.exploration import Exploration
+from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig, GbRrtStatus
 
 

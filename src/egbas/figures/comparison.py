@@ -17,7 +17,7 @@ def comparison_figure(query: Tensor, rows: Mapping[str, Tensor], title: str = ""
     """Draw one row of images for each method, the query framed in front of each.
 
     All rows share one scale from black to white. What the figure says of a method depends on which samples are
-    shown: choose them by the same rule for all, as ``egbas.comparison.pictured`` does.
+    shown: choose them by the same rule for all, as ``egbas.evaluation.comparison.pictured`` does.
 
     Args:
         query: (c, h, w).

@@ -4,8 +4,8 @@
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from egbas.evaluation.metrics.samples import PixelSpread
 from egbas.figures.style import DEVIATION_MAP, new_figure
-from egbas.metrics import PixelSpread
 
 
 def pixel_deviation(images: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from egbas.evaluation.metrics.samples import PixelSpread
 from egbas.figures.style import as_images, range_of
-from egbas.metrics import PixelSpread
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

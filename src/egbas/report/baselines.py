@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from egbas.baselines import E_GBAS
-from egbas.comparison import DEVIATION, Comparison, as_table
-from egbas.exploration import Exploration
+from egbas.evaluation.baselines import E_GBAS
+from egbas.evaluation.comparison import DEVIATION, Comparison, as_table
+from egbas.exploration.result import Exploration
 from egbas.figures import comparison_figure
 from egbas.figures.style import as_images
 from egbas.report.encode import chart

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import torch
 
 from egbas.beropt import BerOptConfig, default_masks
-from egbas.exploration import Exploration
+from egbas.exploration.result import Exploration
 
 
 def command(run: Exploration) -> tuple[str, str]:

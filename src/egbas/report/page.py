@@ -11,8 +11,8 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from egbas import __version__
-from egbas.comparison import Comparison
-from egbas.exploration import Exploration
+from egbas.evaluation.comparison import Comparison
+from egbas.exploration.result import Exploration
 from egbas.figures import (
     Gallery,
     choose_spread,

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import torch
 
 from egbas.beropt import BerOptConfig
-from egbas.exploration import Exploration
-from egbas.explore import explore_many
+from egbas.exploration.explore import explore_many
+from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.zoo.models import Model, load_model
 

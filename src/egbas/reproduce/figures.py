@@ -16,17 +16,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from egbas.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2
-from egbas.comparison import images_of
 from egbas.errors import ConfigError
-from egbas.exploration import Exploration
+from egbas.evaluation.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2
+from egbas.evaluation.comparison import images_of
+from egbas.evaluation.metrics.samples import bootstrap_interval, share_in_region
+from egbas.exploration.result import Exploration
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
 from egbas.figures.layers import layers_figure
 from egbas.figures.plane import PLANE, PlaneMap, Window, map_plane, plane_window
 from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
 from egbas.figures.rows import rows_figure
 from egbas.figures.samples import choose_spread
-from egbas.metrics import bootstrap_interval, share_in_region
 from egbas.reproduce.explored import Explored, whole
 from egbas.reproduce.looks import SHOWN_QUERY, chosen_of, drawn_of, facts_of, freedom_of, row_of
 from egbas.reproduce.measurement import LAYERS, paper_layers

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.baselines import E_GBAS, L2, Samples, epsilon_l2, has_border
-from egbas.comparison import choose_pictured, draw_all, images_of
-from egbas.exploration import Exploration
+from egbas.evaluation.baselines import E_GBAS, L2, Samples, epsilon_l2, has_border
+from egbas.evaluation.comparison import choose_pictured, draw_all, images_of
+from egbas.evaluation.metrics.samples import changed_share
+from egbas.exploration.result import Exploration
 from egbas.figures.gallery import Gallery
 from egbas.figures.samples import choose_spread
-from egbas.metrics import changed_share
 from egbas.reproduce.recorded import geometry_facts
 from egbas.samplers.gbrrt import OUTSIDE
 

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 import egbas
-from egbas.comparison import Score, draw_all, evaluate
-from egbas.exploration import Exploration
+from egbas.evaluation.comparison import Score, draw_all, evaluate
+from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace
 from egbas.reproduce.explored import Explored
 from egbas.reproduce.recorded import discriminator_facts, geometry_facts

@@ -16,10 +16,10 @@ from torch import Tensor
 
 import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, optimize
+from egbas.evaluation.metrics.samples import bootstrap_interval, bootstrap_ratio
+from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.figures import Panel, rankings_figure
-from egbas.metrics import bootstrap_interval, bootstrap_ratio
 from egbas.network import Network, Tail
-from egbas.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.reproduce.explored import Progress
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES
 from egbas.storage import write_file, write_json

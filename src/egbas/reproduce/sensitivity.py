@@ -13,13 +13,13 @@ from typing import Any
 import torch
 
 import egbas
-from egbas.baselines import METHODS, Samples
 from egbas.beropt import BerOptConfig
-from egbas.comparison import DEVIATION, Score, draw_all, images_of, ratios
-from egbas.exploration import Exploration
-from egbas.explore import explore
+from egbas.evaluation.baselines import METHODS, Samples
+from egbas.evaluation.comparison import DEVIATION, Score, draw_all, images_of, ratios
+from egbas.evaluation.metrics.samples import deviation
+from egbas.exploration.explore import explore
+from egbas.exploration.result import Exploration
 from egbas.figures import sensitivity_figure
-from egbas.metrics import deviation
 from egbas.region import Region
 from egbas.reproduce.explored import Progress
 from egbas.reproduce.measurement import LAYERS, MODELS

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from egbas.exploration import Exploration
-from egbas.explore import explore
-from egbas.rankings import LARGEST, fidelity_of, ranked, shuffled
+from egbas.evaluation.rankings import LARGEST, fidelity_of, ranked, shuffled
+from egbas.exploration.explore import explore
+from egbas.exploration.result import Exploration
 from egbas.reproduce.explored import Progress
 from egbas.reproduce.measurement import MODELS, N_QUERIES, paper_layers
 from egbas.storage import write_json

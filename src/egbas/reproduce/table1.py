@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from egbas.baselines import L2, LINF, METHODS, RADIUS_MATCHED
-from egbas.comparison import DEVIATION, ratios, summarise
+from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
+from egbas.evaluation.comparison import DEVIATION, ratios, summarise
 from egbas.reproduce.explored import Explored, Progress
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
 from egbas.storage import write_json
@@ -36,7 +36,7 @@ def run(
 
     Returns:
         {"rows": standard deviations, "ratios": E-GBAS over each baseline, "config"}; rows as
-        ``egbas.comparison.summarise`` gives, those of "ratios" with "paper", its ratio or None.
+        ``egbas.evaluation.comparison.summarise`` gives, those of "ratios" with "paper", its ratio or None.
 
     Raises:
         RunDirectoryError: the file cannot be written.

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from egbas.baselines import E_GBAS, L2, LINF, METHODS
-from egbas.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
+from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS
+from egbas.evaluation.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
 from egbas.reproduce.explored import Explored, Progress
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
 from egbas.storage import write_json

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import CheckpointError, EgbasError, ModelNotFoundError, RunDirectoryError
-from egbas.exploration import Exploration, state_sha256
+from egbas.exploration.result import Exploration, state_sha256
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network

@@ -20,7 +20,7 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from egbas.errors import RunDirectoryError
-from egbas.exploration import Exploration
+from egbas.exploration.result import Exploration
 from egbas.figures import samples_figure
 from egbas.report import gallery_of, render
 from egbas.storage.place import (

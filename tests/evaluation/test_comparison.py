@@ -5,9 +5,19 @@ import pytest
 import torch
 from torch import nn
 
-from egbas.baselines import E_GBAS, L2, LINF, METHODS, RADIUS_MATCHED
-from egbas.comparison import Score, as_table, draw_all, estimate, evaluate, images_of, pictured, ratios, summarise
-from egbas.metrics import deviation
+from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS, RADIUS_MATCHED
+from egbas.evaluation.comparison import (
+    Score,
+    as_table,
+    draw_all,
+    estimate,
+    evaluate,
+    images_of,
+    pictured,
+    ratios,
+    summarise,
+)
+from egbas.evaluation.metrics.samples import deviation
 from egbas.samplers.gbrrt import TOO_CLOSE
 from tests.runs import colour_run
 

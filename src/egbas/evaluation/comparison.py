@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from egbas.baselines import E_GBAS, METHODS, Samples, e_gbas, has_border, l2_ball, linf_ball, radius_matched
-from egbas.exploration import Exploration
-from egbas.metrics import (
+from egbas.evaluation.baselines import E_GBAS, METHODS, Samples, e_gbas, has_border, l2_ball, linf_ball, radius_matched
+from egbas.evaluation.metrics.samples import (
     CriticSimilarity,
     PixelSpread,
     bootstrap_interval,
@@ -23,6 +22,7 @@ from egbas.metrics import (
     search_evaluations,
     share_in_region,
 )
+from egbas.exploration.result import Exploration
 
 DEVIATION, CLASS_CONSISTENCY, IN_REGION = "deviation", "class consistency", "in region"
 SIMILARITY = "critic similarity"  # followed by the number of the critic's layer
@@ -38,7 +38,7 @@ class Score:
         model: name of the generator.
         layer: number of the explored layer, or its path where it has none.
         query: tells the queries of a layer apart: the seed of the exploration.
-        method: one of ``egbas.baselines.METHODS``.
+        method: one of ``egbas.evaluation.baselines.METHODS``.
         metric: ``"deviation"``, ``"critic similarity 1"`` and so on, ``"class consistency"``, ``"in region"``,
             ``"left support"`` (a share of the samples), ``"epsilon"``, ``"samples"`` or ``"search evaluations"``.
         value: in the unit of the metric.

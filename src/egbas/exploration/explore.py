@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, ShapeError
-from egbas.exploration import Exploration
+from egbas.exploration.result import Exploration
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.threads import idle_cores, side_by_side

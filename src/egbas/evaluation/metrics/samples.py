@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from egbas.errors import NetworkError, ShapeError
-from egbas.exploration import Exploration
+from egbas.exploration.result import Exploration
 from egbas.network.images import close, image_of, images_at_once
 from egbas.network.replica import Replica, freeze
 from egbas.network.trace import activation_name

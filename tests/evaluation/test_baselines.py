@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from egbas import baselines
-from egbas.baselines import Samples, e_gbas, epsilon_l2, epsilon_linf, l2_ball, linf_ball, radius_matched
 from egbas.errors import ConfigError
-from egbas.exploration import Exploration
+from egbas.evaluation import baselines
+from egbas.evaluation.baselines import Samples, e_gbas, epsilon_l2, epsilon_linf, l2_ball, linf_ball, radius_matched
+from egbas.exploration.result import Exploration
 from egbas.geometry import Sphere
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE

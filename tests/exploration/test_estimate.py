@@ -5,7 +5,7 @@ import torch
 import egbas
 from egbas.beropt import BerOptConfig
 from egbas.errors import LayerNotFoundError, ShapeError
-from egbas.estimate import Estimate, estimate
+from egbas.exploration.estimate import Estimate, estimate
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet
 

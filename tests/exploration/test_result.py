@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from egbas.exploration import state_sha256
+from egbas.exploration.result import state_sha256
 from tests.runs import plane_run
 
 

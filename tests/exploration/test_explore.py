@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import egbas
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
-from egbas.exploration import Exploration, state_sha256
+from egbas.exploration.result import Exploration, state_sha256
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet

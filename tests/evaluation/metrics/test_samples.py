@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from egbas.baselines import e_gbas, l2_ball
 from egbas.errors import NetworkError, ShapeError
-from egbas.metrics import (
+from egbas.evaluation.baselines import e_gbas, l2_ball
+from egbas.evaluation.metrics.samples import (
     CriticSimilarity,
     PixelSpread,
     bootstrap_interval,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from egbas import rankings
 from egbas.errors import ConfigError, NetworkError
+from egbas.evaluation import rankings
 from egbas.network import Network, Tail
 from egbas.reproduce.brute_force import random_network
 from tests.problems import RedundantUnit, linear

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.exploration import Exploration
+from egbas.exploration.result import Exploration
 from egbas.geometry import Geometry
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import OUTSIDE
