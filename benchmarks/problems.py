@@ -13,7 +13,7 @@ from egbas.beropt import BerOptConfig, optimize
 from egbas.geometry import Geometry, choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
-from egbas.region import Cut, Region
+from egbas.region import Precisions, SupportingRegion
 from egbas.samplers.gbrrt import GbRrtConfig, Growth, Tree, grow, with_automatic
 from egbas.zoo.pggan import PgganConfig, PgganGenerator
 
@@ -40,7 +40,7 @@ class Problem:
     model: str
     layer: int
     query: Tensor
-    region: Region
+    region: SupportingRegion
     config: GbRrtConfig
     geometry: Geometry
     seed: int
@@ -84,20 +84,20 @@ def generator(model: str, device: str) -> tuple[nn.Module, LatentSpace]:
 
 
 @functools.cache
-def _cut(model: str, layer: int, device: str) -> tuple[Network, Cut, LatentSpace]:
+def _precisions(model: str, layer: int, device: str) -> tuple[Network, Precisions, LatentSpace]:
     module, latent = generator(model, device)
     network = Network(module, latent.shape)
-    return network, Cut.of(network, network.resolve(layer)), choose_geometry(latent, network, "auto")
+    return network, Precisions.of(network, network.resolve(layer)), choose_geometry(latent, network, "auto")
 
 
 @functools.cache
 def problem(model: str, layer: int, iterations: int, device: str = "cpu", seed: int = 0) -> Problem:
     """The region of a layer around the query of a seed."""
-    _, cut, latent = _cut(model, layer, device)
+    _, precisions, latent = _precisions(model, layer, device)
     query = latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
     units, signs = _supporting_set(model, layer, device, seed)
     space = geometry_around(latent, query)
-    region = Region.in_cut(cut, query, units, signs, reach=space.reach(latent.largest_half_width))
+    region = SupportingRegion.of(precisions, query, units, signs, reach=space.reach(latent.largest_half_width))
     config = GbRrtConfig(iterations=iterations)
     config = with_automatic(config, query, region, largest_half_width=latent.largest_half_width, geometry=space)
     return Problem(model=model, layer=layer, query=query, region=region, config=config, geometry=space, seed=seed)
@@ -105,12 +105,12 @@ def problem(model: str, layer: int, iterations: int, device: str = "cpu", seed: 
 
 @functools.cache
 def _supporting_set(model: str, layer: int, device: str, seed: int) -> tuple[Tensor, Tensor]:
-    _, cut, latent = _cut(model, layer, device)
+    _, precisions, latent = _precisions(model, layer, device)
     query = latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
     if model.startswith("dcgan"):
-        found = optimize(cut.split.at(query), BerOptConfig(), rng=torch.Generator().manual_seed(seed))
+        found = optimize(precisions.split.at(query), BerOptConfig(), rng=torch.Generator().manual_seed(seed))
         return found.units, found.signs
-    h = cut.split.head(query[None])[0].cpu()
+    h = precisions.split.head(query[None])[0].cpu()
     units = (
         h.argsort(descending=True)[: round(KEPT * int((h > 0).sum()))].sort().values
     )  # BerOpt, too, keeps large ones

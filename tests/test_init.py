@@ -36,7 +36,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         "",
         "import egbas.exploration.explore",
         "from egbas.exploration.explore import Exploration",
-        "egbas.exploration.explore; import egbas.exploration.explore",
+        "egbas.explore; import egbas.exploration.explore",
         "import egbas.storage",
         "import egbas.cli",
     ],

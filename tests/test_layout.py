@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every source file has its test file at the mirrored path."""
 
+import ast
+import graphlib
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,41 @@ def test_source_has_a_test(source: Path) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=str)
 def test_source_names_its_licence(source: Path) -> None:
     assert (ROOT / "src" / "egbas" / source).read_text().startswith("# SPDX-License-Identifier: MIT\n")
+
+
+def imports_of(path: Path) -> set[str]:
+    """Modules of egbas that a file imports, inside functions too, but for types alone."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text()))
+    return found
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_import_cycle() -> None:
+    paths = {module_of(path): path for path in (ROOT / "src" / "egbas").rglob("*.py")}
+
+    def module_at(name: str) -> str:  # "egbas.a.b" may be a module, or a name in one
+        return name if name in paths else name.rpartition(".")[0]
+
+    arrows = {
+        name: {module_at(each) for each in imports_of(path) if each.startswith("egbas.")} & paths.keys()
+        for name, path in paths.items()
+    }
+    assert sum(map(len, arrows.values())) > len(arrows)  # the test sees them
+    graphlib.TopologicalSorter(arrows).prepare()  # raises CycleError, with the cycle

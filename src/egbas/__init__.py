@@ -6,38 +6,64 @@ that ``import egbas`` does not wait for torch.
 """
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from egbas.errors import CheckpointError as CheckpointError
-from egbas.errors import ConfigError as ConfigError
-from egbas.errors import DataError as DataError
-from egbas.errors import EgbasError as EgbasError
-from egbas.errors import LayerNotFoundError as LayerNotFoundError
-from egbas.errors import MissingExtraError as MissingExtraError
-from egbas.errors import ModelNotFoundError as ModelNotFoundError
-from egbas.errors import NetworkError as NetworkError
-from egbas.errors import RunDirectoryError as RunDirectoryError
-from egbas.errors import ShapeError as ShapeError
-from egbas.errors import StartOutsideRegionError as StartOutsideRegionError
+from egbas.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    EgbasError,
+    LayerNotFoundError,
+    MissingExtraError,
+    ModelNotFoundError,
+    NetworkError,
+    RunDirectoryError,
+    ShapeError,
+    StartOutsideRegionError,
+)
+from egbas.exploration import writer as _writer
+from egbas.version import __version__
 
 if TYPE_CHECKING:
-    from egbas.beropt import BerOptConfig as BerOptConfig
-    from egbas.exploration.estimate import estimate as estimate
-    from egbas.exploration.explore import explore as explore
-    from egbas.exploration.explore import explore_many as explore_many
-    from egbas.exploration.result import Exploration as Exploration
-    from egbas.latent import LatentSpace as LatentSpace
-    from egbas.network import list_layers as list_layers
-    from egbas.region import Region as Region
-    from egbas.samplers.gbrrt import GbRrtConfig as GbRrtConfig
-    from egbas.storage import load_run as load_run
-    from egbas.storage import save_run as save_run
-    from egbas.zoo.models import load_classifier as load_classifier
-    from egbas.zoo.models import load_model as load_model
+    from egbas.beropt import BerOptConfig
+    from egbas.exploration.estimate import estimate
+    from egbas.exploration.explore import explore, explore_many
+    from egbas.exploration.result import Exploration
+    from egbas.latent import LatentSpace
+    from egbas.network import list_layers
+    from egbas.region import Region, SupportingRegion
+    from egbas.samplers.gbrrt import GbRrtConfig
+    from egbas.storage import load_run, save_run
+    from egbas.zoo.models import load_classifier, load_model
 
-__version__ = "0.1.0"
+__all__ = [
+    "BerOptConfig",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "EgbasError",
+    "Exploration",
+    "GbRrtConfig",
+    "LatentSpace",
+    "LayerNotFoundError",
+    "MissingExtraError",
+    "ModelNotFoundError",
+    "NetworkError",
+    "Region",
+    "RunDirectoryError",
+    "ShapeError",
+    "StartOutsideRegionError",
+    "SupportingRegion",
+    "__version__",
+    "estimate",
+    "explore",
+    "explore_many",
+    "list_layers",
+    "load_classifier",
+    "load_model",
+    "load_run",
+    "save_run",
+]
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
@@ -45,6 +71,7 @@ _HOME = {
     "GbRrtConfig": "egbas.samplers.gbrrt",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
+    "SupportingRegion": "egbas.region",
     "estimate": "egbas.exploration.estimate",
     "explore": "egbas.exploration.explore",
     "explore_many": "egbas.exploration.explore",
@@ -54,6 +81,14 @@ _HOME = {
     "load_run": "egbas.storage",
     "save_run": "egbas.storage",
 }
+
+
+def _save_run(*inputs: Any, **settings: Any) -> Any:
+    """What ``Exploration.save`` calls: the exploration itself knows nothing of files."""
+    return importlib.import_module("egbas.storage").save_run(*inputs, **settings)
+
+
+_writer.use(_save_run)
 
 
 def __getattr__(name: str) -> Any:
@@ -68,15 +103,3 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """Name the public names that were not used yet, too."""
     return sorted({*globals(), *_HOME})
-
-
-class _Package(ModuleType):
-    """Keep ``egbas.explore`` the function: loading a submodule sets it over the name in its package."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and name in _HOME:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

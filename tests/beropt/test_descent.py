@@ -17,7 +17,7 @@ from egbas.reproduce.brute_force import random_network
 def objective(config: BerOptConfig, net: nn.Module | None = None) -> Objective:
     net = net or random_network(seed=3).double()
     z0 = torch.tensor([0.5, -1.0, 0.3, 0.8], dtype=torch.float64)
-    return Objective(Network(net.eval(), (4,)).cut(1).at(z0), config)
+    return Objective(Network(net.eval(), (4,)).split(1).at(z0), config)
 
 
 def test_steps_are_those_of_autograd_and_adam() -> None:

@@ -17,7 +17,7 @@ CONFIG = BerOptConfig(masks=3)
 
 
 def tail_of(generator: nn.Module, z0: list[float]) -> Tail:
-    return Network(generator.eval(), (len(z0),)).cut(1).at(torch.tensor(z0))
+    return Network(generator.eval(), (len(z0),)).split(1).at(torch.tensor(z0))
 
 
 def test_distance_is_that_of_the_masked_layer() -> None:

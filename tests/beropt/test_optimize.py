@@ -18,7 +18,7 @@ QUICK = BerOptConfig(sparsity=0.5)
 
 
 def tail_of(generator: nn.Module, z0: list[float], layer: int = 1) -> Tail:
-    return Network(generator.eval(), (len(z0),)).cut(layer).at(torch.tensor(z0))
+    return Network(generator.eval(), (len(z0),)).split(layer).at(torch.tensor(z0))
 
 
 def run(tail: Tail, config: BerOptConfig = QUICK, seed: int = 0) -> BerOptResult:
@@ -142,7 +142,7 @@ def test_progress_is_told() -> None:
 
 
 def test_float64_works(dtype: torch.dtype = torch.float64) -> None:
-    tail = Network(RedundantUnit().double(), (2,)).cut(1).at(torch.ones(2, dtype=dtype))
+    tail = Network(RedundantUnit().double(), (2,)).split(1).at(torch.ones(2, dtype=dtype))
     found = run(tail)
     assert found.units.tolist() == [0, 1, 5]
     assert isinstance(found.theta, Tensor)
@@ -153,7 +153,7 @@ def test_a_start_that_loses_the_image_is_followed_by_another() -> None:
     # From 0.75 alone the L1 term empties this layer, objective 0.53; sets with an objective of 0.32 exist.
     model = load_model("dcgan-mnist-2d")
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(121))[0]
-    found = run(Network(model.generator, (2,)).cut(1).at(z0), BerOptConfig(), seed=121)
+    found = run(Network(model.generator, (2,)).split(1).at(z0), BerOptConfig(), seed=121)
     assert found.status is BerOptStatus.CONVERGED
     assert found.fidelity + 3 * len(found.units) / 2048 < 0.4
 
@@ -173,7 +173,7 @@ def test_a_local_minimum_of_the_masks_is_left() -> None:
     # The steps end at a set that leaves 0.346 of this image; one that leaves a quarter of it is 50 units larger.
     model = load_model("dcgan-mnist-2d")
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(6))[0]
-    found = run(Network(model.generator, (2,)).cut(2).at(z0), BerOptConfig(), seed=6)
+    found = run(Network(model.generator, (2,)).split(2).at(z0), BerOptConfig(), seed=6)
     assert found.fidelity < 0.15
     assert found.fidelity + 3 * len(found.units) / 3136 < 0.35
     assert torch.equal(found.units, (found.theta > 0.5).nonzero()[:, 0])

@@ -9,7 +9,7 @@ from tests.problems import RedundantUnit
 
 
 def test_evaluations_are_masks_of_all_steps() -> None:
-    tail = Network(RedundantUnit().eval(), (2,)).cut(1).at(torch.ones(2))
+    tail = Network(RedundantUnit().eval(), (2,)).split(1).at(torch.ones(2))
     config = BerOptConfig(masks=3, anneal_steps=7, max_steps=7)
     found = optimize(tail, config, rng=torch.Generator().manual_seed(0))
     assert (found.steps, found.evaluations) == (7, 21)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from egbas.cli import app
 from egbas.storage import load_run, save
+from tests.zoo.containers.malicious import attacks, zipped
 from tests.zoo.formats import test_gan_zoo
-from tests.zoo.formats.malicious import attacks, zipped
 
 
 @pytest.fixture(autouse=True)

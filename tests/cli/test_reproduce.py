@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from egbas.cli import app, show
-from egbas.reproduce import explored
+from egbas.reproduce import shared_runs as explored
 from egbas.reproduce.brute_force import Comparison
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK

@@ -20,7 +20,7 @@ NORM = math.hypot(*PIXELS.values())
 
 def tail_of(generator: nn.Module, z0: list[float]) -> Tail:
     dtype = next(generator.parameters()).dtype
-    return Network(generator.eval(), (len(z0),)).cut(1).at(torch.tensor(z0, dtype=dtype))
+    return Network(generator.eval(), (len(z0),)).split(1).at(torch.tensor(z0, dtype=dtype))
 
 
 @pytest.fixture

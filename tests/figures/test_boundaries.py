@@ -6,13 +6,13 @@ from torch import nn
 
 from egbas.errors import ShapeError
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
-from egbas.region import Region
+from egbas.region import SupportingRegion
 from tests.runs import colour_run, plane_run
 
 WINDOW, NEAR = (-1.5, 1.0, -1.0, 1.5), (-0.2, 0.6, -0.6, 0.2)
 
 
-def values_on_grid(region: Region, part: Boundaries) -> torch.Tensor:
+def values_on_grid(region: SupportingRegion, part: Boundaries) -> torch.Tensor:
     """Pre-activations (units, r, r), in one forward pass."""
     xs, ys = np.meshgrid(part.xs, part.ys)
     grid = torch.from_numpy(np.stack([xs.ravel(), ys.ravel()], axis=1)).float()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from egbas.errors import LayerNotFoundError
 from egbas.network import Layer, Network, list_layers
-from egbas.zoo.dcgan import DcganGenerator
+from egbas.zoo.mnist_dcgan import DcganGenerator
 from tests import problems
 
 
@@ -158,8 +158,8 @@ class _Both(nn.Module):
 def test_a_layer_that_cannot_be_cut_at_is_refused(layer: str, message: str) -> None:
     network = Network(_Odd(), (2,))
     with pytest.raises(LayerNotFoundError, match=message):
-        network.cut(layer)
-    assert network.cut("last").at(torch.ones(2)).a.shape == (2,)
+        network.split(layer)
+    assert network.split("last").at(torch.ones(2)).a.shape == (2,)
 
 
 def test_a_layer_that_only_far_latents_move_is_reached() -> None:
@@ -168,4 +168,4 @@ def test_a_layer_that_only_far_latents_move_is_reached() -> None:
         nn.Sequential(problems.linear([[1.0, 1.0]], [-20.0]), nn.ReLU(), problems.linear([[1.0]]), nn.ReLU()),
         (2,),
     )
-    assert network.cut(2).layer.units == 1
+    assert network.split(2).layer.units == 1

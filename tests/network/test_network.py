@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.network import Network
-from egbas.zoo.dcgan import DcganGenerator
+from egbas.zoo.mnist_dcgan import DcganGenerator
 from tests import problems
 
 HOOKS = [name for name in vars(nn.Linear(1, 1)) if "hooks" in name]
@@ -40,13 +40,13 @@ def state(module: nn.Module) -> list[Any]:
 def use(generator: nn.Module) -> None:
     network = Network(generator, (2,))
     for layer in (1, "0"):
-        split = network.cut(layer)
+        split = network.split(layer)
         split.head(torch.ones(3, 2))
         tail = split.at(problems.QUERY)
         tail(tail.a[None].requires_grad_()).sum().backward()
     network.generate(torch.ones(2, 2))
     if getattr(generator, "lock", None) is None:
-        network.cut(1).in_float64().at(problems.QUERY)
+        network.split(1).in_float64().at(problems.QUERY)
 
 
 @pytest.mark.parametrize("lock", [False, True])
@@ -83,7 +83,7 @@ def test_left_as_found_after_a_bad_layer() -> None:
     generator = problems.Plain()
     before = state(generator)
     with pytest.raises(LayerNotFoundError):
-        Network(generator, (2,)).cut("nothing")
+        Network(generator, (2,)).split("nothing")
     assert state(generator) == before
 
 
@@ -114,7 +114,7 @@ def test_image_batches_are_bounded_by_the_size_of_the_images(side: int, parts: l
 def test_latents_are_reshaped_for_the_generator() -> None:
     network = Network(nn.Sequential(nn.ConvTranspose2d(6, 1, 4), nn.Tanh()), (6, 1, 1))
     assert network.generate(torch.zeros(2, 6)).shape == (2, 1, 4, 4)
-    assert network.cut(1).head(torch.zeros(2, 6)).shape == (2, 16)
+    assert network.split(1).head(torch.zeros(2, 6)).shape == (2, 16)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def test_parametrized_weights(parametrize: Callable[[nn.Module], nn.Module]) -> 
     torch.manual_seed(0)
     generator = nn.Sequential(parametrize(nn.Linear(2, 4)), nn.ReLU(), parametrize(nn.Linear(4, 3))).eval()
     network = Network(generator, (2,))
-    tail = network.cut(1).at(problems.QUERY)
-    assert tail.route == "cut"
+    tail = network.split(1).at(problems.QUERY)
+    assert tail.route == "graph"
     torch.testing.assert_close(tail.x, generator(problems.QUERY[None])[0].detach())
 
 
@@ -218,7 +218,7 @@ def test_float64_is_a_copy() -> None:
     generator = problems.Stateful()
     generator.plain = torch.ones(2)  # pyright: ignore
     network = Network(generator, (2,))
-    double = network.cut(1).in_float64()
+    double = network.split(1).in_float64()
     assert (network.dtype, double.dtype) == (torch.float32, torch.float64)
     z = torch.tensor([[1 / 3, 1 / 7]], dtype=torch.float64)
     expected = z @ torch.tensor(problems.FIRST, dtype=torch.float64).T + torch.tensor(problems.SHIFT)
@@ -231,7 +231,7 @@ def test_a_network_that_cannot_normalise_zero_has_a_float64_copy() -> None:
         def forward(self, z: Tensor) -> Tensor:
             return super().forward(z / z.norm(dim=1, keepdim=True))
 
-    assert Network(Unit(), (2,)).cut(1).in_float64().dtype == torch.float64
+    assert Network(Unit(), (2,)).split(1).in_float64().dtype == torch.float64
 
 
 def test_float64_is_refused_where_it_cannot_be() -> None:
@@ -250,7 +250,7 @@ def test_float64_is_refused_where_it_cannot_be() -> None:
         (problems.Stateful(lock=True), "cannot be copied"),
     ]:
         with pytest.raises(EgbasError, match=message):
-            Network(generator, (2,)).cut(1).in_float64()
+            Network(generator, (2,)).split(1).in_float64()
 
 
 def test_float64_is_asked_of_the_head_alone() -> None:
@@ -259,7 +259,7 @@ def test_float64_is_asked_of_the_head_alone() -> None:
             return super().forward(z).float()
 
     generator, computed = Ends(), []
-    split = Network(generator, (2,)).cut(1)
+    split = Network(generator, (2,)).split(1)
     generator[2].register_forward_hook(lambda *_: computed.append(1))
     assert split.in_float64().head(torch.ones(1, 2)).dtype == torch.float64
     assert not computed

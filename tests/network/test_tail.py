@@ -12,8 +12,8 @@ from torch import Tensor, fx, nn
 from egbas.errors import NetworkError, ShapeError
 from egbas.network import Network, Tail
 from egbas.network.graph.program import Replay
-from egbas.region import Cut
-from egbas.zoo.dcgan import DcganGenerator
+from egbas.region import Precisions
+from egbas.zoo.mnist_dcgan import DcganGenerator
 from egbas.zoo.models import load_model
 from tests import problems
 
@@ -27,47 +27,47 @@ def leaky(x: Tensor) -> Tensor:
 
 # Problem, layer, its a0, the image of outputs a (n, units) for z0 = QUERY by hand, and the route.
 CASES: list[tuple[type[nn.Module], int | str, list[float], Callable[[Tensor], Tensor], str]] = [
-    (problems.Plain, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.Plain, "0", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "cut"),
-    (problems.Plain, "2", [5.0, -1.0], lambda a: a, "cut"),
-    (problems.Nested, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.Nested, "body.0", [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.Functional, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.InPlaceModule, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.InPlaceModule, "0", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "cut"),
-    (problems.InPlaceStatement, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Plain, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.Plain, "0", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "graph"),
+    (problems.Plain, "2", [5.0, -1.0], lambda a: a, "graph"),
+    (problems.Nested, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.Nested, "body.0", [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.Functional, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.InPlaceModule, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.InPlaceModule, "0", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "graph"),
+    (problems.InPlaceStatement, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
     (problems.InPlaceView, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "hooks"),
-    (problems.InPlaceAbove, 1, [3.0, 0.0, 2.0], lambda a: 2 * a @ SECOND.T + QUERY + 1, "cut"),
-    (problems.SharedActivation, 1, [3.0, 0.0, 2.0], lambda a: ((2 - a).relu() - 1).relu(), "cut"),
-    (problems.SharedActivation, 2, [0.0, 2.0, 0.0], lambda a: (a - 1).relu(), "cut"),
-    (problems.SharedActivation, "act#3", [0.0, 1.0, 0.0], lambda a: a, "cut"),
-    (problems.SharedBlock, "block.1#1", [-1.0], lambda a: leaky(1 - a), "cut"),
-    (problems.SharedBlock, "block#1", [-1.0], lambda a: leaky(1 - a), "cut"),
-    (problems.SharedBlock, "block.0#2", [2.0], leaky, "cut"),
-    (problems.ResidualBlock, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T + QUERY, "cut"),
+    (problems.InPlaceAbove, 1, [3.0, 0.0, 2.0], lambda a: 2 * a @ SECOND.T + QUERY + 1, "graph"),
+    (problems.SharedActivation, 1, [3.0, 0.0, 2.0], lambda a: ((2 - a).relu() - 1).relu(), "graph"),
+    (problems.SharedActivation, 2, [0.0, 2.0, 0.0], lambda a: (a - 1).relu(), "graph"),
+    (problems.SharedActivation, "act#3", [0.0, 1.0, 0.0], lambda a: a, "graph"),
+    (problems.SharedBlock, "block.1#1", [-1.0], lambda a: leaky(1 - a), "graph"),
+    (problems.SharedBlock, "block#1", [-1.0], lambda a: leaky(1 - a), "graph"),
+    (problems.SharedBlock, "block.0#2", [2.0], leaky, "graph"),
+    (problems.ResidualBlock, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T + QUERY, "graph"),
     (
         problems.Concatenation, "relu()", [3.0, 0.0, 2.0],
-        lambda a: torch.cat([a @ SECOND.T, QUERY.tanh().expand(len(a), 2)], 1), "cut",
+        lambda a: torch.cat([a @ SECOND.T, QUERY.tanh().expand(len(a), 2)], 1), "graph",
     ),
-    (problems.ScaledNetwork, 1, [-2.5], lambda a: 3 * a, "cut"),
-    (problems.ScaledNetwork, "wrapped.conv", [3.0], lambda a: 3 * leaky(1 - 2 * a), "cut"),
-    (problems.MutatingNetwork, "wrapper.inner", [3.0, -1.0, 2.0], lambda a: -a @ SECOND.T, "cut"),
-    (problems.MutatingNetwork, "wrapper", [-3.0, 1.0, -2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.BatchSizes, 1, [3.0, 0.0, 2.0], lambda a: (a + 1.5) @ SECOND.T, "cut"),
+    (problems.ScaledNetwork, 1, [-2.5], lambda a: 3 * a, "graph"),
+    (problems.ScaledNetwork, "wrapped.conv", [3.0], lambda a: 3 * leaky(1 - 2 * a), "graph"),
+    (problems.MutatingNetwork, "wrapper.inner", [3.0, -1.0, 2.0], lambda a: -a @ SECOND.T, "graph"),
+    (problems.MutatingNetwork, "wrapper", [-3.0, 1.0, -2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.BatchSizes, 1, [3.0, 0.0, 2.0], lambda a: (a + 1.5) @ SECOND.T, "graph"),
     (problems.Branching, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "hooks"),
     (problems.Branching, "first", [3.0, -1.0, 2.0], lambda a: a.relu() @ SECOND.T, "hooks"),
-    (problems.Swallowing, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.Dictionary, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
-    (problems.Stateful, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "cut"),
+    (problems.Swallowing, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.Dictionary, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
+    (problems.Stateful, 1, [3.0, 0.0, 2.0], lambda a: a @ SECOND.T, "graph"),
     (
         problems.SwishNetwork, "1", [3.0, -1.0, 2.0],
-        lambda a: (a * torch.tensor([3.0, -1.0, 2.0])) @ SECOND.T, "cut",
+        lambda a: (a * torch.tensor([3.0, -1.0, 2.0])) @ SECOND.T, "graph",
     ),
 ]  # fmt: skip
 
 
 def make(problem: type[nn.Module], layer: int | str) -> Tail:
-    return Network(problem(), (2,)).cut(layer).at(QUERY)
+    return Network(problem(), (2,)).split(layer).at(QUERY)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_tails_by_hand(
 ) -> None:
     generator = problem()
     network = Network(generator, (2,))
-    split = network.cut(layer)
+    split = network.split(layer)
     tail = split.at(QUERY)
     assert tail.route == route
     expected_a = torch.sigmoid(torch.tensor(a0)) if problem is problems.SwishNetwork else torch.tensor(a0)
@@ -109,7 +109,7 @@ def test_tails_by_hand(
 def test_both_routes_of_the_dcgan_agree() -> None:
     torch.manual_seed(0)
     generator = DcganGenerator(2, (8, 4, 4, 2)).eval()
-    cut = Network(generator, (2,))
+    traced = Network(generator, (2,))
 
     class Untraceable(nn.Module):
         def __init__(self) -> None:
@@ -122,8 +122,8 @@ def test_both_routes_of_the_dcgan_agree() -> None:
     hooked = Network(Untraceable().eval(), (2,))
     z0 = torch.randn(2)
     for number in range(1, 6):
-        fast, slow = cut.cut(number).at(z0), hooked.cut(number).at(z0)
-        assert (fast.route, slow.route) == ("cut", "hooks")
+        fast, slow = traced.split(number).at(z0), hooked.split(number).at(z0)
+        assert (fast.route, slow.route) == ("graph", "hooks")
         a = (fast.a * (torch.rand(4, len(fast.a)) < 0.5)).requires_grad_()
         torch.testing.assert_close(fast(a), slow(a))
         gradients = [torch.autograd.grad(tail(a).square().sum(), a)[0] for tail in (fast, slow)]
@@ -133,7 +133,7 @@ def test_both_routes_of_the_dcgan_agree() -> None:
 @pytest.mark.parametrize(("name", "number"), [("dcgan-mnist", 1), ("dcgan-mnist", 4), ("pggan-mnist", 3)])
 def test_the_tail_does_less_work_for_the_same_images_and_gradients(name: str, number: int) -> None:
     model = load_model(name)
-    split = Network(model.generator.double(), model.latent.shape).cut(number)
+    split = Network(model.generator.double(), model.latent.shape).split(number)
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))[0]
     tail, program = split.at(z0), split._program
     assert program is not None and isinstance(tail.replay, Replay)
@@ -159,7 +159,7 @@ def test_a_tail_that_cannot_be_folded_is_cut_as_it_is(monkeypatch: pytest.Monkey
     for found in (wrong, None):
         monkeypatch.setattr("egbas.network.split.fold", lambda *inputs, expected, found=found: found)
         tail = make(problems.Plain, 1)
-        assert tail.route == "cut"
+        assert tail.route == "graph"
         assert torch.equal(tail(tail.a[None])[0], tail.x)
 
 
@@ -179,11 +179,11 @@ def test_weights_that_hooks_compute(normalised: Callable[[nn.Module], nn.Module]
         nn.Tanh(),
     ).eval()
     for number in (1, 2):
-        split = Network(generator, (2,)).cut(number)
+        split = Network(generator, (2,)).split(number)
         tail = split.at(QUERY)
-        assert tail.route == "cut"
+        assert tail.route == "graph"
         torch.testing.assert_close(tail(tail.a[None]), generator(QUERY[None]).detach(), rtol=0, atol=1e-4)
-        assert Cut.of(Network(generator, (2,)), split.layer).linear is not None
+        assert Precisions.of(Network(generator, (2,)), split.layer).linear is not None
 
 
 def test_a_convolution_without_a_batch_is_not_folded() -> None:
@@ -197,14 +197,14 @@ def test_a_convolution_without_a_batch_is_not_folded() -> None:
             return y.view(z.shape[0], 1, 2, 2)
 
     torch.manual_seed(0)
-    tail = Network(Squeezed().eval(), (2,)).cut(1).at(QUERY)
+    tail = Network(Squeezed().eval(), (2,)).split(1).at(QUERY)
     torch.testing.assert_close(tail(tail.a[None])[0], tail.x)
 
 
 def test_the_cut_tail_never_computes_the_head_again() -> None:
     generator, calls = problems.ResidualBlock(), []
     generator.first.register_forward_hook(lambda *_: calls.append(1))
-    tail = Network(generator, (2,)).cut(1).at(QUERY)
+    tail = Network(generator, (2,)).split(1).at(QUERY)
     tail(torch.ones(7, 3))
     calls.clear()
     for _ in range(3):
@@ -226,18 +226,18 @@ def test_a_self_check_sends_a_wrong_graph_to_the_hooks() -> None:
 
 def test_the_graph_is_checked_once_for_all_queries() -> None:
     generator = problems.Plain()
-    split, passes = Network(generator, (2,)).cut(1), []
+    split, passes = Network(generator, (2,)).split(1), []
     split._forward.replica.module.register_forward_hook(lambda *_: passes.append(1))
     first = split.at(QUERY)
     after_one = len(passes)
     second = split.at(2 * QUERY)
-    assert (first.route, second.route) == ("cut", "cut")
+    assert (first.route, second.route) == ("graph", "graph")
     assert len(passes) == after_one + 1 < 2 * after_one  # the query's own image, no more
     assert torch.equal(second.x, generator(2 * QUERY[None])[0].detach())
 
 
 def test_a_copied_cut_computes_the_same() -> None:
-    split = Network(problems.Plain(), (2,)).cut(1)
+    split = Network(problems.Plain(), (2,)).split(1)
     copied = copy.deepcopy(split)
     assert torch.equal(copied.head(QUERY[None]), split.head(QUERY[None]))
     assert torch.equal(copied.at(QUERY).x, split.at(QUERY).x)
@@ -245,7 +245,7 @@ def test_a_copied_cut_computes_the_same() -> None:
 
 def test_a_network_that_cannot_be_copied_is_cut_by_hooks() -> None:
     generator = problems.Stateful(lock=True)
-    tail = Network(generator, (2,)).cut(1).at(QUERY)
+    tail = Network(generator, (2,)).split(1).at(QUERY)
     assert tail.route == "hooks"
     a = torch.ones(2, 3, requires_grad=True)
     tail(a).sum().backward()
@@ -285,5 +285,5 @@ def test_a_change_of_the_returned_image_does_not_reach_the_tail() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 def test_other_precisions(dtype: torch.dtype) -> None:
     generator = problems.Plain().to(dtype)
-    tail = Network(generator, (2,)).cut(1).at(QUERY)
-    assert (tail.route, tail.x.dtype, tail.x.tolist()) == ("cut", dtype, problems.QUERY_X.tolist())
+    tail = Network(generator, (2,)).split(1).at(QUERY)
+    assert (tail.route, tail.x.dtype, tail.x.tolist()) == ("graph", dtype, problems.QUERY_X.tolist())

@@ -11,7 +11,7 @@ UNITS = torch.tensor([3, 0, 7])
 
 
 def exact(module: nn.Module, layer: int, d: int) -> Split:
-    return Network(module.eval(), (d,)).cut(layer).in_float64()
+    return Network(module.eval(), (d,)).split(layer).in_float64()
 
 
 def test_the_first_layer_of_a_generator() -> None:
@@ -47,5 +47,5 @@ def test_a_bend_far_away_is_noticed() -> None:
 
 
 def test_only_float64_says_whether_a_layer_is_affine() -> None:
-    split = Network(nn.Sequential(nn.Linear(4, 8), nn.ReLU()).eval(), (4,)).cut(1)
+    split = Network(nn.Sequential(nn.Linear(4, 8), nn.ReLU()).eval(), (4,)).split(1)
     assert affine_units(split, UNITS, 4, dtype=torch.float32) is None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from egbas.network import Network
-from egbas.region import Cut
+from egbas.region import Precisions
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, OUTSIDE, UNCLEAR, Halfspaces
 from egbas.region.kept_units import KeptUnits
 from egbas.zoo.models import load_model
@@ -21,17 +21,17 @@ def halfspaces_of(layer: int, n_units: int = 40) -> tuple[Halfspaces, Tensor, Te
     """Halfspaces, latents on all sides of them, and their units' pre-activations in float64."""
     model = load_model("dcgan-mnist-2d")
     network = Network(model.generator, model.latent.shape)
-    cut = Cut.of(network, network.resolve(layer))
+    precisions = Precisions.of(network, network.resolve(layer))
     rng = torch.Generator().manual_seed(layer)
     z0 = model.latent.sample(1, rng=rng)
-    units = torch.randperm(cut.split.layer.units, generator=rng)[:n_units]
-    kept = cut.kept(units)
+    units = torch.randperm(precisions.split.layer.units, generator=rng)[:n_units]
+    kept = precisions.kept(units)
     assert kept is not None
-    signs = cut.exact.head(z0)[0, units].sign().to(torch.int8)
+    signs = precisions.exact.head(z0)[0, units].sign().to(torch.int8)
     probes = z0 + 0.2 * torch.randn(33, 2, generator=rng)
     z = z0 + SPREADS[layer] * torch.randn(400, 2, generator=rng)
-    found = Halfspaces.measured(kept, signs, probes, cut.exact.head(probes)[:, units])
-    return found, z, cut.exact.head(z)[:, units] * signs
+    found = Halfspaces.measured(kept, signs, probes, precisions.exact.head(probes)[:, units])
+    return found, z, precisions.exact.head(z)[:, units] * signs
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])

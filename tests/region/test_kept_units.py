@@ -18,13 +18,13 @@ Size = int | tuple[int, int]
 
 def linear_layer(module: nn.Module, layer: int | str, d: int) -> tuple[LinearLayer | None, Network]:
     network = Network(module.eval(), (d,))
-    return LinearLayer.of(network.cut(layer), network.cut(layer).in_float64()), network
+    return LinearLayer.of(network.split(layer), network.split(layer).in_float64()), network
 
 
 def assert_alike(module: nn.Module, layer: int | str, d: int, units: Tensor | None = None) -> None:
     found, network = linear_layer(module, layer, d)
     assert found is not None
-    split = network.cut(layer)
+    split = network.split(layer)
     units = torch.arange(split.layer.units) if units is None else units
     kept, z = found.kept(units), torch.randn(7, d, generator=torch.Generator().manual_seed(0))
     h = split.head(z)[:, units].double().numpy()
@@ -111,12 +111,12 @@ def test_what_mixes_units_above_the_map_is_noticed(above: nn.Module) -> None:
 
 def test_only_float32_on_the_processor() -> None:
     network = Network(nn.Sequential(nn.Linear(4, 5), nn.ReLU()).double().eval(), (4,))
-    assert LinearLayer.of(network.cut(1), network.cut(1)) is None
+    assert LinearLayer.of(network.split(1), network.split(1)) is None
 
 
 def test_units_that_are_affine_in_the_latent_need_no_stem() -> None:
     network = Network(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 7), nn.ReLU()).eval(), (4,))
-    units, exact = torch.tensor([6, 2]), network.cut(1).in_float64()
+    units, exact = torch.tensor([6, 2]), network.split(1).in_float64()
     affine = affine_units(exact, units, 4, dtype=torch.float64)
     assert affine is not None
     kept, z = affine_kept_units(affine), torch.randn(9, 4)

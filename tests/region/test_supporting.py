@@ -10,20 +10,20 @@ from torch import Tensor, nn
 
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
 from egbas.network import Network
-from egbas.region import MICRO_BATCH, Cut, Region, certify, contains_many
+from egbas.region import MICRO_BATCH, Precisions, SupportingRegion, certify, contains_many
 from egbas.zoo.models import load_model
 from tests.problems import BoxNet, linear
 
 ALL = torch.arange(4)
 
 
-def region_of(generator: nn.Module, z0: list[float], units: Tensor | None = None, layer: int = 1) -> Region:
+def region_of(generator: nn.Module, z0: list[float], units: Tensor | None = None, layer: int = 1) -> SupportingRegion:
     network = Network(generator, (len(z0),))
     query = torch.tensor(z0, dtype=network.dtype)
-    split = network.cut(layer)
+    split = network.split(layer)
     h = split.head(query[None])[0]
     units = torch.arange(len(h)) if units is None else units
-    return Region.around(network, split.layer, query, units, h[units].sign().to(torch.int8), reach=3.0)
+    return SupportingRegion.around(network, split.layer, query, units, h[units].sign().to(torch.int8), reach=3.0)
 
 
 def test_the_region_of_all_units_is_the_box() -> None:
@@ -101,7 +101,7 @@ def test_a_query_outside_is_refused() -> None:
     network = Network(BoxNet(), (2,))
     signs = torch.tensor([1, 1, 1, 1], dtype=torch.int8)
     with pytest.raises(StartOutsideRegionError, match="smallest margin -1"):
-        Region.around(network, network.resolve(1), torch.tensor([2.0, 0.0]), ALL, signs, reach=1.0)
+        SupportingRegion.around(network, network.resolve(1), torch.tensor([2.0, 0.0]), ALL, signs, reach=1.0)
 
 
 def test_latents_of_another_shape_are_refused() -> None:
@@ -155,13 +155,13 @@ def test_threads_answer_as_one_does(n: int, monkeypatch: pytest.MonkeyPatch) -> 
     units = dataclasses.replace(region.halfspaces.units, seconds=1.0)
     slow = dataclasses.replace(region, halfspaces=dataclasses.replace(region.halfspaces, units=units))
     monkeypatch.setattr("egbas.machine.threads.idle_cores", lambda: 3)
-    threads, contains = set(), Region._contains
+    threads, contains = set(), SupportingRegion._contains
 
-    def noted(self: Region, z: Tensor) -> Tensor:
+    def noted(self: SupportingRegion, z: Tensor) -> Tensor:
         threads.add(threading.get_ident())
         return contains(self, z)
 
-    monkeypatch.setattr(Region, "_contains", noted)
+    monkeypatch.setattr(SupportingRegion, "_contains", noted)
     assert torch.equal(slow.contains(z), alone)
     assert (len(threads) > 1) == (n > 1)
     assert torch.equal(contains_many([slow], [z])[0], alone)
@@ -175,12 +175,12 @@ def test_threads_answer_as_one_does(n: int, monkeypatch: pytest.MonkeyPatch) -> 
 def test_many_regions_answer_together_as_alone(layer: int, is_dense: bool) -> None:
     model = load_model("dcgan-mnist")
     network = Network(model.generator, model.latent.shape)
-    cut, rng = Cut.of(network, network.resolve(layer)), torch.Generator().manual_seed(0)
+    precisions, rng = Precisions.of(network, network.resolve(layer)), torch.Generator().manual_seed(0)
     regions, latents = [], []
     for number, z0 in enumerate(model.latent.sample(4, rng=rng)):
         units = torch.randperm(1500, generator=rng)[:30]
-        signs = cut.split.head(z0[None])[0, units].sign().to(torch.int8)
-        region = Region.in_cut(cut, z0, units, signs, reach=4.0)
+        signs = precisions.split.head(z0[None])[0, units].sign().to(torch.int8)
+        region = SupportingRegion.of(precisions, z0, units, signs, reach=4.0)
         regions.append(dataclasses.replace(region, halfspaces=None) if is_dense else region)
         latents.append(z0 + 0.1 * torch.randn((100, 0, 17, 3)[number], 64, generator=rng))
     together = contains_many(regions, latents)

@@ -9,7 +9,7 @@ from tests.problems import RedundantUnit
 
 
 def test_all_subsets_of_a_network_by_hand() -> None:
-    tail = Network(RedundantUnit(), (2,)).cut(1).at(torch.ones(2))
+    tail = Network(RedundantUnit(), (2,)).split(1).at(torch.ones(2))
     sizes, distances = brute_force._all_subsets(tail)
     # At (1, 1) the outputs are (3, 2, 0, 5, 1, 4): five active units, 32 subsets; the image is (24, 12, 28, 0.01).
     assert len(sizes) == 32

@@ -11,7 +11,7 @@ from egbas.errors import ConfigError
 from egbas.evaluation.baselines import epsilon_l2
 from egbas.exploration.result import Exploration
 from egbas.reproduce import figures
-from egbas.reproduce.explored import Explored
+from egbas.reproduce.shared_runs import Explored
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 

@@ -7,9 +7,9 @@ import torch
 
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
 from egbas.evaluation.baselines import METHODS
-from egbas.reproduce import explored as module
-from egbas.reproduce.explored import Explored
+from egbas.reproduce import shared_runs as module
 from egbas.reproduce.measurement import Measurement, measure
+from egbas.reproduce.shared_runs import Explored
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from egbas.reproduce import explored, figures, paper
+from egbas.reproduce import figures, paper, shared_runs
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
@@ -22,14 +22,14 @@ def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_figures")
 def test_all_that_a_model_without_a_plane_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
-    original = explored.explore_many
+    original = shared_runs.explore_many
 
     def spy(*words, rng, **options):  # type: ignore[no-untyped-def]
         seeds.extend(rng)
         return original(*words, rng=rng, **options)
 
-    monkeypatch.setattr(explored, "explore_many", spy)
-    few = partial(explored.Explored, beropt=QUICK, gbrrt=GbRrtConfig(iterations=100))
+    monkeypatch.setattr(shared_runs, "explore_many", spy)
+    few = partial(shared_runs.Explored, beropt=QUICK, gbrrt=GbRrtConfig(iterations=100))
     monkeypatch.setattr(paper, "Explored", few)
     told: list[tuple[int, int, str]] = []
     content = paper.run(("dcgan-mnist",), 1, tmp_path, lambda *words: told.append(words), layers=(3,))

@@ -30,7 +30,7 @@ TINY = rankings.Case(
 
 
 def solved(generator: torch.nn.Module, z0: list[float]) -> tuple[Tail, BerOptResult]:
-    tail = Network(generator, (len(z0),)).cut(1).at(torch.tensor(z0))
+    tail = Network(generator, (len(z0),)).split(1).at(torch.tensor(z0))
     return tail, optimize(tail, BerOptConfig(sparsity=0.5), rng=torch.Generator().manual_seed(0))
 
 

@@ -8,8 +8,8 @@ import torch
 from egbas.errors import CheckpointError, ModelNotFoundError
 from egbas.latent import LatentSpace
 from egbas.zoo.card import ModelCard, save_weights, sha256
-from egbas.zoo.dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.lenet import LeNet
+from egbas.zoo.mnist_dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.models import cards, is_path, load_classifier, load_model
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from tests.zoo.formats.test_gan_zoo import critic_layout, generator_layout

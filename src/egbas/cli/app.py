@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from egbas import __version__
 from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, reproduce, show, train
 from egbas.errors import EgbasError
 from egbas.machine.memory import keep_freed_memory
+from egbas.version import __version__
 
 EXIT_UNFINISHED = 1
 EXIT_BAD_INPUT = 2

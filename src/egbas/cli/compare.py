@@ -26,7 +26,7 @@ JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.pn
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
 
-def compare(  # noqa: PLR0913, PLR0917  each option is an argument
+def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
     layer: Annotated[
         str,
@@ -80,11 +80,12 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
 
     Writes comparison.json, comparison.csv, and of the first query comparison.png and report.html to --out; all or none.
     """
-    from egbas.cli import inputs, settings
+    from egbas.cli import settings
     from egbas.errors import ConfigError
     from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.exploration.explore import explore
     from egbas.geometry import choose_geometry
+    from egbas.inputs import models as inputs
     from egbas.network import Network
     from egbas.report import gallery_of
     from egbas.storage import check_destination, save_files
@@ -160,7 +161,7 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
 
 def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:
     """What repeats the comparison; of the explorations, the first one's settings."""
-    from egbas.reproduce.recorded import discriminator_facts
+    from egbas.reproduce.provenance import discriminator_facts
 
     return {
         "n_queries": len(seeds),

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from egbas import __version__
 from egbas.cli import show
+from egbas.version import __version__
 
 PACKAGES = ("torch", "numpy", "numba", "safetensors", "typer", "rich", "matplotlib", "jinja2", "pillow")
 

@@ -36,9 +36,10 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     """
     from dataclasses import asdict
 
-    from egbas.cli import inputs, settings
+    from egbas.cli import settings
     from egbas.exploration.estimate import estimate as reckon
     from egbas.geometry import choose_geometry
+    from egbas.inputs import models as inputs
     from egbas.network import Network
 
     found = inputs.find_model(model, latent_size, latent)

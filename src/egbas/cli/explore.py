@@ -77,9 +77,10 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     """
     from dataclasses import replace
 
-    from egbas.cli import inputs, settings
+    from egbas.cli import settings
     from egbas.exploration.explore import explore as run_exploration
     from egbas.geometry import choose_geometry
+    from egbas.inputs import models as inputs
     from egbas.network import Network
     from egbas.storage import check_destination, save_run
 

@@ -17,7 +17,7 @@ def layers(
     """List the non-linearities of a model in forward order: what --layer takes."""
     from dataclasses import asdict
 
-    from egbas.cli.inputs import find_model
+    from egbas.inputs.models import find_model
     from egbas.network import list_layers
 
     found = find_model(model, latent_size)

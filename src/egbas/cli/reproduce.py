@@ -54,8 +54,8 @@ def reproduce(
     """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal."""
     import torch
 
-    from egbas.cli import inputs
     from egbas.errors import ConfigError
+    from egbas.inputs import models as inputs
     from egbas.network import Network
     from egbas.zoo.models import load_model
 
@@ -136,6 +136,6 @@ def _model_sheets(out: Path) -> Path:
 
 def _figure(name: str, model: str | None, out: Path, told: Told) -> dict[str, Any]:
     from egbas.reproduce import figures
-    from egbas.reproduce.explored import Explored
+    from egbas.reproduce.shared_runs import Explored
 
     return figures.FIGURES[name](model or figures.default_model(name), out, Explored(progress=told))

@@ -19,7 +19,7 @@ from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
 from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
-from egbas.region import MICRO_BATCH, Cut
+from egbas.region import MICRO_BATCH, Precisions
 from egbas.samplers.gbrrt import GbRrtConfig
 
 _FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
@@ -105,17 +105,17 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     network = Network(generator, latent.shape)
     latent = choose_geometry(latent, network, geometry)
     query = as_query(z0, latent, network)
-    cut = Cut.of(network, network.resolve(layer))
-    tail = cut.split.at(query)
+    precisions = Precisions.of(network, network.resolve(layer))
+    tail = precisions.split.at(query)
     cutting = time.perf_counter() - start
 
     low, high = (round(share * gbrrt.iterations) for share in _ACCEPTED)
     image = _seconds(lambda: list(network.image_batches(_around(query, 16)))) / 16
-    exact = _seconds(lambda: cut.exact.head(_around(query, 16))) / 16
+    exact = _seconds(lambda: precisions.exact.head(_around(query, 16))) / 16
     stages = (
         StageEstimate(name="cut", low=cutting, high=cutting, basis="measured as a whole"),
         _beropt(tail, beropt),
-        _gbrrt(cut, query, gbrrt),
+        _gbrrt(precisions, query, gbrrt),
         StageEstimate(
             name="certificate",
             low=exact * low,
@@ -155,15 +155,15 @@ def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
     )
 
 
-def _gbrrt(cut: Cut, query: Float[Tensor, " d"], config: GbRrtConfig) -> StageEstimate:
+def _gbrrt(precisions: Precisions, query: Float[Tensor, " d"], config: GbRrtConfig) -> StageEstimate:
     sizes = [size for size in (16, MICRO_BATCH) if size <= max(16, config.iterations)]
 
     def fastest(head: Callable[[Tensor], object]) -> float:
         return min(_seconds(lambda n=n: head(_around(query, n))) / n for n in sizes)
 
     # Of the layer itself the kept units are computed: at least none of them, at most all. Cores may share the latents.
-    whole = fastest(cut.split.head)
-    least = whole if cut.linear is None else min(whole, fastest(cut.linear.stem))
+    whole = fastest(precisions.split.head)
+    least = whole if precisions.linear is None else min(whole, fastest(precisions.linear.stem))
     least /= threads_worth(MICRO_BATCH * least)
     extra = _FOR_AUTOMATIC if config.step_size is None or config.half_width is None else 0
     bookkeeping = _BOOKKEEPING * config.iterations

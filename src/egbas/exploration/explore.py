@@ -19,7 +19,7 @@ from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.threads import idle_cores, side_by_side
 from egbas.network import Network, Tail
-from egbas.region import Certificate, Cut, Region, certify
+from egbas.region import Certificate, Precisions, SupportingRegion, certify
 from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
 
 Progress = Callable[[str, int, int, str], None]
@@ -151,15 +151,15 @@ def explore_many(  # noqa: PLR0913
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         spaces = [geometry_around(latent, start) for start in starts]
-        cut = Cut.of(network, network.resolve(layer))
+        precisions = Precisions.of(network, network.resolve(layer))
     with clock.stage("beropt"):
-        found = _supporting_sets(cut, starts, seeds, beropt or BerOptConfig(), clock)
+        found = _supporting_sets(precisions, starts, seeds, beropt or BerOptConfig(), clock)
     with clock.stage("gbrrt"):
         settings, largest = gbrrt or GbRrtConfig(), latent.largest_half_width
         regions, growths = [], []
         for start, space, kept, seed in zip(starts, spaces, found, seeds, strict=True):
             reach = space.reach(max(settings.half_width or 0.0, largest))
-            region = Region.in_cut(cut, start, kept.units, kept.signs, reach=reach)
+            region = SupportingRegion.of(precisions, start, kept.units, kept.signs, reach=reach)
             chosen = with_automatic(settings, start, region, largest_half_width=largest, geometry=space)
             rng_targets = torch.Generator().manual_seed(seed + 1)
             regions.append(region)
@@ -173,7 +173,7 @@ def explore_many(  # noqa: PLR0913
             network=network,
             model_name=model_name or _name_of(generator),
             latent=latent,
-            layer=cut.split.layer,
+            layer=precisions.split.layer,
             query=start,
             seed=seed,
             beropt=kept,
@@ -190,12 +190,12 @@ def explore_many(  # noqa: PLR0913
 
 
 def _supporting_sets(
-    cut: Cut, queries: Sequence[Tensor], seeds: Sequence[int], config: BerOptConfig, clock: "_Clock"
+    precisions: Precisions, queries: Sequence[Tensor], seeds: Sequence[int], config: BerOptConfig, clock: "_Clock"
 ) -> list[BerOptResult]:
     """Run BerOpt for many queries, on as many cores as there are for them."""
-    tails = [cut.split.at(query) for query in queries]
+    tails = [precisions.split.at(query) for query in queries]
     # A tail by hooks is one replica for all.
-    n_threads = idle_cores() if all(tail.route == "cut" for tail in tails) else 1
+    n_threads = idle_cores() if all(tail.route == "graph" for tail in tails) else 1
     return side_by_side(
         lambda job, stop: _supporting_set(*job, config, clock.part("beropt", stop)),
         list(zip(tails, seeds, strict=True)),

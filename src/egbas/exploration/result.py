@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float, Int, Int8
 from torch import Tensor, nn
 
-import egbas
 from egbas.beropt import BerOptResult
+from egbas.exploration import writer
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
-from egbas.region import Certificate, Region
+from egbas.region import Certificate, SupportingRegion
 from egbas.samplers.gbrrt import Tree
+from egbas.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,7 +48,7 @@ class Exploration:
     query: Float[Tensor, " d"]
     seed: int
     beropt: BerOptResult
-    region: Region
+    region: SupportingRegion
     tree: Tree
     certificate: Certificate
     seconds: dict[str, float]
@@ -155,7 +156,7 @@ class Exploration:
             "device": str(self.network.device),
             "threads": torch.get_num_threads(),
             "versions": {
-                "egbas": egbas.__version__,
+                "egbas": __version__,
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },
@@ -163,10 +164,7 @@ class Exploration:
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run directory, whole or not at all; see ``egbas.save_run``."""
-        # The last step of the flow, offered on its result: the one import against the direction of the flow.
-        from egbas.storage import save_run
-
-        return save_run(self, path, overwrite=overwrite)
+        return writer.write(self, path, overwrite=overwrite)
 
 
 def state_sha256(module: nn.Module) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 from egbas.figures.plane import MAX_VALUES, PLANE, Window
 from egbas.figures.regions import QUERY_MARK, REGION_ALPHA, fill_region, plane_axes
 from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, pixel_range, show_picture
-from egbas.region import MICRO_BATCH, Region
+from egbas.region import MICRO_BATCH, SupportingRegion
 
 PANEL = 1.9  # inches, width of a panel
 MANY = 120  # supporting units in a panel, from which on their lines are drawn thinner
@@ -64,7 +64,7 @@ class Boundaries:
 
 
 def trace_boundaries(
-    region: Region, window: Window, *, resolution: int = 240, max_values: int = MAX_VALUES
+    region: SupportingRegion, window: Window, *, resolution: int = 240, max_values: int = MAX_VALUES
 ) -> Boundaries:
     """Follow the zero set of every unit of the region's layer through a window.
 
@@ -98,7 +98,7 @@ def trace_boundaries(
     return Boundaries(xs=xs, ys=ys, margin=margin, lines=lines, kept=frozenset(units.tolist()))
 
 
-def _layer_values(region: Region, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float32]:
+def _layer_values(region: SupportingRegion, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float32]:
     """Pre-activations (units, rows, columns) of the whole layer on a grid."""
     grid = torch.from_numpy(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, PLANE))
     parts = [region.split.head(z).float().cpu() for z in grid.to(region.split.dtype).split(MICRO_BATCH)]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from egbas.errors import ShapeError
 from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, SKY_BLUE, VERMILION, new_figure
-from egbas.region import MICRO_BATCH, Region
+from egbas.region import MICRO_BATCH, SupportingRegion
 from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 
 PLANE = 2  # coordinates of a latent that can be drawn
@@ -73,7 +73,7 @@ def plane_window(points: Tensor, pad: float = 0.12) -> Window:
 
 
 def map_plane(
-    region: Region,
+    region: SupportingRegion,
     query: Tensor,
     window: Window,
     *,
@@ -117,7 +117,7 @@ def map_plane(
     )
 
 
-def _unit_values(region: Region, grid: Tensor, batch_size: int) -> NDArray[np.float32]:
+def _unit_values(region: SupportingRegion, grid: Tensor, batch_size: int) -> NDArray[np.float32]:
     """Pre-activations (k, n) of the kept units at the latents (n, 2)."""
     parts = [region.split.head(z)[:, region.units].float().cpu() for z in grid.split(batch_size)]
     return torch.cat(parts).T.numpy()

@@ -119,8 +119,8 @@ class Network:
             return self._catalogue.find(self._path_of(layer))
         return self._catalogue.find(layer.path if isinstance(layer, Layer) else layer)
 
-    def cut(self, layer: int | str | nn.Module | Layer) -> Split:
-        """Cut the generator at a layer.
+    def split(self, layer: int | str | nn.Module | Layer) -> Split:
+        """Precisions the generator at a layer.
 
         Raises:
             LayerNotFoundError: there is no such layer, or the latent does not reach it.

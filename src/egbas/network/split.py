@@ -167,7 +167,7 @@ class Split:
             if self._fastest is None:
                 self._fastest = self._folded(cut, a) or cut.program
             for replay in (Replay(self._fastest, latents, self.layer.shape), cut):
-                by_program = replace(tail, route="cut", replay=replay)
+                by_program = replace(tail, route="graph", replay=replay)
                 if _is_right(by_program):
                     return by_program
         if (error := _error(tail)) is not None:

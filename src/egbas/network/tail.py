@@ -27,7 +27,7 @@ class Tail:
         h: its pre-activation (units,), zero on the boundaries.
         a: its output of the non-linearity (units,); the same as h for a module that is no non-linearity.
         x: its image (c, h, w) = G(z0).
-        route: ``"cut"``: only what lies above the layer is computed; ``"hooks"``: the whole forward pass runs
+        route: ``"graph"``: only what lies above the layer is computed; ``"hooks"``: the whole forward pass runs
             on the query, with the layer's output replaced.
     """
 
@@ -36,7 +36,7 @@ class Tail:
     h: Tensor
     a: Tensor
     x: Tensor
-    route: Literal["cut", "hooks"]
+    route: Literal["graph", "hooks"]
     replay: Callable[[Tensor], Tensor] = field(repr=False)
 
     def __call__(self, a: Tensor) -> Tensor:

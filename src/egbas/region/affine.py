@@ -39,7 +39,7 @@ def affine_units(exact: Split, units: Int[Tensor, " k"], d: int, *, dtype: torch
     """The units as affine functions; None where they are not affine at random latents of many lengths.
 
     Args:
-        exact: the network in float64, cut at the layer.
+        exact: the network in float64, split at the layer.
         units: (k,) indices in the flattened layer.
         d: coordinates of a latent.
         dtype: to compute in afterwards.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.region.supporting import Region
+from egbas.region.supporting import SupportingRegion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Certificate:
         return self.n_inside == self.n_samples
 
 
-def certify(region: Region, latents: Float[Tensor, "n d"]) -> Certificate:
+def certify(region: SupportingRegion, latents: Float[Tensor, "n d"]) -> Certificate:
     """Check in float64 that all latents lie in the region."""
     margins = region.margin(latents)
     return Certificate(

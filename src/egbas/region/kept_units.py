@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Some units of a layer, computed without the others: each is a window of what a stem computes, times a row of weights.
 
-In: a network cut at a layer, and units. Out: what ``unit_value`` takes, packed so that every product runs over
+In: a network split at a layer, and units. Out: what ``unit_value`` takes, packed so that every product runs over
 contiguous memory. The units of a convolution share its rows; those of a layer that is affine in the latent have one
 each.
 """
@@ -124,7 +124,7 @@ class LinearLayer:
     """A layer whose units are products with what a stem computes.
 
     Attributes:
-        split: the network cut at the layer, in float32.
+        split: the network split at the layer, in float32.
         below: maps latents (n, *latent_shape) to x: the stem of its head.
         linear: the linear map, in float64.
         in_shape: of its input, without the batch.
@@ -146,7 +146,7 @@ class LinearLayer:
         """Find it; None where the layer has no such form, or the network is not in float32 on the processor.
 
         Args:
-            split: the network cut at the layer.
+            split: the network split at the layer.
             exact: the same in float64.
         """
         if split.dtype != torch.float32 or exact.dtype != torch.float64 or split.device.type != "cpu":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A network cut at a layer, with all that the regions of many queries have in common."""
+"""A network split at a layer, with all that the regions of many queries have in common."""
 
 import logging
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Cut:
-    """A network cut at a layer, in its own precision and in float64.
+class Precisions:
+    """A network split at a layer, in its own precision and in float64.
 
     Attributes:
-        split: the network cut at the layer.
+        split: the network split at the layer.
         exact: the same in float64; ``split`` itself for a float64 network, and for one that cannot compute in float64.
         linear: the layer as products with what a stem computes; None where it is not, or not in float32 on a CPU.
     """
@@ -31,9 +31,9 @@ class Cut:
     linear: LinearLayer | None
 
     @classmethod
-    def of(cls, network: Network, layer: Layer) -> "Cut":
-        """Cut a network."""
-        split = network.cut(layer)
+    def of(cls, network: Network, layer: Layer) -> "Precisions":
+        """Precisions a network."""
+        split = network.split(layer)
         exact = _in_float64(split)
         return cls(split=split, exact=exact, linear=None if exact is split else LinearLayer.of(split, exact))
 
@@ -49,7 +49,7 @@ class Cut:
 
 
 def _in_float64(split: Split) -> Split:
-    """The same cut in float64, or ``split`` where that is float64 already or cannot be had."""
+    """The same split in float64, or ``split`` where that is float64 already or cannot be had."""
     if split.dtype == torch.float64:
         return split
     try:

@@ -21,7 +21,7 @@ from egbas.machine.threads import at_once, threads_worth
 from egbas.network import Layer, Network, Split
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
 from egbas.region.kept_units import Array
-from egbas.region.precisions import Cut
+from egbas.region.precisions import Precisions
 
 # How many latents go through the head at once: deep convolutions are fastest at 16 to 64 on a few cores.
 MICRO_BATCH = 64
@@ -30,11 +30,11 @@ _SAFETY = 8.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Region:
+class SupportingRegion:
     """The region of a halfspace indicator (Definition 3), or of a subset of the units (Definition 5).
 
     Attributes:
-        split: the network cut at the layer.
+        split: the network split at the layer.
         exact: the same in float64; ``split`` itself for a float64 network, and for one that cannot compute in float64.
         units: (k,) int64 indices in the flattened layer of the units with V^i != 0.
         signs: (k,) int8, their V^i in {-1, +1}.
@@ -59,7 +59,7 @@ class Region:
         signs: Tensor,
         *,
         reach: float,
-    ) -> "Region":
+    ) -> "SupportingRegion":
         """Build the region of ``units`` on the sides ``signs``, and check that the query lies in it.
 
         Args:
@@ -75,18 +75,20 @@ class Region:
             ShapeError: there is no unit.
             StartOutsideRegionError: the query violates one of the halfspaces.
         """
-        return cls.in_cut(Cut.of(network, layer), z0, units, signs, reach=reach)
+        return cls.of(Precisions.of(network, layer), z0, units, signs, reach=reach)
 
     @classmethod
-    def in_cut(cls, cut: Cut, z0: Float[Tensor, " d"], units: Tensor, signs: Tensor, *, reach: float) -> "Region":
-        """Build a region as ``around`` does, of a network that is cut already."""
+    def of(
+        cls, precisions: Precisions, z0: Float[Tensor, " d"], units: Tensor, signs: Tensor, *, reach: float
+    ) -> "SupportingRegion":
+        """Build a region as ``around`` does, of a network that is split already."""
         if not len(units):
             raise ShapeError("got a set of no units; expected at least one, since nothing else bounds a region")
-        split, exact = cut.split, cut.exact
+        split, exact = precisions.split, precisions.exact
         units, signs = units.to(split.device), signs.to(split.device)
         region = cls(split=split, exact=exact, units=units, signs=signs, rounding=0.0)
         if exact is not split:
-            region = region._measured(cut, z0, reach)
+            region = region._measured(precisions, z0, reach)
         if not bool(region.contains(z0[None])):
             raise StartOutsideRegionError(
                 f"the query lies outside the region of its {len(units)} units (smallest margin "
@@ -140,7 +142,7 @@ class Region:
         """That threads could save of a latent's; the whole head answers one thread after the other."""
         return 0.0 if self.halfspaces is None else self.halfspaces.units.seconds
 
-    def _measured(self, cut: Cut, z0: Float[Tensor, " d"], reach: float) -> "Region":
+    def _measured(self, precisions: Precisions, z0: Float[Tensor, " d"], reach: float) -> "SupportingRegion":
         """The same region with the rounding errors of its tests, measured at the query and around it."""
         rng = torch.Generator().manual_seed(0)  # fixed: the same region for the same network and query
         noise = 2 * torch.rand(_N_PROBES, z0.numel(), generator=rng) - 1
@@ -149,7 +151,7 @@ class Region:
         size = h_exact.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
         errors = (_units_of(self.split, self.units)(probes).double() - h_exact).abs().amax(dim=1)
         rounding = _SAFETY * (errors / size).max().item()
-        kept, halfspaces = cut.kept(self.units), None
+        kept, halfspaces = precisions.kept(self.units), None
         if kept is not None:
             halfspaces = Halfspaces.measured(kept, self.signs, probes, h_exact)
         return replace(self, rounding=rounding, halfspaces=halfspaces)
@@ -160,7 +162,7 @@ class Region:
         return self.split if self.halfspaces is None else self.halfspaces.units.shared
 
     def _features(self, z: Float[Tensor, "n d"]) -> Tensor | Array:
-        """What latents are judged by, the same for all regions of a cut with ``halfspaces``, and for all without."""
+        """What latents are judged by, the same for all regions of a layer with ``halfspaces``, and for all without."""
         return self.split.head(z) if self.halfspaces is None else self.halfspaces.units.stem(z)
 
     def _judged(self, z: Float[Tensor, "n d"], features: Tensor | Array) -> Bool[Tensor, " n"]:
@@ -199,8 +201,10 @@ class Region:
         )
 
 
-def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ d"]]) -> list[Bool[Tensor, " _"]]:
-    """For each region say which of its latents lie in it, with one forward pass for all where they share a cut.
+def contains_many(
+    regions: Sequence[SupportingRegion], latents: Sequence[Float[Tensor, "_ d"]]
+) -> list[Bool[Tensor, " _"]]:
+    """For each region say which of its latents lie in it, with one forward pass for all where they share a layer.
 
     Args:
         regions: as many as there are sets of latents.

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from egbas import __version__
 from egbas.evaluation.comparison import Comparison
 from egbas.exploration.result import Exploration
 from egbas.figures import (
@@ -28,6 +27,7 @@ from egbas.figures.style import as_images
 from egbas.report.baselines import beside_baselines
 from egbas.report.command import command
 from egbas.report.encode import chart, picture
+from egbas.version import __version__
 
 SHOWN_SAMPLES, PICTURED_SAMPLES = 48, 64  # in the report, and in samples.png: the first of these are those
 

@@ -67,7 +67,7 @@ def compare(seed: int, config: BerOptConfig) -> Comparison:
     """Run BerOpt on layer 1 of a random network, and try every subset of its active units."""
     network = Network(random_network(seed), (4,))
     z0 = torch.randn(4, generator=torch.Generator().manual_seed(seed))
-    tail = network.cut(1).at(z0)
+    tail = network.split(1).at(z0)
     found = optimize(tail, config, rng=torch.Generator().manual_seed(seed))
     sizes, distances = _all_subsets(tail)
     objectives = distances + config.sparsity * sizes / len(tail.a)

@@ -27,9 +27,9 @@ from egbas.figures.plane import PLANE, PlaneMap, Window, map_plane, plane_window
 from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
 from egbas.figures.rows import rows_figure
 from egbas.figures.samples import choose_spread
-from egbas.reproduce.explored import Explored, whole
-from egbas.reproduce.looks import SHOWN_QUERY, chosen_of, drawn_of, facts_of, freedom_of, row_of
 from egbas.reproduce.measurement import LAYERS, paper_layers
+from egbas.reproduce.shared_runs import Explored, whole
+from egbas.reproduce.summaries import SHOWN_QUERY, chosen_of, drawn_of, facts_of, freedom_of, row_of
 from egbas.storage import write_file, write_json
 
 # A six whose region at layer 2 lies well inside the prior's support and is twice as long as wide: a ball leaves it on

@@ -18,8 +18,8 @@ import egbas
 from egbas.evaluation.comparison import Score, draw_all, evaluate
 from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace
-from egbas.reproduce.explored import Explored
-from egbas.reproduce.recorded import discriminator_facts, geometry_facts
+from egbas.reproduce.provenance import discriminator_facts, geometry_facts
+from egbas.reproduce.shared_runs import Explored
 from egbas.zoo.models import load_classifier, load_model
 from egbas.zoo.pggan import PgganGenerator
 

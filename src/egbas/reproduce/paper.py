@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from egbas.reproduce import table1, table2
-from egbas.reproduce.explored import Explored, Progress
 from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model, expect
 from egbas.reproduce.measurement import MODELS, N_QUERIES, PGGAN_LAYERS, measure, paper_layers
+from egbas.reproduce.shared_runs import Explored, Progress
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 

@@ -20,8 +20,8 @@ from egbas.evaluation.metrics.samples import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.figures import Panel, rankings_figure
 from egbas.network import Network, Tail
-from egbas.reproduce.explored import Progress
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES
+from egbas.reproduce.shared_runs import Progress
 from egbas.storage import write_file, write_json
 from egbas.zoo.models import load_model
 
@@ -110,7 +110,7 @@ def run(
         model = load_model(name)
         network = Network(model.generator, model.latent.shape)
         for layer in layers:
-            split, curves = network.cut(layer), []
+            split, curves = network.split(layer), []
             for query in range(n_queries):
                 tail = split.at(model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0])
                 found = optimize(tail, config, rng=torch.Generator().manual_seed(query))

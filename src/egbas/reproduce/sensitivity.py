@@ -20,9 +20,9 @@ from egbas.evaluation.metrics.samples import deviation
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.figures import sensitivity_figure
-from egbas.region import Region
-from egbas.reproduce.explored import Progress
+from egbas.region import SupportingRegion
 from egbas.reproduce.measurement import LAYERS, MODELS
+from egbas.reproduce.shared_runs import Progress
 from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, grow
 from egbas.storage import write_file, write_json
 from egbas.zoo.models import Model, load_model
@@ -169,7 +169,7 @@ def _with_threshold(run: Exploration, threshold: float) -> Exploration:
     units = (run.theta > threshold).nonzero()[:, 0]
     signs = run.region.split.at(run.query).h[units].sign().to(torch.int8)
     reach = run.geometry.reach(run.latent.largest_half_width)
-    region = Region.around(run.network, run.layer, run.query, units, signs, reach=reach)
+    region = SupportingRegion.around(run.network, run.layer, run.query, units, signs, reach=reach)
     return _regrown(dataclasses.replace(run, region=region))
 
 

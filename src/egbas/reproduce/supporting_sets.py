@@ -12,8 +12,8 @@ import torch
 from egbas.evaluation.rankings import LARGEST, fidelity_of, ranked, shuffled
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
-from egbas.reproduce.explored import Progress
 from egbas.reproduce.measurement import MODELS, N_QUERIES, paper_layers
+from egbas.reproduce.shared_runs import Progress
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 

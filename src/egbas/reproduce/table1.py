@@ -7,8 +7,8 @@ from typing import Any
 
 from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import DEVIATION, ratios, summarise
-from egbas.reproduce.explored import Explored, Progress
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
+from egbas.reproduce.shared_runs import Explored, Progress
 from egbas.storage import write_json
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.

@@ -13,8 +13,8 @@ from typing import Any
 
 from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
-from egbas.reproduce.explored import Explored, Progress
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
+from egbas.reproduce.shared_runs import Explored, Progress
 from egbas.storage import write_json
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.

@@ -16,7 +16,7 @@ from egbas.exploration.result import Exploration, state_sha256
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
-from egbas.region import Certificate, Region
+from egbas.region import Certificate, SupportingRegion
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
 from egbas.zoo.models import load_model
@@ -76,7 +76,7 @@ def _rebuild(
         query=tensors["query"],
         seed=config["seed"],
         beropt=_beropt_result(config["beropt"], metrics, tensors),
-        region=Region.around(network, layer, query, tensors["units"], tensors["signs"], reach=reach),
+        region=SupportingRegion.around(network, layer, query, tensors["units"], tensors["signs"], reach=reach),
         tree=Tree(
             **{name: tensors[name] for name in ("latents", "parents", "rejected", "rejected_reason")},
             evaluations=metrics["head_evaluations"],

@@ -17,7 +17,7 @@ from egbas.training.progressive import Progressive, ProgressiveConfig
 from egbas.training.quality import Judge
 from egbas.training.wgan import Wgan, WganConfig
 from egbas.zoo.card import ModelCard, save_weights
-from egbas.zoo.dcgan import DcganCritic, DcganGenerator
+from egbas.zoo.mnist_dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.models import FEATURE_LAYER, load_classifier, unknown_model
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 

@@ -9,7 +9,7 @@ SIDE = 28  # pixels
 
 
 class Middle(nn.Module):
-    """Cut images (n, c, h, w) to their middle 28x28; those of that size stay as they are."""
+    """Precisions images (n, c, h, w) to their middle 28x28; those of that size stay as they are."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Take off the margin, (h - 28) / 2 pixels on each side."""

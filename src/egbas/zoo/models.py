@@ -13,10 +13,10 @@ from egbas.errors import ModelNotFoundError
 from egbas.latent import LatentSpace
 from egbas.network import Layer, list_layers
 from egbas.zoo.card import ModelCard, load_card, load_weights, sha256
-from egbas.zoo.dcgan import DcganCritic, DcganGenerator
+from egbas.zoo.containers.content import SUFFIXES
 from egbas.zoo.formats import build_networks, read_checkpoint
-from egbas.zoo.formats.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
+from egbas.zoo.mnist_dcgan import DcganCritic, DcganGenerator
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from egbas.zoo.pggan.layers import deviation_of
 

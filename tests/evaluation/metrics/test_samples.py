@@ -20,7 +20,7 @@ from egbas.evaluation.metrics.samples import (
     search_evaluations,
     share_in_region,
 )
-from egbas.zoo.dcgan import DcganCritic
+from egbas.zoo.mnist_dcgan import DcganCritic
 from tests.problems import linear
 from tests.runs import colour_run
 

@@ -288,7 +288,7 @@ def test_no_random_number_is_drawn() -> None:
 
 def test_the_stem_of_a_pggan() -> None:
     model = load_model("pggan-mnist")
-    stages = Network(model.generator, (64,)).cut(6).stages()
+    stages = Network(model.generator, (64,)).split(6).stages()
     assert stages is not None
     z = model.latent.sample(9, rng=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -13,7 +13,7 @@ from egbas.zoo.models import load_model
 
 def stages_of(module: nn.Module, layer: int | str, d: int = 4) -> tuple[Stages | None, Network]:
     network = Network(module.eval(), (d,))
-    return network.cut(layer).stages(), network
+    return network.split(layer).stages(), network
 
 
 @pytest.mark.parametrize(("model", "layers"), [("dcgan-mnist", 4), ("dcgan-mnist-2d", 4), ("pggan-mnist", 8)])
@@ -22,7 +22,7 @@ def test_the_stages_of_embedded_models_compute_the_layer(model: str, layers: int
     network = Network(loaded.generator, loaded.latent.shape)
     z = loaded.latent.sample(5, rng=torch.Generator().manual_seed(0))
     for layer in range(1, layers + 1):
-        split = network.cut(layer)
+        split = network.split(layer)
         found = split.stages()
         assert found is not None
         with torch.no_grad():
@@ -36,7 +36,7 @@ def test_a_module_that_is_the_layer_has_no_stage_above_it() -> None:
     z = torch.randn(5, 4)
     x = found.stem(z)
     assert (x >= 0).all()
-    torch.testing.assert_close(found.post(found.linear(x)), network.cut("2").head(z))
+    torch.testing.assert_close(found.post(found.linear(x)), network.split("2").head(z))
 
 
 class Residual(nn.Module):
@@ -105,8 +105,8 @@ def test_convolutions_of_volumes() -> None:
     assert found is not None
     z = torch.randn(5, 4)
     h = found.post(found.linear(found.stem(z))).flatten(1)
-    torch.testing.assert_close(h, network.cut(2).head(z))
-    assert network.cut(1).at(z[0]).route == "cut"
+    torch.testing.assert_close(h, network.split(2).head(z))
+    assert network.split(1).at(z[0]).route == "graph"
 
 
 def test_the_network_s_own_weights_stay_where_they_are() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from egbas.geometry import Flat
 from egbas.network import Network
-from egbas.region import Cut, Region
+from egbas.region import Precisions, SupportingRegion
 from egbas.samplers.gbrrt import GbRrtConfig, Growth, grow, grow_many, with_automatic
 from egbas.zoo.models import load_model
 from tests.regions import assert_same, rng
@@ -21,13 +21,13 @@ def test_each_tree_is_the_one_grown_alone(
     monkeypatch.setattr("egbas.samplers.gbrrt.many.idle_cores", lambda: cores)
     model = load_model("dcgan-mnist")
     network = Network(model.generator, model.latent.shape)
-    cut = Cut.of(network, network.resolve(layer))
+    precisions = Precisions.of(network, network.resolve(layer))
     queries = list(model.latent.sample(3, rng=rng(1)))
     regions, configs = [], []
     for number, query in enumerate(queries):
-        h = cut.split.head(query[None])[0]
+        h = precisions.split.head(query[None])[0]
         units = torch.randperm(len(h), generator=rng(number))[:60]
-        region = Region.in_cut(cut, query, units, h[units].sign().to(torch.int8), reach=4.0)
+        region = SupportingRegion.of(precisions, query, units, h[units].sign().to(torch.int8), reach=4.0)
         regions.append(replace(region, halfspaces=None) if is_dense else region)
         config = GbRrtConfig(iterations=100 + 50 * number)
         configs.append(with_automatic(config, query, regions[-1], largest_half_width=4.0))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egbas.zoo.formats import read_checkpoint
-from egbas.zoo.formats.parts import Parts
+from egbas.zoo.formats.pggan import Parts
 
 Reference = Callable[[Tensor], tuple[Tensor, list[Tensor]]]
 TOLERANCE = 1e-4

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.zoo.containers.malicious import attacks, legacy, zipped
 from tests.zoo.formats.damage import N_DAMAGES, small_files
-from tests.zoo.formats.malicious import attacks, legacy, zipped
 
 ROOT = Path(__file__).parents[3]
 KINDS = ("torch zip", "torch legacy", "pickle", "safetensors")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from egbas.errors import CheckpointError
 from egbas.zoo.formats import build_networks, own, read_checkpoint
-from egbas.zoo.formats.parts import Parts
+from egbas.zoo.formats.pggan import Parts
 from tests.zoo.formats import test_examples_dcgan, test_gan_zoo
 from tests.zoo.formats.reference import Draw
 

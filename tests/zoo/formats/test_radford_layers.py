@@ -5,7 +5,7 @@ import torch
 from egbas.errors import CheckpointError
 from egbas.zoo.formats.radford_layers import critic, generator
 from tests.zoo.formats.reference import Draw
-from tests.zoo.formats.test_weights import tensors
+from tests.zoo.formats.test_tensors import tensors
 
 NORM = {f"n.{part}": torch.ones(4) for part in ("weight", "bias", "running_mean", "running_var")}
 

@@ -111,7 +111,7 @@ def test_boundaries_are_the_zero_sets_of_the_convolutions(config: PgganConfig) -
     generator = draw(config)
     network = Network(generator, (6,))
     for number in range(1, 7):
-        h = network.cut(number).head(latents())
+        h = network.split(number).head(latents())
         last = generator.get_submodule("offset1" if number == 1 and config.positional_bias else f"conv{number}")
         seen: list[Tensor] = []
         hook = last.register_forward_hook(lambda *call, seen=seen: seen.append(call[-1].flatten(1)))
@@ -125,8 +125,8 @@ def test_boundaries_are_the_zero_sets_of_the_convolutions(config: PgganConfig) -
 @pytest.mark.usefixtures("without_type_checks")  # they refuse torch.fx's stand-ins for tensors
 def test_network_runs_from_any_layer_on(config: PgganConfig, number: int) -> None:
     generator = draw(config)
-    tail = Network(generator, (6,)).cut(number).at(latents()[0])
-    assert tail.route == "cut"  # the graph of torch.fx, not hooks
+    tail = Network(generator, (6,)).split(number).at(latents()[0])
+    assert tail.route == "graph"  # the graph of torch.fx, not hooks
     torch.testing.assert_close(tail(tail.a[None]), generator(latents()[:1]), atol=1e-4, rtol=1e-4)
 
 

@@ -19,7 +19,7 @@ from egbas.exploration.result import Exploration
 from egbas.network.images import close, image_of, images_at_once
 from egbas.network.replica import Replica, freeze
 from egbas.network.trace import activation_name
-from egbas.region import MICRO_BATCH, Region
+from egbas.region import MICRO_BATCH, SupportingRegion
 
 N_RESAMPLES = 10_000
 LEVEL = 0.95
@@ -159,7 +159,7 @@ def changed_share(images: Tensor | Iterable[Tensor], query_image: Tensor) -> flo
     return torch.cat(shares).mean().item()
 
 
-def share_in_region(region: Region, latents: Tensor) -> float:
+def share_in_region(region: SupportingRegion, latents: Tensor) -> float:
     """Measure which share of the samples lies in the region of E-GBAS, 0..1; 1 for its own by construction.
 
     Args:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tail f_{L:l+1} as a program of its own, so that BerOpt's loop never computes the head again.
 
-torch.fx writes the forward pass down as a graph. Cut at the layer's node, what depends on it is the tail; the
+torch.fx writes the forward pass down as a graph. Precisions at the layer's node, what depends on it is the tail; the
 values that enter the tail from elsewhere (skips past the layer, sizes) are computed once for the query.
 """
 
@@ -74,7 +74,7 @@ class Replay:
 
 
 def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | None:
-    """Cut a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
+    """Precisions a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
 
     The module's weights must need no gradient, and the module be nobody else's: tracing runs its forward.
     """

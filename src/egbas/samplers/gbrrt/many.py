@@ -10,19 +10,21 @@ import threading
 from collections.abc import Sequence
 
 from egbas.machine.threads import idle_cores, side_by_side
-from egbas.region import Region, contains_many
+from egbas.region import SupportingRegion, contains_many
 from egbas.samplers.gbrrt.growth import Growth, Progress
 from egbas.samplers.gbrrt.tree import Tree
 
-Pair = tuple[Growth, Region]
+Pair = tuple[Growth, SupportingRegion]
 
 
-def grow_many(growths: Sequence[Growth], regions: Sequence[Region], *, progress: Progress | None = None) -> list[Tree]:
+def grow_many(
+    growths: Sequence[Growth], regions: Sequence[SupportingRegion], *, progress: Progress | None = None
+) -> list[Tree]:
     """Grow many trees to their ends; each is the one that ``grow`` grows alone.
 
     Args:
         growths: trees at their start.
-        regions: of each tree its own; those of one ``Cut`` share their forward passes.
+        regions: of each tree its own; those of one ``Precisions`` share their forward passes.
         progress: called with (iterations done, all iterations, text), over all trees; by one thread at a time.
     """
     total, door = sum(growth.config.iterations for growth in growths), threading.Lock()

@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import nn
 
 from egbas.errors import CheckpointError
+from egbas.zoo.containers.content import Content, open_content
 from egbas.zoo.formats import (
     akanimax,
     akanimax_v2,
@@ -23,8 +24,7 @@ from egbas.zoo.formats import (
     refused,
     tkarras,
 )
-from egbas.zoo.formats.content import Content, open_content
-from egbas.zoo.formats.parts import Parts
+from egbas.zoo.formats.pggan import Parts
 
 
 class Format(Protocol):

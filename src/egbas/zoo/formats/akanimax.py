@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
-from egbas.zoo.formats.stored import StoredTensor
-from egbas.zoo.formats.weights import RELU_GAIN, Conv, Tensors, fold, from_transposed
+from egbas.zoo.containers.content import Content
+from egbas.zoo.containers.stored import StoredTensor
+from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "akanimax-v3"
 DEVIATION = Deviation(groups="strided", group_size=4)

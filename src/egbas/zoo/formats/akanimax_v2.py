@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from egbas.errors import CheckpointError
+from egbas.zoo.containers.content import Content, open_content
 from egbas.zoo.formats.akanimax import keep_layers, read_critic, read_generator
-from egbas.zoo.formats.content import Content, open_content
-from egbas.zoo.formats.parts import Blueprint, Deviation, Parts, normal
-from egbas.zoo.formats.weights import Tensors
+from egbas.zoo.formats.pggan import Blueprint, Deviation, Parts, normal
+from egbas.zoo.formats.tensors import Tensors
 
 NAME = "akanimax-v2"
 # The whole batch is one group; a batch is at most this large.

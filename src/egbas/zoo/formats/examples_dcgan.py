@@ -4,11 +4,11 @@
 import re
 from pathlib import Path
 
-from egbas.zoo.formats.content import Content, open_content
-from egbas.zoo.formats.parts import Blueprint, Parts, normal
+from egbas.zoo.containers.content import Content, open_content
+from egbas.zoo.formats.pggan import Blueprint, Parts, normal
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
-from egbas.zoo.formats.weights import Tensors
+from egbas.zoo.formats.tensors import Tensors
 
 NAME = "pytorch-examples-dcgan"
 

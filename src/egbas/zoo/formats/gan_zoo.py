@@ -11,9 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
-from egbas.zoo.formats.weights import Conv, Tensors
+from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.tensors import Conv, Tensors
 
 NAME = "pytorch_GAN_zoo-pgan"
 FORMAT_LAYERS = ("formatLayer.module.weight", "formatLayer.weight")

@@ -2,12 +2,12 @@
 """DCGANs of pytorch_GAN_zoo: ``formatLayer.weight`` with four dimensions, and ``main.convTranspose1.weight``."""
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.content import Content
+from egbas.zoo.containers.content import Content
 from egbas.zoo.formats.gan_zoo import TANH_LOSSES
-from egbas.zoo.formats.parts import Blueprint, Parts, normal
+from egbas.zoo.formats.pggan import Blueprint, Parts, normal
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
-from egbas.zoo.formats.weights import Tensors
+from egbas.zoo.formats.tensors import Tensors
 
 NAME = "pytorch_GAN_zoo-dcgan"
 

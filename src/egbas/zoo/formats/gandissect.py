@@ -5,9 +5,9 @@ Pixel norm, upsampling, convolution times sqrt(2 / fan in), bias, leaky ReLU; on
 resolution is in the file. The scale of the output is 1 / sqrt(fan in).
 """
 
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Parts, normal, read_generator
-from egbas.zoo.formats.weights import Tensors
+from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.pggan import Parts, normal, read_generator
+from egbas.zoo.formats.tensors import Tensors
 
 NAME = "gandissect"
 

@@ -7,8 +7,8 @@ Fused upsampling layers are (in, out, 3, 3): told by their shape where in and ou
 
 from typing import Any
 
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import (
+from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.pggan import (
     Blueprint,
     CriticLayers,
     Deviation,
@@ -17,7 +17,7 @@ from egbas.zoo.formats.parts import (
     pggan_critic,
     pggan_generator,
 )
-from egbas.zoo.formats.weights import RELU_GAIN, Conv, Tensors, fold, from_transposed
+from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "genforce"
 DEVIATION = Deviation(groups="strided", group_size=16)

@@ -5,9 +5,9 @@ An early version counts the layers from 1 and has one RGB layer, ``output_RxR``.
 ``layer{i}.weight`` (3, 3, in, out).
 """
 
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Parts, normal, pggan_generator
-from egbas.zoo.formats.weights import RELU_GAIN, Conv, Tensors, fold, from_transposed
+from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.pggan import Parts, normal, pggan_generator
+from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "interfacegan"
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Blueprint, Parts, config_from_json, config_to_json, latent_shape
-from egbas.zoo.formats.weights import Tensors
+from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.pggan import Blueprint, Parts, config_from_json, config_to_json, latent_shape
+from egbas.zoo.formats.tensors import Tensors
 
 NAME = "egbas"
 VERSION = "1"

@@ -5,9 +5,9 @@ Its weights come from the Theano pickles, whose scales depend on the weights the
 file (``wscale.scale``) and used here. GAN dissection replaced them by gain / sqrt(fan in), an approximation.
 """
 
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Parts, normal, pggan_generator
-from egbas.zoo.formats.weights import Conv, Tensors
+from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.pggan import Parts, normal, pggan_generator
+from egbas.zoo.formats.tensors import Conv, Tensors
 
 NAME = "ptrblck"
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.parts import Blueprint
-from egbas.zoo.formats.weights import Tensors
+from egbas.zoo.formats.pggan import Blueprint
+from egbas.zoo.formats.tensors import Tensors
 from egbas.zoo.radford import MAX_LAYERS, RadfordConfig, RadfordCriticConfig
 
 NORM = ("weight", "bias", "running_mean", "running_var")

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable
 
-from egbas.zoo.formats.content import Content
+from egbas.zoo.containers.content import Content
 
 # What it is, and beginnings of names that all have to be there.
 KINDS = (

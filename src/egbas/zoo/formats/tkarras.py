@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.arrays import Array
-from egbas.zoo.formats.content import Content
-from egbas.zoo.formats.parts import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
-from egbas.zoo.formats.stored import Ledger
-from egbas.zoo.formats.unpickle import TfNetwork
-from egbas.zoo.formats.weights import RELU_GAIN, Conv, Tensors, fold, from_transposed
+from egbas.zoo.containers.arrays import Array
+from egbas.zoo.containers.content import Content
+from egbas.zoo.containers.stored import Ledger
+from egbas.zoo.containers.unpickle import TfNetwork
+from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "tkarras"
 EXPECTED = {"use_wscale": True, "use_pixelnorm": True, "use_leakyrelu": True, "label_size": 0}

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from egbas.errors import CheckpointError, EgbasError
-from egbas.zoo.formats import arrays, torch_file
-from egbas.zoo.formats.stored import Ledger, StoredTensor
-from egbas.zoo.formats.unpickle import Settings, TfNetwork, table_maker, unpickle
+from egbas.zoo.containers import arrays, torch_file
+from egbas.zoo.containers.stored import Ledger, StoredTensor
+from egbas.zoo.containers.unpickle import Settings, TfNetwork, table_maker, unpickle
 
 SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".tar", ".model", ".safetensors")
 MAX_HEADER = 16 * 2**20  # bytes of the JSON in a safetensors file

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
-from egbas.zoo.formats.weights import Conv, Tensors
+from egbas.zoo.formats.tensors import Conv, Tensors
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.parts import (
+from egbas.zoo.formats.pggan import (
     ARCHITECTURES,
     Blueprint,
     CriticLayers,

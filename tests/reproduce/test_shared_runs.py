@@ -8,8 +8,8 @@ import torch
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
-from egbas.reproduce import explored as module
-from egbas.reproduce.explored import Explored, whole
+from egbas.reproduce import shared_runs as module
+from egbas.reproduce.shared_runs import Explored, whole
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 

@@ -13,7 +13,7 @@ ROOM = 400 * 2**20  # bytes beyond what is taken after the imports; the bombs as
 
 def bombs() -> dict[str, bytes]:
     """Files of a few megabytes at most."""
-    from tests.zoo.formats.malicious import legacy, tensor, text, zipped
+    from tests.zoo.containers.malicious import legacy, tensor, text, zipped
 
     huge, storage = 2**33, {"data/0": bytes(16)}
     key = "layer1.conv.weight"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from egbas.errors import CheckpointError, EgbasError
-from egbas.zoo.formats.stored import Ledger, Sealed
+from egbas.zoo.containers.stored import Ledger, Sealed
 
 MAX_STEPS = 500_000  # a checkpoint of 300 tensors has about 10,000
 MAX_TUPLES = 100_000

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.containers.stored import StoredTensor
 from egbas.zoo.formats import open_content, read_checkpoint
-from egbas.zoo.formats.stored import StoredTensor
-from tests.zoo.formats.bombs import bombs
-from tests.zoo.formats.malicious import legacy, tensor, text, zipped
+from tests.zoo.containers.bombs import bombs
+from tests.zoo.containers.malicious import legacy, tensor, text, zipped
 from tests.zoo.formats.reference import Draw
 from tests.zoo.formats.test_gandissect import layout
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats import read_checkpoint
-from egbas.zoo.formats.unpickle import (
+from egbas.zoo.containers.unpickle import (
     MAX_PAIRS,
     MAX_STEPS,
     MAX_TUPLES,
@@ -22,7 +21,8 @@ from egbas.zoo.formats.unpickle import (
     table_maker,
     unpickle,
 )
-from tests.zoo.formats.malicious import Call, attacks, legacy, text, zipped
+from egbas.zoo.formats import read_checkpoint
+from tests.zoo.containers.malicious import Call, attacks, legacy, text, zipped
 
 NAMES = sorted(attacks(Path("marker")))
 

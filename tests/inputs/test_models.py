@@ -6,7 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from egbas.cli.inputs import (
+from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, ShapeError
+from egbas.inputs.models import (
     find_device,
     find_model,
     find_query,
@@ -15,7 +16,6 @@ from egbas.cli.inputs import (
     seeded,
     warnings_of,
 )
-from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, ShapeError
 from egbas.latent import LatentSpace
 from egbas.zoo.models import Model
 

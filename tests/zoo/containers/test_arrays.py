@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats import arrays
-from egbas.zoo.formats.arrays import Array, Dtype, Encoded
-from egbas.zoo.formats.stored import Ledger
-from egbas.zoo.formats.unpickle import Inert, unpickle
+from egbas.zoo.containers import arrays
+from egbas.zoo.containers.arrays import Array, Dtype, Encoded
+from egbas.zoo.containers.stored import Ledger
+from egbas.zoo.containers.unpickle import Inert, unpickle
 
 LEDGER = Ledger(limit=10**6)
 

@@ -19,7 +19,7 @@ from egbas.evaluation.metrics.samples import changed_share
 from egbas.exploration.result import Exploration
 from egbas.figures.gallery import Gallery
 from egbas.figures.samples import choose_spread
-from egbas.reproduce.recorded import geometry_facts
+from egbas.reproduce.provenance import geometry_facts
 from egbas.samplers.gbrrt import OUTSIDE
 
 SHOWN_QUERY = 0  # seed of the query whose samples figure 6 shows

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.weights import Tensors, fold, from_transposed
+from egbas.zoo.formats.tensors import Tensors, fold, from_transposed
+from tests.zoo.containers.test_stored import stored
 from tests.zoo.formats.reference import Draw
-from tests.zoo.formats.test_stored import stored
 
 
 def tensors(**values: Tensor) -> Tensors:

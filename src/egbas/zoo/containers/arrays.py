@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.stored import Ledger, StoredTensor, check_layout
-from egbas.zoo.formats.unpickle import Inert, Maker
+from egbas.zoo.containers.stored import Ledger, StoredTensor, check_layout
+from egbas.zoo.containers.unpickle import Inert, Maker
 
 DTYPES = {
     "f2": torch.float16,

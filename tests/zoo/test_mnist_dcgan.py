@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from egbas.zoo.dcgan import DcganCritic, DcganGenerator
+from egbas.zoo.mnist_dcgan import DcganCritic, DcganGenerator
 
 
 def outputs(network: torch.nn.Sequential, x: torch.Tensor) -> dict[str, tuple[int, ...]]:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from egbas.latent import LatentSpace
-from egbas.reproduce.recorded import discriminator_facts, geometry_facts
+from egbas.reproduce.provenance import discriminator_facts, geometry_facts
 from egbas.zoo.models import load_model
 from egbas.zoo.pggan.layers import MinibatchDeviation
 

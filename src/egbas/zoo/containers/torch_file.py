@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats import arrays
-from egbas.zoo.formats.stored import MAX_DIMS, Ledger, Sealed, StoredTensor, check_layout
-from egbas.zoo.formats.unpickle import Inert, Maker, table_maker, unpickle
+from egbas.zoo.containers import arrays
+from egbas.zoo.containers.stored import MAX_DIMS, Ledger, Sealed, StoredTensor, check_layout
+from egbas.zoo.containers.unpickle import Inert, Maker, table_maker, unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of an old torch file
 MAX_PICKLE = 64 * 2**20  # bytes of the pickle in a zip; that of a network of 300 tensors has 50,000

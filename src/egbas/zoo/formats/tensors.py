@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.stored import StoredTensor
+from egbas.zoo.containers.stored import StoredTensor
 
 Conv = tuple[Tensor, Tensor]
 MAX_RESOLUTIONS = 9  # 4 * 2**8 = 1024 pixels

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.stored import Ledger, Sealed, StoredTensor, check_layout
+from egbas.zoo.containers.stored import Ledger, Sealed, StoredTensor, check_layout
 
 
 def stored(values: torch.Tensor, ledger: Ledger | None = None) -> StoredTensor:
