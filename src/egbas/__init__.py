@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from egbas.latent import LatentSpace
     from egbas.network import list_layers
     from egbas.region import Region, SupportingRegion
+    from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
     from egbas.storage import load_run, save_run
     from egbas.zoo.models import load_classifier, load_model
@@ -51,6 +52,8 @@ __all__ = [
     "NetworkError",
     "Region",
     "RunDirectoryError",
+    "Sampler",
+    "Samples",
     "ShapeError",
     "StartOutsideRegionError",
     "SupportingRegion",
@@ -71,6 +74,8 @@ _HOME = {
     "GbRrtConfig": "egbas.samplers.gbrrt",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
+    "Sampler": "egbas.samplers.contract",
+    "Samples": "egbas.samplers.contract",
     "SupportingRegion": "egbas.region",
     "estimate": "egbas.exploration.estimate",
     "explore": "egbas.exploration.explore",

@@ -275,7 +275,7 @@ def _warnings(
     if found.status is not BerOptStatus.CONVERGED:
         messages.append(f"BerOpt: {found.status.value}.")
     if tree.status is GbRrtStatus.NOTHING_ACCEPTED:
-        messages.append(f"GB-RRT: {tree.status.value} (now {tree.step_size:.3g}).")
+        messages.append(f"GB-RRT: {tree.sentence} (now {tree.step_size:.3g}).")
     outside = int((tree.rejected_reason == OUTSIDE).sum())
     too_close = len(tree.rejected) - outside
     if too_close >= _CROWDED * (len(tree.latents) - 1 + len(tree.rejected)):

@@ -122,7 +122,7 @@ class Exploration:
             "rejected_outside": outside,
             "rejected_too_close": len(self.rejected) - outside,
             "acceptance": self.tree.acceptance,
-            "gbrrt_status": self.tree.status.name,
+            "gbrrt_status": str(self.tree.status),
             "units": self.layer.units,
             "supporting_units": len(self.beropt.units),
             "fidelity": self.beropt.fidelity,

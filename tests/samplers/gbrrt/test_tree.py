@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 import torch
 
-from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
-from tests.regions import Ball
+from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtStatus, Tree
 
 
 def test_acceptance_is_the_share_of_iterations_that_added_a_node() -> None:
@@ -18,8 +17,10 @@ def test_acceptance_is_the_share_of_iterations_that_added_a_node() -> None:
         status=GbRrtStatus.COMPLETED,
     )
     assert tree.acceptance == 3 / 12
+    assert tree.iterations == 12
+    assert len(tree.drawn) == 3  # the query was given
 
 
-def test_a_region_is_what_tells_which_latents_it_contains() -> None:
-    assert isinstance(Ball(), ContainsLatents)
-    assert not isinstance(object(), ContainsLatents)
+def test_a_status_is_its_word_and_has_a_sentence() -> None:
+    assert GbRrtStatus.COMPLETED == "COMPLETED"
+    assert all(status.sentence for status in GbRrtStatus)

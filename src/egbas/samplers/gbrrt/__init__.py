@@ -5,12 +5,11 @@ from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.extent import exit_distances, with_automatic
 from egbas.samplers.gbrrt.growth import Growth, Progress, grow
 from egbas.samplers.gbrrt.many import grow_many
-from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE, ContainsLatents, GbRrtStatus, Tree
+from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE, GbRrtStatus, Tree
 
 __all__ = [
     "OUTSIDE",
     "TOO_CLOSE",
-    "ContainsLatents",
     "GbRrtConfig",
     "GbRrtStatus",
     "Growth",

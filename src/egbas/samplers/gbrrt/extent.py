@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.geometry import Flat, Geometry
+from egbas.region import Region
 from egbas.samplers.gbrrt.config import GbRrtConfig
-from egbas.samplers.gbrrt.tree import ContainsLatents
 
 _LEAST_STEPS_OF_ROUNDING = 1000  # edges then have the step size to a tenth of a percent
 _N_RAYS, _N_DOUBLINGS, _N_BISECTIONS = 32, 10, 4
@@ -19,7 +19,7 @@ _ITERATIONS_PER_CELL = 9  # of side delta, in the disc of radius r
 def with_automatic(
     config: GbRrtConfig,
     z0: Float[Tensor, " d"],
-    region: ContainsLatents,
+    region: Region,
     *,
     largest_half_width: float,
     geometry: Geometry | None = None,
@@ -65,7 +65,7 @@ def smallest_step(geometry: Geometry, half_width: float, dtype: torch.dtype) -> 
 
 
 def exit_distances(
-    region: ContainsLatents, z0: Float[Tensor, " d"], *, far: float, geometry: Geometry | None = None
+    region: Region, z0: Float[Tensor, " d"], *, far: float, geometry: Geometry | None = None
 ) -> Float[Tensor, " rays"]:
     """Distances at which straight lines from z0 leave the region, ``far`` at most; within about 6 %."""
     geometry = geometry or Flat(z0)

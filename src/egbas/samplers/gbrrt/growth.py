@@ -18,13 +18,14 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.geometry import Flat, Geometry
+from egbas.region import Region
 from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.decide import choose, decide
 from egbas.samplers.gbrrt.extent import smallest_step
 from egbas.samplers.gbrrt.nearest.lookahead import Upcoming
 from egbas.samplers.gbrrt.nearest.search import FEW
 from egbas.samplers.gbrrt.targets import Targets
-from egbas.samplers.gbrrt.tree import ContainsLatents, GbRrtStatus, Tree
+from egbas.samplers.gbrrt.tree import GbRrtStatus, Tree
 from egbas.samplers.gbrrt.window import Array, Nodes, Rejections, Stride, Window, admit
 
 Progress = Callable[[int, int, str], None]
@@ -34,7 +35,7 @@ _FIRST_WINDOW, _SMALLEST_WINDOW, _LARGEST_WINDOW = 16, 8, 64
 
 def grow(
     z0: Float[Tensor, " d"],
-    region: ContainsLatents,
+    region: Region,
     config: GbRrtConfig,
     *,
     rng: torch.Generator,
@@ -155,6 +156,7 @@ class Growth:
         parents = nodes.parents[order]
         iterations, candidates, reasons = map(np.concatenate, zip(*self.rejected, strict=True))
         by_iteration = iterations.argsort()
+        status = GbRrtStatus.COMPLETED if self.n_nodes > 1 else GbRrtStatus.NOTHING_ACCEPTED
         return Tree(
             latents=torch.from_numpy(nodes.latents[order]),
             parents=torch.from_numpy(np.where(parents < 0, -1, rank[parents])),
@@ -164,7 +166,8 @@ class Growth:
             rounds=self.rounds,
             step_size=self.stride.length,
             half_width=self.targets.half_width,
-            status=GbRrtStatus.COMPLETED if self.n_nodes > 1 else GbRrtStatus.NOTHING_ACCEPTED,
+            status=status,
+            sentence=status.sentence,
         )
 
     def _adapt(self, n_decided: int, n_pending: int) -> None:
