@@ -15,6 +15,8 @@ from egbas.cli import show
 from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP, default_out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from egbas.evaluation.comparison import Comparison
@@ -87,7 +89,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.geometry import choose_geometry
     from egbas.inputs import models as inputs
     from egbas.network import Network
-    from egbas.report import gallery_of
+    from egbas.report import galleries_of
     from egbas.storage import check_destination, save_files
     from egbas.storage.place import DONE
     from egbas.zoo.models import load_classifier
@@ -143,7 +145,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             if not done:
                 first_run, images = run, pictured(run, samples)
         assert first_run is not None  # there is at least one query
-        gallery = gallery_of(first_run, progress=lambda done, total: progress("writing", done, total, str(place)))
+        galleries = galleries_of(first_run, progress=lambda done, total: progress("writing", done, total, str(place)))
     comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
     content = {"rows": comparison.rows, "ratios": comparison.ratios}
     everything = {
@@ -151,7 +153,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         "scores": [vars(score) for score in scores],
         "config": _config(first_run, range(seed, seed + queries), discriminator),
     }
-    save_files(files(first_run, gallery, comparison, everything), place, overwrite=overwrite)
+    save_files(files(first_run, galleries, comparison, everything), place, overwrite=overwrite)
     if json:
         show.as_json(content)
     elif not quiet:
@@ -182,7 +184,7 @@ def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
 
 
 def files(
-    run: "Exploration", gallery: "Gallery", comparison: "Comparison", content: dict[str, Any]
+    run: "Exploration", galleries: "Mapping[str, Gallery]", comparison: "Comparison", content: dict[str, Any]
 ) -> dict[str, bytes]:
     """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
     from egbas.report import baselines_figure, render
@@ -193,7 +195,7 @@ def files(
         JSON: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
-        REPORT: render(run, gallery, comparison).encode(),
+        REPORT: render(run, galleries, comparison).encode(),
     }
 
 

@@ -19,7 +19,7 @@ from egbas.exploration.result import Exploration
 from egbas.network.images import close, image_of, images_at_once
 from egbas.network.replica import Replica, freeze
 from egbas.network.trace import activation_name
-from egbas.region import MICRO_BATCH, SupportingRegion
+from egbas.region import MICRO_BATCH, Region
 
 N_RESAMPLES = 10_000
 LEVEL = 0.95
@@ -159,7 +159,7 @@ def changed_share(images: Tensor | Iterable[Tensor], query_image: Tensor) -> flo
     return torch.cat(shares).mean().item()
 
 
-def share_in_region(region: SupportingRegion, latents: Tensor) -> float:
+def share_in_region(region: Region, latents: Tensor) -> float:
     """Measure which share of the samples lies in the region of E-GBAS, 0..1; 1 for its own by construction.
 
     Args:
@@ -194,7 +194,7 @@ def search_evaluations(run: Exploration) -> int:
     Masks that BerOpt sent through the tail, forward and back, and latents that GB-RRT sent through the head. The
     paper's balls need their exploration too, for its rejected samples; radius-matched needs it for the radii.
     """
-    return run.beropt.evaluations + run.tree.evaluations
+    return run.support.beropt.evaluations + run.grown.evaluations
 
 
 def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float = LEVEL) -> tuple[float, float] | None:
