@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
+from egbas.network.graph.tracing import Tracer
 from egbas.network.layers import Layer
-from egbas.network.replay import Tracer, find_node
+from egbas.network.replay import find_node
 from egbas.network.replica import channels_last
 from egbas.network.trace import Trace
 
