@@ -4,10 +4,8 @@
 In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
 """
 
-import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +43,6 @@ class Split:
         self._trace, self._call = trace, call
         self._is_program_right: bool | None = None  # not known yet
         self._fastest: Program | None = None  # nor this
-        self._door = threading.Lock()
         self.layer = layer
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
@@ -54,14 +51,6 @@ class Split:
                 "the latent space; "
                 "choose a layer that the latent reaches"
             )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All but the lock, which cannot be copied."""
-        return {name: value for name, value in vars(self).items() if name != "_door"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """The same with a lock of its own."""
-        vars(self).update(state, _door=threading.Lock())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -126,7 +115,7 @@ class Split:
             return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
         capture, replica = Capture(), self._forward.replica
         # The hooks are on the one replica: one pass at a time.
-        with self._door, torch.no_grad(), visiting(replica.module, self.layer, capture):
+        with replica.door, torch.no_grad(), visiting(replica.module, self.layer, capture):
             try:
                 replica(latents)
             except Stop:
@@ -146,7 +135,7 @@ class Split:
         z0 = z0.detach().clone().to(device=self._forward.device, dtype=self._forward.dtype)
         record, replica = Record(), self._forward.replica
         with torch.no_grad():
-            with visiting(replica.module, self.layer, record):
+            with replica.door, visiting(replica.module, self.layer, record):
                 x = self._forward.images(z0[None])[0].clone()
             h, a = self._rows(record.h, 1)[0], self._rows(record.a, 1)[0]
 
@@ -154,7 +143,7 @@ class Split:
             return self._forward.prepare(z0.expand(n, size))
 
         def rerun(a: Tensor) -> Tensor:
-            with visiting(replica.module, self.layer, Replace(a)):
+            with replica.door, visiting(replica.module, self.layer, Replace(a)):
                 return image_of(replica(latents(len(a))), len(a))
 
         cut = None if self._program is None else Replay(self._program, latents, self.layer.shape)

@@ -134,8 +134,10 @@ class Network:
         Returns:
             What was called, and the number of values in an image.
         """
+        replica = self._forward.replica
         with torch.no_grad():
-            seen, first = trace(self._forward.replica.module, lambda: self._forward.images(z))
+            with replica.door:
+                seen, first = trace(replica.module, lambda: self._forward.images(z))
             second = self._forward.images(z)
             alone = self._forward.images(z[:1])
         if not close(second, first, slack=0.1):
