@@ -5,7 +5,7 @@ from egbas.network.affine import AffineUnits, affine_units
 from egbas.network.cut import Split
 from egbas.network.kept_units import KeptUnits, LinearLayer, affine_kept_units
 from egbas.network.layers import Layer
-from egbas.network.network import Network, list_layers
+from egbas.network.network import Network, count_units, list_layers
 from egbas.network.tail import Tail
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Tail",
     "affine_kept_units",
     "affine_units",
+    "count_units",
     "list_layers",
 ]

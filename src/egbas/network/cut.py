@@ -16,7 +16,7 @@ from egbas.network.forward import Forward
 from egbas.network.layers import Layer
 from egbas.network.output import close, image_of
 from egbas.network.replay import Program, Replay, write_program
-from egbas.network.replica import Replica, channels_last, freeze, frozen_copy
+from egbas.network.replica import channels_last, freeze
 from egbas.network.stages import Stages, write_stages
 from egbas.network.tail import Tail, agrees, masked
 from egbas.network.trace import N_PROBES, Call, Trace
@@ -80,13 +80,12 @@ class Split:
             NetworkError: the network cannot be copied, or does not compute in float64 up to the layer.
         """
         try:
-            generator = frozen_copy(self._forward.generator, torch.float64)
+            forward = self._forward.in_float64()
         except Exception as error:
             raise NetworkError(
                 f"the network cannot be copied to float64 ({type(error).__name__}: {error}); "
                 "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
             ) from error
-        forward = replace(self._forward, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
         split = Split(forward, self.layer, self._trace, self._call)
         h = split.head(torch.ones(1, self.latent_size))  # not zero, which cannot be normalised
         if h.dtype != torch.float64:
