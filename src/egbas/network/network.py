@@ -18,6 +18,7 @@ from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.output import images_at_once
 from egbas.network.replica import freeze
 from egbas.network.trace import N_PROBES, Trace, trace
+from egbas.threads import settle_fork
 
 
 class Network:
@@ -44,6 +45,7 @@ class Network:
         """
         if not latent_shape or any(size < 1 for size in latent_shape):
             raise ShapeError(f"latent shape {latent_shape} is not a list of positive sizes, such as (64,)")
+        settle_fork()
         _refuse_unfit(generator)
         self.generator = generator
         self.latent_shape = tuple(latent_shape)
