@@ -15,6 +15,7 @@ from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeErr
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace
+from egbas.region.kept_units import LinearLayer
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
 
@@ -290,3 +291,20 @@ def test_seeds_of_many_queries() -> None:
     drawn = egbas.explore_many(model.generator, queries, 1, rng=torch.Generator().manual_seed(0), **settings)
     again = egbas.explore(model.generator, queries[0], 1, rng=torch.Generator().manual_seed(0), **settings)
     assert drawn[0].seed == again.seed != drawn[1].seed
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("layer", [2, 4])
+def test_measured_times_change_no_result(layer: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    queries = model.latent.sample(2, rng=torch.Generator().manual_seed(7))
+    beropt, found = BerOptConfig(anneal_steps=60, max_steps=60), set()
+    for seconds, n_cores in ((0.0, 1), (1e-3, 4), (10.0, 3)):  # a quick machine, one of many cores, a busy one
+        monkeypatch.setattr(LinearLayer, "seconds", seconds)
+        for place in ("threads", "gbrrt.nearness", "gbrrt.lockstep"):
+            monkeypatch.setattr(f"egbas.{place}.idle_cores", lambda n=n_cores: n)
+        runs = egbas.explore_many(model.generator, queries, layer, rng=[7, 8], beropt=beropt, gbrrt=SHORT)
+        for run in runs:
+            tensors = (run.latents, run.tree.parents, run.tree.rejected, run.beropt.theta, run.beropt.losses)
+            found.add((run.seed, *[tensor.numpy().tobytes() for tensor in tensors], run.region.rounding))
+    assert len(found) == len(queries)

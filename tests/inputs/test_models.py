@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: MIT
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, ShapeError
 from egbas.inputs.models import (
+    SMALL_NETWORK_UNITS,
     find_device,
     find_model,
     find_query,
     parse_shape,
     read_latent,
     seeded,
+    set_threads,
     warnings_of,
 )
 from egbas.latent import LatentSpace
@@ -171,3 +175,31 @@ def test_a_network_may_bring_its_latent_or_be_a_model(here: Path) -> None:
 def test_half_a_callable(spec: str) -> None:
     with pytest.raises(ModelNotFoundError, match=r"no package\.module:callable"):
         find_model(spec, None)
+
+
+class Counting(nn.Module):
+    """So many units; notes how many threads torch has in each pass."""
+
+    def __init__(self, n_units: int) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+        self.n_units, self.lock = n_units, threading.Lock()  # which cannot be copied
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.seen.append(torch.get_num_threads())
+        return torch.relu(z[:, :1].expand(-1, self.n_units))
+
+
+@pytest.mark.parametrize(
+    ("n_units", "given", "expected"),
+    [(10, None, 1), (SMALL_NETWORK_UNITS, None, 3), (10, 2, 2), (SMALL_NETWORK_UNITS, 2, 2)],
+)
+def test_threads_are_chosen_before_a_pass_by_several(n_units: int, given: int | None, expected: int) -> None:
+    generator, before = Counting(n_units), torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        set_threads(generator, (2,), given)
+        assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)
+    assert generator.seen == ([] if given else [1])

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from egbas.machine.threads import at_once, idle_cores, side_by_side, threads_worth
+from egbas.machine.threads import at_once, idle_cores, settle_fork, side_by_side, threads_worth
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 9])
@@ -134,6 +134,11 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         code = 1
         try:
             code = int(at_once(lambda i: i, range(2)) != [0, 1])
+            torch.set_num_threads(2)
+            for n in (1, 3):  # once, and then it is the user's affair
+                settle_fork()
+                code += int(torch.get_num_threads() != n)
+                torch.set_num_threads(3)
         finally:
             os._exit(code)  # not to run the other tests
     for _ in range(100):

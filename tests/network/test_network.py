@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
-from egbas.network import Network
+from egbas.network import Network, count_units
 from egbas.zoo.mnist_dcgan import DcganGenerator
 from tests import problems
 
@@ -271,3 +271,12 @@ def test_a_copy_shares_the_weights() -> None:
     with torch.no_grad():
         generator[2].weight.mul_(2)
     assert network.generate(problems.QUERY[None])[0].tolist() == [10.0, -2.0]
+
+
+@pytest.mark.parametrize("problem", [problems.SharedActivation, problems.Concatenation, problems.Nested])
+def test_units_are_counted_by_one_pass(problem: type[nn.Module]) -> None:
+    assert count_units(problem(), (2,)) == sum(layer.units for layer in Network(problem(), (2,)).layers)
+
+
+def test_a_network_that_raises_counts_no_units() -> None:
+    assert count_units(problems.Raising(ValueError()), (2,)) == 0

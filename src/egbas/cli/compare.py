@@ -107,9 +107,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, max_steps=max_steps, **options)
     where = inputs.find_device(device)
     generator = found.generator.to(where)
+    inputs.set_threads(generator, found.latent.shape, threads)
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    inputs.set_threads(network, threads)
     space = choose_geometry(found.latent, network, geometry)
     discriminator = None if found.discriminator is None else found.discriminator.to(where)
     classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None

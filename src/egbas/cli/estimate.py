@@ -47,9 +47,9 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     beropt, gbrrt = settings.configs(max_steps=max_steps, iterations=iterations)
     where = inputs.find_device(device)
     generator = found.generator.to(where)
+    inputs.set_threads(generator, found.latent.shape, threads)
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    inputs.set_threads(network, threads)
     space = choose_geometry(found.latent, network, geometry)
     result = reckon(
         generator,

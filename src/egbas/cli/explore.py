@@ -98,9 +98,9 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     )
     where = inputs.find_device(device)
     generator = found.generator.to(where)
+    inputs.set_threads(generator, found.latent.shape, threads)
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    inputs.set_threads(network, threads)
     space = choose_geometry(found.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
         run = run_exploration(

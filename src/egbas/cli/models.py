@@ -17,10 +17,11 @@ def layers(
     """List the non-linearities of a model in forward order: what --layer takes."""
     from dataclasses import asdict
 
-    from egbas.inputs.models import find_model
+    from egbas.inputs.models import find_model, set_threads
     from egbas.network import list_layers
 
     found = find_model(model, latent_size)
+    set_threads(found.generator, found.latent.shape, None)
     listed = list_layers(found.generator, found.latent.shape)
     if json:
         show.as_json([asdict(layer) for layer in listed])

@@ -56,7 +56,6 @@ def reproduce(
 
     from egbas.errors import ConfigError
     from egbas.inputs import models as inputs
-    from egbas.network import Network
     from egbas.zoo.models import load_model
 
     if name not in WHAT:
@@ -67,7 +66,7 @@ def reproduce(
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
         loaded = load_model(model)  # an unknown name is told before the work, not after it
-        inputs.set_threads(Network(loaded.generator, loaded.latent.shape), None)
+        inputs.set_threads(loaded.generator, loaded.latent.shape, None)
     if name == "model-sheets":
         typer.echo(_model_sheets(out))
         return

@@ -25,7 +25,7 @@ from egbas.errors import (
     ShapeError,
 )
 from egbas.latent import LatentSpace
-from egbas.network import Network
+from egbas.network import count_units
 from egbas.zoo.models import Model, is_path, load_model
 
 QUERY_KEYS = ("query", "z0", "z", "latent")
@@ -255,13 +255,19 @@ def _one_tensor(path: Path, named: dict[str, Tensor]) -> Tensor:
 SMALL_NETWORK_UNITS = 200_000
 
 
-def set_threads(network: Network, threads: int | None) -> None:
-    """Choose how many processor threads torch uses, for this process.
+def set_threads(generator: nn.Module, latent_shape: tuple[int, ...], threads: int | None) -> None:
+    """Choose how many processor threads torch uses, for this process; before the network's first pass.
 
     Small networks are as fast on one thread as on several where the machine is free, and many times as fast
     where it is not: threads that wait for one another lose more than they share. Results may differ in their
     last digits with the number of threads, so it follows from the network and not from a timing.
+
+    Args:
+        generator: whose units are counted, by one pass of one thread.
+        latent_shape: of one latent.
+        threads: that the user wants.
     """
-    units = sum(layer.units for layer in network.layers)
-    if threads is not None or units < SMALL_NETWORK_UNITS:
-        torch.set_num_threads(threads or 1)
+    several = torch.get_num_threads()
+    torch.set_num_threads(threads or 1)
+    if threads is None and count_units(generator, latent_shape) >= SMALL_NETWORK_UNITS:
+        torch.set_num_threads(several)

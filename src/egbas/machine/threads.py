@@ -116,5 +116,18 @@ def _waiting() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n, thread_name_prefix="egbas", initializer=_begin, initargs=(n, True))
 
 
+def settle_fork() -> None:
+    """In a forked process let torch use one thread: it would wait for ever for others, which its parent has."""
+    if _forked:
+        _forked.clear()
+        torch.set_num_threads(1)
+
+
+def _in_child() -> None:
+    _waiting.cache_clear()  # a child has none of its parent's threads
+    _forked.append(os.getpid())
+
+
+_forked: list[int] = []  # this process, where it was forked and has not settled yet
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_waiting.cache_clear)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_in_child)

@@ -2,7 +2,7 @@
 """A generator G cut at a layer l: its layers, the head f_{l:1} and the tail f_{L:l+1}."""
 
 from egbas.network.layers import Layer
-from egbas.network.network import Network, list_layers
+from egbas.network.network import Network, count_units, list_layers
 from egbas.network.split import Split
 from egbas.network.tail import Tail
 
@@ -11,5 +11,6 @@ __all__ = [
     "Network",
     "Split",
     "Tail",
+    "count_units",
     "list_layers",
 ]

@@ -5,14 +5,14 @@ What every piece of a cut network runs; whether gradients are kept is the caller
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from egbas.errors import ShapeError
 from egbas.network.images import image_of, refuse_nonfinite
-from egbas.network.replica import Replica
+from egbas.network.replica import Replica, frozen_copy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +37,16 @@ class Forward:
     def latent_size(self) -> int:
         """d, the number of coordinates of a latent."""
         return math.prod(self.latent_shape)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether float64 is finer than what it computes in."""
+        return self.dtype != torch.float64
+
+    def in_float64(self) -> "Forward":
+        """The same of a copy whose weights are in float64; raises whatever the copying of the network does."""
+        generator = frozen_copy(self.generator, torch.float64)
+        return replace(self, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
 
     def prepare(self, z: Tensor) -> Tensor:
         """Turn flat latents z (n, d) into (n, *latent_shape): a copy, which the network may overwrite.

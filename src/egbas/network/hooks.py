@@ -5,6 +5,7 @@ In: the place (the l-th non-linearity called, or a call of a module) and a visit
 clone: the network may overwrite its tensors in place the moment after.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -102,19 +103,24 @@ def _is_module_of_torch(module: nn.Module, layer: Layer, path: str) -> bool:
 
 
 class _Nth:
-    """Hooks that call the visitor at the n-th call of a module."""
+    """Hooks that call the visitor at the n-th call of a module; calls by other threads are not heard."""
 
     def __init__(self, n: int, visitor: Visitor) -> None:
         self.remaining = n
         self.visitor = visitor
+        self.thread = threading.get_ident()
 
     def before(self, module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.remaining -= 1
         if not self.remaining:
             h = activation_input(args, kwargs)
             self.visitor.at_activation(h, lambda: h)
 
     def after(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        if threading.get_ident() != self.thread:
+            return None
         self.remaining -= 1
         return self.visitor.at_output(output) if not self.remaining else None
 

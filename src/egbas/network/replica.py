@@ -2,12 +2,16 @@
 """A frozen stand-in for the user's generator, so that nothing ever happens to the generator itself.
 
 In: any nn.Module. Out: something to call whose weights share the generator's memory and need no gradient.
-Hooks, buffers that change in forward and attributes that forward sets all land on the stand-in.
+Hooks, buffers that change in forward and attributes that forward sets all land on the stand-in. Where there is none,
+hooks and frozen tensors are on the generator itself during a pass: other threads that call it get the same images.
 """
 
 import copy
 import itertools
-from dataclasses import dataclass
+import os
+import threading
+import weakref
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +20,40 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from egbas.errors import EgbasError, NetworkError
+
+_N_TRIES = 3  # at a copy, where another thread runs forward meanwhile
+
+
+class Door:
+    """Lets one thread at a time through; a copy is a door of its own, and so is that of a forked process."""
+
+    def __init__(self) -> None:
+        """Begin open."""
+        self._lock = threading.RLock()
+        _doors.add(self)
+
+    def __enter__(self) -> None:
+        """Go in, more than once if the thread is in already."""
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Go out."""
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type["Door"], tuple[()]]:
+        """A new one."""
+        return Door, ()
+
+    @staticmethod
+    def _open_all() -> None:
+        for door in _doors:
+            door._lock = threading.RLock()
+
+
+_doors: weakref.WeakSet[Door] = weakref.WeakSet()
+_of_the_borrowed = Door()  # one for all: two of them may have a module in common
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Door._open_all)  # whoever was inside is not in the child
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,10 +64,13 @@ class Replica:
         module: a copy of the generator, or the generator itself where it cannot be copied.
         borrowed: None for a copy; else the frozen tensors that take the places of the generator's own
             parameters and buffers for the length of each call.
+        door: to be held from the setting of a hook to its removal, and during a call: forward may keep tensors on the
+            module from one line to the next.
     """
 
     module: nn.Module
     borrowed: dict[str, Tensor] | None = None
+    door: Door = field(default_factory=Door, repr=False)
 
     def __call__(self, latents: Tensor) -> Any:
         """Run forward on latents (n, *latent_shape).
@@ -38,9 +79,10 @@ class Replica:
             NetworkError: forward raised; the original error is chained.
         """
         try:
-            if self.borrowed is None:
-                return self.module(latents)
-            return functional_call(self.module, self.borrowed, (latents,))
+            with self.door:
+                if self.borrowed is None:
+                    return self.module(latents)
+                return functional_call(self.module, self.borrowed, (latents,))
         except EgbasError:
             raise
         except (Exception, SystemExit) as error:
@@ -55,11 +97,17 @@ class Replica:
 def freeze(generator: nn.Module) -> Replica:
     """Make the stand-in: a copy that shares the weights, or the generator itself where none can be made."""
     _refuse_lazy(generator)
-    try:
-        return Replica(module=frozen_copy(generator))
-    except Exception:  # locks, open files, tensors in the middle of a graph: whatever deepcopy stumbles over
+    for _ in range(_N_TRIES):
+        try:
+            return Replica(module=frozen_copy(generator))
+        except RuntimeError:  # attributes that came or went meanwhile
+            continue
+        except Exception:  # locks, open files: whatever deepcopy stumbles over
+            break
+    with _of_the_borrowed:  # not while another exploration has tensors of its own there
         tensors = itertools.chain(generator.named_parameters(), generator.named_buffers())
-        return Replica(module=generator, borrowed={name: _frozen(tensor, tensor.dtype) for name, tensor in tensors})
+        frozen = {name: _frozen(tensor, tensor.dtype) for name, tensor in tensors}
+    return Replica(module=generator, borrowed=frozen, door=_of_the_borrowed)
 
 
 def channels_last(module: nn.Module) -> nn.Module:

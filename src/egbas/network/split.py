@@ -4,10 +4,8 @@
 In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
 """
 
-import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +18,7 @@ from egbas.network.graph.program import Program, Replay, write_program
 from egbas.network.hooks import Capture, Record, Replace, Stop, visiting
 from egbas.network.images import close, image_of
 from egbas.network.layers import Layer
-from egbas.network.replica import Replica, channels_last, freeze, frozen_copy
+from egbas.network.replica import channels_last, freeze
 from egbas.network.tail import Tail, agrees, masked
 from egbas.network.trace import N_PROBES, Call, Trace
 
@@ -45,7 +43,6 @@ class Split:
         self._trace, self._call = trace, call
         self._is_program_right: bool | None = None  # not known yet
         self._fastest: Program | None = None  # nor this
-        self._door = threading.Lock()
         self.layer = layer
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
@@ -54,14 +51,6 @@ class Split:
                 "the latent space; "
                 "choose a layer that the latent reaches"
             )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All but the lock, which cannot be copied."""
-        return {name: value for name, value in vars(self).items() if name != "_door"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """The same with a lock of its own."""
-        vars(self).update(state, _door=threading.Lock())
 
     @property
     def dtype(self) -> torch.dtype:
@@ -91,13 +80,12 @@ class Split:
             NetworkError: the network cannot be copied, or does not compute in float64 up to the layer.
         """
         try:
-            generator = frozen_copy(self._forward.generator, torch.float64)
+            forward = self._forward.in_float64()
         except Exception as error:
             raise NetworkError(
                 f"the network cannot be copied to float64 ({type(error).__name__}: {error}); "
                 "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
             ) from error
-        forward = replace(self._forward, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
         split = Split(forward, self.layer, self._trace, self._call)
         h = split.head(torch.ones(1, self.latent_size))  # not zero, which cannot be normalised
         if h.dtype != torch.float64:
@@ -126,7 +114,7 @@ class Split:
             return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
         capture, replica = Capture(), self._forward.replica
         # The hooks are on the one replica: one pass at a time.
-        with self._door, torch.no_grad(), visiting(replica.module, self.layer, capture):
+        with replica.door, torch.no_grad(), visiting(replica.module, self.layer, capture):
             try:
                 replica(latents)
             except Stop:
@@ -146,7 +134,7 @@ class Split:
         z0 = z0.detach().clone().to(device=self._forward.device, dtype=self._forward.dtype)
         record, replica = Record(), self._forward.replica
         with torch.no_grad():
-            with visiting(replica.module, self.layer, record):
+            with replica.door, visiting(replica.module, self.layer, record):
                 x = self._forward.images(z0[None])[0].clone()
             h, a = self._rows(record.h, 1)[0], self._rows(record.a, 1)[0]
 
@@ -154,7 +142,7 @@ class Split:
             return self._forward.prepare(z0.expand(n, size))
 
         def rerun(a: Tensor) -> Tensor:
-            with visiting(replica.module, self.layer, Replace(a)):
+            with replica.door, visiting(replica.module, self.layer, Replace(a)):
                 return image_of(replica(latents(len(a))), len(a))
 
         cut = None if self._program is None else Replay(self._program, latents, self.layer.shape)

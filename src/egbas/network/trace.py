@@ -6,6 +6,7 @@ torch tells about every call. So modules, functional and in-place calls, and a m
 all alike.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.root = module
+        self.thread = threading.get_ident()  # others may call the module, too
         self.modules = dict(module.named_modules())
         self.stack: list[str] = []
         self.activations: list[Call] = []
@@ -115,12 +117,15 @@ class _Recorder(TorchFunctionMode):
 
     def _enter(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any) -> None:
-            self.stack.append(path)
+            if threading.get_ident() == self.thread:
+                self.stack.append(path)
 
         return hook
 
     def _leave(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if threading.get_ident() != self.thread:
+                return
             self.stack.pop()
             if output is not None:  # None: the call raised, and somebody caught it
                 self.calls.append(_call(path, path, type(module).__name__, output))

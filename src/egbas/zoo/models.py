@@ -11,6 +11,7 @@ from torch import nn
 
 from egbas.errors import ModelNotFoundError
 from egbas.latent import LatentSpace
+from egbas.machine.threads import settle_fork
 from egbas.network import Layer, list_layers
 from egbas.zoo.card import ModelCard, load_card, load_weights, sha256
 from egbas.zoo.containers.content import SUFFIXES
@@ -60,6 +61,7 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
         ModelNotFoundError: there is no classifier of that name.
         CheckpointError: the weights are damaged.
     """
+    settle_fork()
     card = _card(name, ("lenet",), folder)
     classifier = LeNet()
     classifier.load_state_dict(load_weights(folder, card))
@@ -79,6 +81,7 @@ def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
         ModelNotFoundError: there is no generator of that name.
         CheckpointError: the weights are damaged, or the file is of a format that is not read.
     """
+    settle_fork()
     if isinstance(name, os.PathLike):
         return _load_file(os.fspath(name))
     try:

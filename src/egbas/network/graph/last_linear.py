@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
-from egbas.network.graph.program import Tracer, find_node
+from egbas.network.graph.program import find_node
+from egbas.network.graph.tracing import Tracer
 from egbas.network.layers import Layer
 from egbas.network.replica import channels_last
 from egbas.network.trace import Trace

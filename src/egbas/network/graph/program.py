@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from egbas.network.graph.tracing import Tracer
 from egbas.network.images import pick_image
 from egbas.network.layers import Layer
 from egbas.network.trace import Trace, activation_name
@@ -97,24 +98,6 @@ def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | No
     if image not in above:
         return None
     return _cut(graph, module, cut, image, above - {cut, result}, bool(overwriting & above))
-
-
-class Tracer(fx.Tracer):
-    """Notes which node came out of each call of each module, those that fx looks inside too."""
-
-    def __init__(self) -> None:
-        """Start with nothing noted."""
-        super().__init__()
-        self.came_out: dict[str, list[fx.Node | None]] = {}
-
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Trace a call of a module as fx does, and note what came out."""
-        output = super().call_module(m, forward, args, kwargs)
-        node = output.node if isinstance(output, fx.Proxy) else None
-        self.came_out.setdefault(self.path_of_module(m), []).append(node)
-        return output
 
 
 def find_node(graph: fx.Graph, tracer: Tracer, layer: Layer, trace: Trace, module: nn.Module) -> fx.Node | None:

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Rounding is never taken for noise, nor noise for rounding."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from egbas.errors import NetworkError
+from egbas.network import Network
+from egbas.network.replica import Replica
+from egbas.zoo.models import load_model
+from tests import problems
+
+
+class Chaotic(nn.Module):
+    """The logistic map, 12 times: its rounding is enlarged some thousand times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = torch.sigmoid(z * self.weight)
+        for _ in range(12):
+            x = 3.99 * x * (1 - x)
+        return torch.relu(x)
+
+
+class Noisy(problems.Plain):
+    """Adds noise of a size relative to the image; with a lock it cannot be copied."""
+
+    def __init__(self, size: float, lock: object = None) -> None:
+        super().__init__()
+        self.size, self.lock = size, lock
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = super().forward(z).repeat(1, 50)
+        return x + self.size * x.detach().abs().max() * torch.rand(x.shape)
+
+
+def off(monkeypatch: pytest.MonkeyPatch, error: float, is_off: Callable[[int, Tensor], bool]) -> None:
+    """Let float32 passes round otherwise: those of which the number and the latents say so."""
+    numbers = iter(range(1000))
+
+    def call(replica: Replica, latents: Tensor) -> Any:
+        image = plain(replica, latents)
+        return image + error if latents.dtype == torch.float32 and is_off(next(numbers), latents) else image
+
+    plain = Replica.__call__
+    monkeypatch.setattr(Replica, "__call__", call)
+
+
+def test_a_first_pass_that_rounds_otherwise_is_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model("dcgan-mnist-2d")
+    for error in (8.8e-5, 1e-2):  # the first was seen, on two threads of a busy machine
+        with monkeypatch.context() as patch:
+            off(patch, error, lambda number, _: number == 0)
+            assert len(Network(model.generator, model.latent.shape).layers) == 5
+
+
+def test_any_pass_may_round_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    off(monkeypatch, 1e-3, lambda number, _: number % 2 == 0)
+    assert Network(problems.Plain(), (2,)).layers
+
+
+def test_what_cannot_be_copied_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    off(monkeypatch, 1e-2, lambda number, _: number in (0, 3))
+    assert Network(problems.Stateful(lock=True), (2,)).layers
+
+
+def test_a_latent_alone_may_round_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    off(monkeypatch, 0.1, lambda _, latents: len(latents) == 1)
+    assert Network(problems.Plain(), (2,)).layers
+
+
+def test_rounding_may_be_enlarged(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = Chaotic()
+    z = torch.tensor([[0.3, -0.4]])
+    with torch.no_grad():
+        error = (generator(z).double() - generator.double()(z.double())).abs().max()
+    assert error > 1e-5
+    off(monkeypatch, 100 * float(error), lambda number, _: number == 0)
+    assert Network(generator.float(), (2,)).layers
+
+
+@pytest.mark.parametrize("lock", [False, True])
+@pytest.mark.parametrize("size", [1e-4, 1e-2, 1.0])
+def test_noise_is_refused(size: float, lock: bool) -> None:
+    torch.manual_seed(0)
+    generator = Noisy(size, threading.Lock() if lock else None)
+    for _ in range(20):
+        with pytest.raises(NetworkError, match="second time"):
+            Network(generator, (2,))
+
+
+def test_a_batch_that_is_mixed_is_refused_in_float64_too() -> None:
+    class Mixing(problems.Plain):
+        def forward(self, z: Tensor) -> Tensor:
+            x = super().forward(z)
+            return x + 0.05 * x.mean(dim=0)
+
+    with pytest.raises(NetworkError, match="other latents in its batch"):
+        Network(Mixing(), (2,))
