@@ -18,7 +18,7 @@ def inspect(
 
     Nothing in the file is run. See docs/checkpoints.md for the formats.
     """
-    from egbas.inputs.models import seeded
+    from egbas.inputs.queries import seeded
     from egbas.zoo.inspection import inspect as describe
     from egbas.zoo.models import load_model
 

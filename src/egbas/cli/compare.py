@@ -85,7 +85,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.exploration.explore import explore
     from egbas.geometry import choose_geometry
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.inputs.models import find_model
+    from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
     from egbas.report import gallery_of
     from egbas.storage import check_destination, save_files
@@ -98,16 +100,16 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     place = check_destination(
         out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
     )
-    found = inputs.find_model(model, latent_size, latent)
-    inputs.seeded(seed + queries)  # so that the last seed is in range, too
-    first = inputs.find_query(latent if latent is not None else str(seed), found.latent)
+    found = find_model(model, latent_size, latent)
+    seeded(seed + queries)  # so that the last seed is in range, too
+    first = find_query(latent if latent is not None else str(seed), found.latent)
     options = {"half_width": half_width, "step_size": step_size, "iterations": iterations}
     beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, max_steps=max_steps, **options)
-    where = inputs.find_device(device)
+    where = find_device(device)
     generator = found.generator.to(where)
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    inputs.set_threads(network, threads)
+    set_threads(network, threads)
     space = choose_geometry(found.latent, network, geometry)
     discriminator = None if found.discriminator is None else found.discriminator.to(where)
     classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
@@ -116,7 +118,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     with show.progress_bar(quiet) as progress:
         for done, number in enumerate(range(seed, seed + queries)):
             tell = partial(_tell, progress, number, (done, queries))
-            z0 = inputs.find_query(str(number), found.latent) if done else first
+            z0 = find_query(str(number), found.latent) if done else first
             run = explore(
                 generator,
                 z0.to(where),
@@ -130,7 +132,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 progress=tell,
             )
             settings.refuse_empty(run)
-            samples = draw_all(run, rng=inputs.seeded(number))
+            samples = draw_all(run, rng=seeded(number))
             scores += evaluate(
                 run,
                 samples,
@@ -138,7 +140,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 classifier=classifier,
                 progress=lambda judged, total, tell=tell: tell("judging", judged, total, ""),
             )
-            for text in (*inputs.warnings_of(z0, space), *run.warnings):
+            for text in (*warnings_of(z0, space), *run.warnings):
                 show.warning(f"query {number}: {text}")
             if not done:
                 first_run, images = run, pictured(run, samples)

@@ -39,17 +39,19 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import settings
     from egbas.exploration.estimate import estimate as reckon
     from egbas.geometry import choose_geometry
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.inputs.models import find_model
+    from egbas.inputs.queries import find_query
     from egbas.network import Network
 
-    found = inputs.find_model(model, latent_size, latent)
-    z0 = inputs.find_query(latent if latent is not None else str(seed), found.latent)
+    found = find_model(model, latent_size, latent)
+    z0 = find_query(latent if latent is not None else str(seed), found.latent)
     beropt, gbrrt = settings.configs(max_steps=max_steps, iterations=iterations)
-    where = inputs.find_device(device)
+    where = find_device(device)
     generator = found.generator.to(where)
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    inputs.set_threads(network, threads)
+    set_threads(network, threads)
     space = choose_geometry(found.latent, network, geometry)
     result = reckon(
         generator,

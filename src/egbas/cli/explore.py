@@ -80,14 +80,16 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import settings
     from egbas.exploration.explore import explore as run_exploration
     from egbas.geometry import choose_geometry
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.inputs.models import find_model
+    from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
     from egbas.storage import check_destination, save_run
 
     place = check_destination(out or default_out(model, layer, latent or str(seed)), overwrite)
-    found = inputs.find_model(model, latent_size, latent)
-    inputs.seeded(seed)
-    z0 = inputs.find_query(latent if latent is not None else str(seed), found.latent)
+    found = find_model(model, latent_size, latent)
+    seeded(seed)
+    z0 = find_query(latent if latent is not None else str(seed), found.latent)
     beropt, gbrrt = settings.configs(
         threshold=threshold,
         sparsity=sparsity,
@@ -96,11 +98,11 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         step_size=step_size,
         iterations=iterations,
     )
-    where = inputs.find_device(device)
+    where = find_device(device)
     generator = found.generator.to(where)
     network = Network(generator, found.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    inputs.set_threads(network, threads)
+    set_threads(network, threads)
     space = choose_geometry(found.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
         run = run_exploration(
@@ -116,7 +118,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             progress=progress,
         )
         settings.refuse_empty(run)
-        run = replace(run, warnings=(*inputs.warnings_of(z0, space), *run.warnings))
+        run = replace(run, warnings=(*warnings_of(z0, space), *run.warnings))
         progress("writing", 0, 1, str(place))
         save_run(
             run, place, overwrite=overwrite, progress=lambda done, total: progress("writing", done, total, str(place))

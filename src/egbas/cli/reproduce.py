@@ -55,7 +55,7 @@ def reproduce(
     import torch
 
     from egbas.errors import ConfigError
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import set_threads
     from egbas.network import Network
     from egbas.zoo.models import load_model
 
@@ -67,7 +67,7 @@ def reproduce(
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
         loaded = load_model(model)  # an unknown name is told before the work, not after it
-        inputs.set_threads(Network(loaded.generator, loaded.latent.shape), None)
+        set_threads(Network(loaded.generator, loaded.latent.shape), None)
     if name == "model-sheets":
         typer.echo(_model_sheets(out))
         return
