@@ -5,7 +5,7 @@ import torch
 
 from egbas.evaluation.baselines import E_GBAS, L2
 from egbas.evaluation.comparison import images_of
-from egbas.evaluation.metrics.samples import changed_share
+from egbas.evaluation.metrics.spread import changed_share
 from egbas.exploration.result import Exploration
 from egbas.reproduce import summaries as looks
 from tests.runs import colour_run, plane_run, sphere_run

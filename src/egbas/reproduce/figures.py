@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.evaluation.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2
+from egbas.evaluation.baselines import E_GBAS, L2, BaselineSamples, border_distances, epsilon_l2
 from egbas.evaluation.comparison import images_of
-from egbas.evaluation.metrics.samples import bootstrap_interval, share_in_region
+from egbas.evaluation.metrics.bootstrap import bootstrap_interval
+from egbas.evaluation.metrics.samples import share_in_region
 from egbas.exploration.result import Exploration
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
 from egbas.figures.layers import layers_figure
@@ -230,17 +231,17 @@ def _plane_run(model_name: str, explored: Explored, layer: int = LAYER) -> Explo
     return explored(model_name, layer, SEED)
 
 
-def _at_random(run: Exploration, samples: Samples, *, count: int) -> Drawn:
+def _at_random(run: Exploration, samples: BaselineSamples, *, count: int) -> Drawn:
     return _pictured(run, samples, chosen_of(len(samples.latents), count=count))
 
 
-def _spread(run: Exploration, samples: Samples, *, count: int) -> Drawn:
+def _spread(run: Exploration, samples: BaselineSamples, *, count: int) -> Drawn:
     """The samples farthest from the query and from each other, by the same rule for every method."""
     order = choose_spread(torch.cat([run.query[None], samples.latents]), count + 1)
     return _pictured(run, samples, [index - 1 for index in order[1:]])
 
 
-def _pictured(run: Exploration, samples: Samples, chosen: Sequence[int]) -> Drawn:
+def _pictured(run: Exploration, samples: BaselineSamples, chosen: Sequence[int]) -> Drawn:
     images = images_of(run, samples.latents[list(chosen)])
     share = share_in_region(run.region, samples.latents)
     return Drawn(latents=samples.latents, pictured=chosen, images=images, share=share)

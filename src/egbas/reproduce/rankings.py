@@ -16,7 +16,7 @@ from torch import Tensor
 
 import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, optimize
-from egbas.evaluation.metrics.samples import bootstrap_interval, bootstrap_ratio
+from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.figures import Panel, rankings_figure
 from egbas.network import Network, Tail

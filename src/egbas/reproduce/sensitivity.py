@@ -14,9 +14,9 @@ import torch
 
 import egbas
 from egbas.beropt import BerOptConfig
-from egbas.evaluation.baselines import METHODS, Samples
+from egbas.evaluation.baselines import METHODS, BaselineSamples
 from egbas.evaluation.comparison import DEVIATION, Score, draw_all, images_of, ratios
-from egbas.evaluation.metrics.samples import deviation
+from egbas.evaluation.metrics.spread import deviation
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.figures import sensitivity_figure
@@ -187,7 +187,7 @@ def _regrown(
     return dataclasses.replace(run, tree=tree)
 
 
-def _score(run: Exploration, samples: Samples) -> Score:
+def _score(run: Exploration, samples: BaselineSamples) -> Score:
     value = deviation(images_of(run, samples.latents))
     return Score(
         model=run.model_name,

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.evaluation.baselines import E_GBAS, L2, Samples, epsilon_l2, has_border
+from egbas.evaluation.baselines import E_GBAS, L2, BaselineSamples, epsilon_l2, has_border
 from egbas.evaluation.comparison import choose_pictured, draw_all, images_of
-from egbas.evaluation.metrics.samples import changed_share
+from egbas.evaluation.metrics.spread import changed_share
 from egbas.exploration.result import Exploration
 from egbas.figures.gallery import Gallery
 from egbas.figures.samples import choose_spread
@@ -96,7 +96,7 @@ def facts_of(run: Exploration) -> dict[str, Any]:
     }
 
 
-def drawn_of(run: Exploration) -> list[Samples]:
+def drawn_of(run: Exploration) -> list[BaselineSamples]:
     """The samples of every method, those of the tables and of ``egbas compare``.
 
     Raises:
