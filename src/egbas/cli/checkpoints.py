@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 
 
 def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or a model of the zoo.")],
     seed: Annotated[int, typer.Option(metavar="S", help="Of the latents that the images are checked on.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Tell what a checkpoint holds, and check its output: range, spread, scores, scale of the latent.
 

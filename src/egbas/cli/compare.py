@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egbas.cli import show
-from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP, default_out
+from egbas.cli import options, show
+from egbas.cli.explore import default_out
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,54 +27,28 @@ COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queri
 
 
 def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
-    layer: Annotated[
-        str,
-        typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'."),
-    ] = "1",
+    model: options.Model = options.DEFAULT_MODEL,
+    layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
     queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries; intervals need two.")] = 1,
-    latent: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="One query of your own: a seed, or a .safetensors, .npy or .npz file."),
-    ] = None,
-    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
+    latent: options.Latent = None,
+    latent_size: options.LatentSize = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/compare-MODEL-lL-sS"),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Keep units with theta above P, 0 to 1.", show_default="0.5"),
-    ] = None,
-    sparsity: Annotated[
-        float | None,
-        typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
-    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
-    half_width: Annotated[
-        float | None,
-        typer.Option(
-            metavar="I",
-            help="Targets come from the box query +- I (a cap on a sphere), latent units.",
-            show_default="automatic",
-        ),
-    ] = None,
-    step_size: Annotated[
-        float | None,
-        typer.Option(metavar="DELTA", help="Length of every edge of the tree, latent units.", show_default="automatic"),
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where the networks run, such as cpu or cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished comparison in --out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the rows, and nothing else, on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings stay.")] = False,
+    threshold: options.Threshold = None,
+    sparsity: options.Sparsity = None,
+    max_steps: options.MaxSteps = None,
+    geometry: options.Geometry = options.DEFAULT_GEOMETRY,
+    half_width: options.HalfWidth = None,
+    step_size: options.StepSize = None,
+    iterations: options.Iterations = None,
+    device: options.Device = options.DEFAULT_DEVICE,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compare the samples of E-GBAS with those of balls around the query: how alike are their images?
 
@@ -103,8 +77,14 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     found = find_model(model, latent_size, latent)
     seeded(seed + queries)  # so that the last seed is in range, too
     first = find_query(latent if latent is not None else str(seed), found.latent)
-    options = {"half_width": half_width, "step_size": step_size, "iterations": iterations}
-    beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, max_steps=max_steps, **options)
+    beropt, gbrrt = settings.configs(
+        threshold=threshold,
+        sparsity=sparsity,
+        max_steps=max_steps,
+        half_width=half_width,
+        step_size=step_size,
+        iterations=iterations,
+    )
     where = find_device(device)
     generator = found.generator.to(where)
     network = Network(generator, found.latent.shape)

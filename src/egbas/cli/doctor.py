@@ -3,17 +3,16 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 from egbas.version import __version__
 
 PACKAGES = ("torch", "numpy", "numba", "safetensors", "typer", "rich", "matplotlib", "jinja2", "pillow")
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:
+def doctor(json: options.Json = False) -> None:
     """Show versions and devices and run a tiny self-test; exit code 1 when something is broken."""
     found: dict[str, str] = {"python": platform.python_version(), "system": platform.platform()}
     found |= {"egbas": __version__} | {name: _version(name) for name in PACKAGES}

@@ -7,69 +7,31 @@ from typing import Annotated
 
 import typer
 
-from egbas.cli import show
-
-MODEL_HELP = (
-    "A model of the zoo (see 'egbas models'), a checkpoint file, or your own network as package.module:callable."
-)
-LATENT_SIZE_HELP = "Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
-MAX_STEPS_HELP = "Bound on BerOpt's gradient steps. A hundred give a first look at a large network, with a warning."
-
-HALF_WIDTH_HELP = "Targets come from the box query +- I, on a sphere from the cap of that radius; latent units."
-GEOMETRY_HELP = "Of the latents; auto: a sphere where the network ignores the length of its latent, else flat."
+from egbas.cli import options, show
 
 
 def explore(  # noqa: PLR0913, PLR0917  each option is an argument
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
-    layer: Annotated[
-        str,
-        typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'."),
-    ] = "1",
+    model: options.Model = options.DEFAULT_MODEL,
+    layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the exploration.")] = 0,
-    latent: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SEED|FILE",
-            help="The query, if not the one of --seed: another seed, or a .safetensors, .npy or .npz file.",
-        ),
-    ] = None,
-    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
+    latent: options.Latent = None,
+    latent_size: options.LatentSize = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Run directory to write.", show_default="runs/MODEL-lL-sS"),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Keep units with theta above P, 0 to 1.", show_default="0.5"),
-    ] = None,
-    sparsity: Annotated[
-        float | None,
-        typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
-    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
-    half_width: Annotated[
-        float | None,
-        typer.Option(
-            metavar="I",
-            help="Targets come from the box query +- I (a cap on a sphere), latent units.",
-            show_default="automatic",
-        ),
-    ] = None,
-    step_size: Annotated[
-        float | None,
-        typer.Option(metavar="DELTA", help="Length of every edge of the tree, latent units.", show_default="automatic"),
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where the network runs, such as cpu or cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the metrics, and nothing else, on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary; warnings stay.")] = False,
+    threshold: options.Threshold = None,
+    sparsity: options.Sparsity = None,
+    max_steps: options.MaxSteps = None,
+    geometry: options.Geometry = options.DEFAULT_GEOMETRY,
+    half_width: options.HalfWidth = None,
+    step_size: options.StepSize = None,
+    iterations: options.Iterations = None,
+    device: options.Device = options.DEFAULT_DEVICE,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find what a layer holds fixed around a query, sample what it leaves free, and write files and pictures.
 

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from egbas.cli import show
-from egbas.cli.explore import LATENT_SIZE_HELP, MODEL_HELP
+from egbas.cli import options, show
 
 
 def layers(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
-    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
+    latent_size: options.LatentSize = None,
+    json: options.Json = False,
 ) -> None:
     """List the non-linearities of a model in forward order: what --layer takes."""
     from dataclasses import asdict
@@ -30,7 +29,7 @@ def layers(
 
 
 def models(
-    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
     """List the embedded models and what they reached."""
     from dataclasses import asdict

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 
 WHAT = {
     "supporting-sets": "BerOpt's sets and the certified trees at every hidden layer",
@@ -48,8 +48,8 @@ def reproduce(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
-    json: Annotated[bool, typer.Option("--json", help="Print the result, and nothing else, on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    json: options.Json = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal."""
     import torch
