@@ -44,8 +44,8 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
         CheckpointError: the source cannot be read or built, or the result cannot be written there.
     """
     check_output(source, out, overwrite)
-    name, parts = read_checkpoint(source)
-    build_networks(source, parts)  # what cannot be built is not written
+    name, blueprints = read_checkpoint(source)
+    build_networks(source, blueprints)  # what cannot be built is not written
     origin = {} if name == own.NAME else {"source_format": name, "source_sha256": sha256(source)}
-    write(out, own.dump(parts, origin))
+    write(out, own.dump(blueprints, origin))
     return name

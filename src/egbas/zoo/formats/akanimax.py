@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import StoredTensor
-from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "akanimax-v3"
@@ -27,7 +28,7 @@ def matches(content: Content) -> bool:
     )
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator, and the discriminator where there is one, up to the resolution that was trained.
 
     Raises:
@@ -49,7 +50,7 @@ def read(content: Content) -> Parts:
             left_out.append("the discriminator, which is conditional")
         else:
             discriminator = _critic(content.discriminator, n - used)
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=discriminator,
         latent=normal(generator.config.latent_size),

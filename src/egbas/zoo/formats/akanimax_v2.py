@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content, open_content
 from egbas.zoo.formats.akanimax import keep_layers, read_critic, read_generator
-from egbas.zoo.formats.pggan import Blueprint, Deviation, Parts, normal
+from egbas.zoo.formats.pggan import Deviation
 from egbas.zoo.formats.tensors import Tensors
 
 NAME = "akanimax-v2"
@@ -25,7 +26,7 @@ def matches(content: Content) -> bool:
     return any(name.startswith("initial_block.conv_1.") for name in content.generator)
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator, and the discriminator from the file beside it where there is one.
 
     Raises:
@@ -46,7 +47,7 @@ def read(content: Content) -> Parts:
     facts: dict[str, Any] = {"discriminator_file": beside.name} if beside is not None else {}
     if used < n:
         facts["left_out"] = f"layers above {generator.config.resolution} pixels, not trained yet by the file's name"
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=_critic(beside, used) if beside is not None else None,
         latent=normal(generator.config.latent_size),

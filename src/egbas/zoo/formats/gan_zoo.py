@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import Conv, Tensors
 
 NAME = "pytorch_GAN_zoo-pgan"
@@ -28,7 +29,7 @@ def matches(content: Content) -> bool:
     return found is not None and len(found.shape) == 2
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read both networks.
 
     Raises:
@@ -43,7 +44,7 @@ def read(content: Content) -> Parts:
     discriminator = None
     if content.discriminator is not None:
         discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"), is_equalized)
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=discriminator,
         latent=normal(generator.config.latent_size),

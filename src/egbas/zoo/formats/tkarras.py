@@ -12,11 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.arrays import Array
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import Ledger
 from egbas.zoo.containers.unpickle import TfNetwork
-from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "tkarras"
@@ -28,7 +29,7 @@ def matches(content: Content) -> bool:
     return bool(_networks(content))
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read Gs and D of (G, D, Gs).
 
     Raises:
@@ -50,7 +51,7 @@ def read(content: Content) -> Parts:
         raise CheckpointError("it has no generator; expected a pickle of (G, D, Gs) or of Gs")
     blueprint = _generator(*generator)
     facts["fused_scale"] = "8x8/Conv0_up/weight" in generator[0].stored
-    return Parts(
+    return Blueprints(
         generator=blueprint,
         discriminator=_critic(*discriminator) if discriminator else None,
         latent=normal(blueprint.config.latent_size),
