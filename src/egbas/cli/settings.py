@@ -42,8 +42,8 @@ def refuse_empty(run: Exploration) -> None:
     """
     if run.tree.status is GbRrtStatus.NOTHING_ACCEPTED:
         raise ConfigError(
-            f"none of {len(run.rejected)} candidates was accepted, so there is nothing to show: at the "
-            f"query the region is thinner than a step of {run.tree.step_size:.3g}; "
+            f"none of {len(run.rejected)} candidates was accepted, so there is nothing to show: "
+            f"at the query the region is thinner than a step of {run.tree.step_size:.3g}; "
             "lower --step-size, or raise --iterations"
         )
 

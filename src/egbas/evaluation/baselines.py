@@ -143,8 +143,9 @@ def border_distances(run: Exploration) -> Float[Tensor, " r"]:
     """
     if not has_border(run):
         raise ConfigError(
-            "the exploration rejected no candidate outside its region, so nothing says how large a ball to compare "
-            "it with; raise the half-width, the step size or the iterations until the tree meets the border"
+            "the exploration rejected no candidate outside its region, "
+            "so nothing says how large a ball to compare it with; "
+            "raise the half-width, the step size or the iterations until the tree meets the border"
         )
     border = run.rejected[run.rejected_reason == OUTSIDE].double()
     geometry = run.geometry

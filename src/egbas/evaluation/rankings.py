@@ -144,8 +144,8 @@ def smallest_size(tail: Tail, order: Int[Tensor, " ordered"], fidelity: float) -
         if len(found):
             return int(found[0])
     raise ConfigError(
-        f"all {len(order)} units of the order leave a relative distance above {fidelity:.3g}; give an order of all "
-        "active units"
+        f"all {len(order)} units of the order leave a relative distance above {fidelity:.3g}; "
+        "give an order of all active units"
     )
 
 

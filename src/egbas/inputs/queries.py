@@ -75,8 +75,8 @@ def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:
     if abs(norm - mean) <= IMPLAUSIBLE_SIGMAS * sigma:
         return []
     return [
-        f"The query's norm {norm:.3g} is implausible under the normal prior "
-        f"(expected {mean:.3g} +- {sigma:.2g}); the generator was hardly trained there."
+        f"The query's norm {norm:.3g} is implausible under the normal prior (expected {mean:.3g} +- {sigma:.2g}); "
+        "the generator was hardly trained there."
     ]
 
 

@@ -140,14 +140,13 @@ class Network:
             alone = self._forward.images(z[:1])
         if not close(second, first, slack=0.1):
             raise NetworkError(
-                "the network gives other images the second time for the same latents; expected a "
-                "function of the latents alone: "
+                "the network gives other images the second time for the same latents; "
+                "expected a function of the latents alone: "
                 "turn off dropout and random noise (generator.eval(), fixed noise inputs)"
             )
         if not close(alone[0], first[0], slack=10.0):
             raise NetworkError(
-                "the image of a latent changes with the other latents in its batch; expected each row "
-                "on its own: "
+                "the image of a latent changes with the other latents in its batch; expected each row on its own: "
                 "turn off statistics over the batch (batch norm without running statistics)"
             )
         return seen, first[0].numel()
@@ -157,9 +156,8 @@ class Network:
             if candidate is module:
                 return path
         raise LayerNotFoundError(
-            f"the {type(module).__name__} given as the layer is not in the generator; pass one of "
-            "generator.modules(), a path "
-            "or a number (a network in float64 is a copy: use paths there)"
+            f"the {type(module).__name__} given as the layer is not in the generator; "
+            "pass one of generator.modules(), a path or a number (a network in float64 is a copy: use paths there)"
         )
 
 
@@ -190,8 +188,8 @@ def _refuse_unfit(generator: nn.Module) -> None:
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if module.training and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
             raise NetworkError(
-                f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: call "
-                "generator.eval() first"
+                f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: "
+                "call generator.eval() first"
             )
 
 

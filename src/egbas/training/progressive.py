@@ -40,8 +40,8 @@ class ProgressiveConfig(WganConfig):
         edges = (*self.growth, self.steps)
         if any(second - first < self.fade_steps for first, second in itertools.pairwise(edges)):
             raise ConfigError(
-                f"growth {self.growth} leaves a resolution less than its {self.fade_steps} fade_steps "
-                f"of the {self.steps} steps; begin them earlier or fade them faster"
+                f"growth {self.growth} leaves a resolution less than its {self.fade_steps} fade_steps of the "
+                f"{self.steps} steps; begin them earlier or fade them faster"
             )
         if edges[0] < 1 or self.fade_steps < 1:
             raise ConfigError(
@@ -87,8 +87,8 @@ class Progressive(Wgan):
         found = (generator.config.resolution, critic.config.resolution, *images.shape[2:])
         if set(found) != {4 * 2 ** len(config.growth)}:
             raise ConfigError(
-                f"generator, critic and images have {', '.join(map(str, found))} pixels a side; growth "
-                f"{config.growth} ends at {4 * 2 ** len(config.growth)}"
+                f"generator, critic and images have {', '.join(map(str, found))} pixels a side; "
+                f"growth {config.growth} ends at {4 * 2 ** len(config.growth)}"
             )
         super().__init__(config, GrowingGenerator(generator), GrowingCritic(critic), latent, images)
         self.save_every = config.save_every

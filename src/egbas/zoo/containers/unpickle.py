@@ -23,8 +23,8 @@ MAX_PAIRS = 10_000  # of all ordered dictionaries made from pairs
 # Extension codes, out-of-band buffers and textual persistent ids: no writer of weights uses them.
 FORBIDDEN = frozenset("EXT1 EXT2 EXT4 NEXT_BUFFER READONLY_BUFFER PERSID".split())
 STATE_DICT_HINT = (
-    "save only its weights where its code is installed, torch.save(model.state_dict(), 'weights.pth'), and "
-    "give egbas that file"
+    "save only its weights where its code is installed, torch.save(model.state_dict(), 'weights.pth'), "
+    "and give egbas that file"
 )
 FOREIGN = {
     "torch_utils.persistence": "a StyleGAN2-ADA or StyleGAN3 pickle of NVlabs, which brings its code along and runs "
@@ -217,9 +217,9 @@ def _refusal(module: str, name: str) -> CheckpointError:
     if module in FOREIGN:
         return CheckpointError(f"it is {FOREIGN[module]}; nothing in it has been run")
     return CheckpointError(
-        f"it is no plain file of weights: it asks for the Python code {_printable(module)}.{_printable(name)}, and "
-        "loading such a file runs whatever it names. Nothing in it has been run. If it is a whole pickled network that "
-        f"you trust, {STATE_DICT_HINT}"
+        f"it is no plain file of weights: it asks for the Python code {_printable(module)}.{_printable(name)}, "
+        "and loading such a file runs whatever it names. Nothing in it has been run. "
+        f"If it is a whole pickled network that you trust, {STATE_DICT_HINT}"
     )
 
 

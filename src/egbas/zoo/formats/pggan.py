@@ -114,8 +114,8 @@ def pggan_critic(
     n_in, width = layers.final[0].shape[1], channels[0]
     if n_in not in (width, width + 1) or len(layers.final[0]) != width:
         raise CheckpointError(
-            f"the last convolution of the discriminator maps {n_in} to {len(layers.final[0])} channels; expected "
-            f"{width} (or {width + 1}, with the minibatch deviation) to {width}"
+            f"the last convolution of the discriminator maps {n_in} to {len(layers.final[0])} channels; "
+            f"expected {width} (or {width + 1}, with the minibatch deviation) to {width}"
         )
     if len(layers.score[0]) != 1:
         raise CheckpointError(

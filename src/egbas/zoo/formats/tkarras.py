@@ -70,8 +70,9 @@ def _state(network: TfNetwork) -> dict[Any, Any]:
         raise CheckpointError("a network in it has no state; the file is damaged")
     if "version" not in state and "param_values" in state:
         raise CheckpointError(
-            "it is of the first, Theano version of the original PGGAN, which egbas does not read; load and save it "
-            "once with the TensorFlow version (its legacy.py converts it), or take one of the published PyTorch files"
+            "it is of the first, Theano version of the original PGGAN, which egbas does not read; "
+            "load and save it once with the TensorFlow version (its legacy.py converts it), "
+            "or take one of the published PyTorch files"
         )
     return state
 
