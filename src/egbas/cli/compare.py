@@ -71,12 +71,12 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     if latent is not None and queries > 1:
         raise ConfigError(f"--latent gives one query, --queries asks for {queries}; leave one of them out")
     named = default_out(model, layer, latent or str(seed))
-    place = check_destination(
+    directory = check_destination(
         out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
     )
-    found = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent)
     seeded(seed + queries)  # so that the last seed is in range, too
-    first = find_query(latent if latent is not None else str(seed), found.latent)
+    first = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(
         threshold=threshold,
         sparsity=sparsity,
@@ -86,19 +86,19 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         iterations=iterations,
     )
     where = find_device(device)
-    generator = found.generator.to(where)
-    network = Network(generator, found.latent.shape)
+    generator = chosen.generator.to(where)
+    network = Network(generator, chosen.latent.shape)
     target = network.resolve(settings.layer_key(layer))
     set_threads(network, threads)
-    space = choose_geometry(found.latent, network, geometry)
-    discriminator = None if found.discriminator is None else found.discriminator.to(where)
-    classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
+    space = choose_geometry(chosen.latent, network, geometry)
+    discriminator = None if chosen.discriminator is None else chosen.discriminator.to(where)
+    classifier = load_classifier(CLASSIFIER).to(where) if chosen.card is not None else None
 
     scores, first_run, images = [], None, {}
     with show.progress_bar(quiet) as progress:
         for done, number in enumerate(range(seed, seed + queries)):
             tell = partial(_tell, progress, number, (done, queries))
-            z0 = find_query(str(number), found.latent) if done else first
+            z0 = find_query(str(number), chosen.latent) if done else first
             run = explore(
                 generator,
                 z0.to(where),
@@ -108,7 +108,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 geometry=space.geometry,
                 beropt=beropt,
                 gbrrt=gbrrt,
-                model_name=found.name,
+                model_name=chosen.name,
                 progress=tell,
             )
             settings.refuse_empty(run)
@@ -125,7 +125,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             if not done:
                 first_run, images = run, pictured(run, samples)
         assert first_run is not None  # there is at least one query
-        gallery = gallery_of(first_run, progress=lambda done, total: progress("writing", done, total, str(place)))
+        gallery = gallery_of(first_run, progress=lambda done, total: progress("writing", done, total, str(directory)))
     comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
     content = {"rows": comparison.rows, "ratios": comparison.ratios}
     everything = {
@@ -133,12 +133,12 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         "scores": [vars(score) for score in scores],
         "config": _config(first_run, range(seed, seed + queries), discriminator),
     }
-    save_files(files(first_run, gallery, comparison, everything), place, overwrite=overwrite)
+    save_files(files(first_run, gallery, comparison, everything), directory, overwrite=overwrite)
     if json:
         show.as_json(content)
     elif not quiet:
         show.table(*as_table([*comparison.rows, *comparison.ratios]))
-        typer.echo(f"{place / PICTURE}\n{place / REPORT}")
+        typer.echo(f"{directory / PICTURE}\n{directory / REPORT}")
 
 
 def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:

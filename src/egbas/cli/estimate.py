@@ -35,15 +35,15 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.inputs.queries import find_query
     from egbas.network import Network
 
-    found = find_model(model, latent_size, latent)
-    z0 = find_query(latent if latent is not None else str(seed), found.latent)
+    chosen = find_model(model, latent_size, latent)
+    z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(max_steps=max_steps, iterations=iterations)
     where = find_device(device)
-    generator = found.generator.to(where)
-    network = Network(generator, found.latent.shape)
+    generator = chosen.generator.to(where)
+    network = Network(generator, chosen.latent.shape)
     target = network.resolve(settings.layer_key(layer))
     set_threads(network, threads)
-    space = choose_geometry(found.latent, network, geometry)
+    space = choose_geometry(chosen.latent, network, geometry)
     result = reckon(
         generator,
         z0,

@@ -48,10 +48,10 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.network import Network
     from egbas.storage import check_destination, save_run
 
-    place = check_destination(out or default_out(model, layer, latent or str(seed)), overwrite)
-    found = find_model(model, latent_size, latent)
+    directory = check_destination(out or default_out(model, layer, latent or str(seed)), overwrite)
+    chosen = find_model(model, latent_size, latent)
     seeded(seed)
-    z0 = find_query(latent if latent is not None else str(seed), found.latent)
+    z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(
         threshold=threshold,
         sparsity=sparsity,
@@ -61,11 +61,11 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         iterations=iterations,
     )
     where = find_device(device)
-    generator = found.generator.to(where)
-    network = Network(generator, found.latent.shape)
+    generator = chosen.generator.to(where)
+    network = Network(generator, chosen.latent.shape)
     target = network.resolve(settings.layer_key(layer))
     set_threads(network, threads)
-    space = choose_geometry(found.latent, network, geometry)
+    space = choose_geometry(chosen.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
         run = run_exploration(
             generator,
@@ -74,23 +74,26 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             rng=seed,
             latent=space,
             geometry=space.geometry,
-            model_name=found.name,
+            model_name=chosen.name,
             beropt=beropt,
             gbrrt=gbrrt,
             progress=progress,
         )
         settings.refuse_empty(run)
         run = replace(run, warnings=(*warnings_of(z0, space), *run.warnings))
-        progress("writing", 0, 1, str(place))
+        progress("writing", 0, 1, str(directory))
         save_run(
-            run, place, overwrite=overwrite, progress=lambda done, total: progress("writing", done, total, str(place))
+            run,
+            directory,
+            overwrite=overwrite,
+            progress=lambda done, total: progress("writing", done, total, str(directory)),
         )
     for text in run.warnings:
         show.warning(text)
     if json:
         show.as_json(run.metrics())
     elif not quiet:
-        for line in settings.summary(run, place):
+        for line in settings.summary(run, directory):
             typer.echo(line)
 
 

@@ -19,8 +19,8 @@ def layers(
     from egbas.inputs.models import find_model
     from egbas.network import list_layers
 
-    found = find_model(model, latent_size)
-    listed = list_layers(found.generator, found.latent.shape)
+    chosen = find_model(model, latent_size)
+    listed = list_layers(chosen.generator, chosen.latent.shape)
     if json:
         show.as_json([asdict(layer) for layer in listed])
         return
@@ -36,13 +36,13 @@ def models(
 
     from egbas.zoo.models import cards
 
-    found = cards()
+    embedded = cards()
     if json:
-        show.as_json([asdict(card) for card in found])
+        show.as_json([asdict(card) for card in embedded])
         return
     show.table(
         ("name", "latent", "what", "reached"),
-        [(card.name, _latent(card.latent), card.summary, _reached(card.metrics)) for card in found],
+        [(card.name, _latent(card.latent), card.summary, _reached(card.metrics)) for card in embedded],
     )
 
 

@@ -129,9 +129,9 @@ def _model_sheets(out: Path) -> Path:
     from egbas.reproduce import model_sheets
     from egbas.storage import write_file
 
-    place = out / "model-sheets.png"
-    write_file(place, model_sheets.run())
-    return place
+    picture = out / "model-sheets.png"
+    write_file(picture, model_sheets.run())
+    return picture
 
 
 def _figure(name: str, model: str | None, out: Path, told: Told) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def refuse_empty(run: Exploration) -> None:
         )
 
 
-def summary(run: Exploration, place: Path) -> list[str]:
+def summary(run: Exploration, directory: Path) -> list[str]:
     """Say in a few lines what came out, and where it is."""
     kept, n_samples = len(run.beropt.units), run.certificate.n_samples
     layer, fidelity = run.layer, run.beropt.fidelity
@@ -57,5 +57,5 @@ def summary(run: Exploration, place: Path) -> list[str]:
         f"layer    {layer.path}: {kept} of {layer.units} units kept, relative error {fidelity:.3f}",
         f"samples  {n_samples}{on_sphere}, {run.tree.acceptance:.0%} of the candidates accepted",
         f"checked  {run.certificate.n_inside} of {n_samples} lie in the region in {run.certificate.dtype}",
-        f"report   {place / 'report.html'}",
+        f"report   {directory / 'report.html'}",
     ]

@@ -38,19 +38,19 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
                 "leave it out"
             )
         return model
-    found = _call(name)
-    if isinstance(found, Model):
-        return found
-    if not isinstance(found, nn.Module):
-        raise NetworkError(f"{name} returned a {type(found).__name__}; expected a torch.nn.Module")
-    latent = getattr(found, "latent", None)
+    made = _call(name)
+    if isinstance(made, Model):
+        return made
+    if not isinstance(made, nn.Module):
+        raise NetworkError(f"{name} returned a {type(made).__name__}; expected a torch.nn.Module")
+    latent = getattr(made, "latent", None)
     if latent_size is not None:
         shape = parse_shape(latent_size)
         # The module's own prior stays; only the shape is what the user says it is.
         latent = replace(latent, shape=shape) if isinstance(latent, LatentSpace) else LatentSpace(shape=shape)
     elif not isinstance(latent, LatentSpace):
         latent = _latent_of_file(name, latent_file)
-    return Model(name=name, generator=found, discriminator=None, latent=latent)
+    return Model(name=name, generator=made, discriminator=None, latent=latent)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -92,15 +92,15 @@ def _call(spec: str) -> object:
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
     except (Exception, SystemExit) as error:
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    target = getattr(module, attribute, None)
+    if not callable(target):
         nearest = difflib.get_close_matches(attribute, dir(module), n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ModelNotFoundError(f"module {module_name} has no callable {attribute!r}{hint}")
-    if isinstance(found, nn.Module):
-        return found
+    if isinstance(target, nn.Module):
+        return target
     try:
-        return found()
+        return target()
     except EgbasError:
         raise
     except (Exception, SystemExit) as error:

@@ -81,14 +81,14 @@ def run(
     start = time.perf_counter()
     cases = [(name, layer, query) for name in model_names for layer in layers for query in range(n_queries)]
     models = {name: load_model(name) for name in model_names}
-    found: dict[tuple[str, int, str, float], list[Case]] = {}
+    cases_of: dict[tuple[str, int, str, float], list[Case]] = {}
     for done, (name, layer, query) in enumerate(cases):
         if progress:
             progress(done, len(cases), f"{name} l={layer} q={query}")
         for setting, value, varied in variations(models[name], layer, query):
             if len(varied.latents) > 1:  # else there is nothing to judge
-                found.setdefault((name, layer, setting, value), []).append(judge(varied))
-    rows = [row for key, judged in found.items() for row in _rows(*key, judged)]
+                cases_of.setdefault((name, layer, setting, value), []).append(judge(varied))
+    rows = [row for key, judged in cases_of.items() for row in _rows(*key, judged)]
     content = {
         "rows": rows,
         "config": {
@@ -163,7 +163,7 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _with_threshold(run: Exploration, threshold: float) -> Exploration:
-    """The same theta cut elsewhere, with the tree that the new region gets from the same settings."""
+    """The same theta with another threshold, with the tree that the new region gets from the same settings."""
     if threshold == run.beropt.config.threshold:
         return run
     units = (run.theta > threshold).nonzero()[:, 0]

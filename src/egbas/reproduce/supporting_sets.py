@@ -131,11 +131,11 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
-    found, tree, certificate = exploration.beropt, exploration.tree, exploration.certificate
+    result, tree, certificate = exploration.beropt, exploration.tree, exploration.certificate
     tail = exploration.region.split.at(exploration.query)
     rng = torch.Generator().manual_seed(query)
     step = exploration.geometry.chord(tree.step_size)  # on a sphere a straight line is shorter than a step
-    size = len(found.units)
+    size = len(result.units)
     edges = (tree.latents[1:] - tree.latents[tree.parents[1:]]).double().norm(dim=1)
     return Case(
         model=name,
@@ -144,11 +144,11 @@ def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
         units=len(tail.a),
         active=int((tail.a != 0).sum()),
         size=size,
-        fidelity=found.fidelity,
+        fidelity=result.fidelity,
         random_fidelity=fmean(fidelity_of(tail, shuffled(tail, rng=rng), size) for _ in range(_N_RANDOM_SETS)),
         largest_fidelity=fidelity_of(tail, ranked(tail, LARGEST), size),
-        status=found.status.name,
-        steps=found.steps,
+        status=result.status.name,
+        steps=result.steps,
         samples=certificate.n_samples,
         inside=certificate.n_inside,
         smallest_margin=certificate.smallest_margin,

@@ -16,7 +16,7 @@ def check_output(source: Path, out: Path, overwrite: bool) -> None:
     """Say whether a converted file may be written, before any work is done for it.
 
     Raises:
-        CheckpointError: its name or place does not do.
+        CheckpointError: its name or folder does not do.
     """
     if out.suffix.lower() != SUFFIX:
         raise CheckpointError(f"{out} does not end in {SUFFIX}; the file is of that kind: name it so")
@@ -34,7 +34,7 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
     Args:
         source: a checkpoint of any format that is read.
         out: file to write, ``.safetensors``.
-        write: writes a file whole or not at all.
+        write: writes a file completely or not at all.
         overwrite: whether a file there may be replaced.
 
     Returns:

@@ -18,7 +18,7 @@ def share_in_region(region: SupportingRegion, latents: Tensor) -> float:
 
 
 def search_evaluations(run: Exploration) -> int:
-    """Count what the search for samples cost, in passes of one latent or mask through a part of the generator.
+    """Count what the search for samples cost, in passes of one latent or mask through the head or the tail.
 
     Masks that BerOpt sent through the tail, forward and back, and latents that GB-RRT sent through the head. The
     paper's balls need their exploration too, for its rejected samples; radius-matched needs it for the radii.

@@ -68,7 +68,7 @@ class TfNetwork(Inert):
 
 
 class Unordered(Inert):
-    """A set. Weights have none, but the whole networks that are refused by name do; what is in it is dropped."""
+    """A set. Weights have none, but the complete networks that are refused by name do; what is in it is dropped."""
 
 
 class Table(dict[Any, Any]):
@@ -101,12 +101,12 @@ class _Unpickler(_InPython):
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        found = self._names.get((module, name))
-        if found is None and name in ("BaseConfig", "Namespace"):
-            found = Settings  # its module depends on where the training was started
-        if found is None:
+        kind = self._names.get((module, name))
+        if kind is None and name in ("BaseConfig", "Namespace"):
+            kind = Settings  # its module depends on where the training was started
+        if kind is None:
             raise _refusal(module, name)
-        return found
+        return kind
 
     def persistent_load(self, pid: Any) -> Any:
         if self._storage is None:

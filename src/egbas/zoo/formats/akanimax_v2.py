@@ -17,7 +17,7 @@ from egbas.zoo.formats.pggan import Deviation
 from egbas.zoo.formats.tensors import Tensors
 
 NAME = "akanimax-v2"
-# The whole batch is one group; a batch is at most this large.
+# All of a batch is one group; a batch is at most this large.
 DEVIATION = Deviation(groups="strided", group_size=2**16)
 
 
@@ -67,8 +67,8 @@ def trained_depth(path: Path) -> int | None:
 def discriminator_beside(path: Path) -> Path | None:
     """The discriminator's file of a generator's, in the same folder; None where there is none."""
     named = re.fullmatch(r"GAN_GEN(?:_SHADOW)?_(\d+)(\.\w+)", path.name)
-    found = path.with_name(f"GAN_DIS_{named[1]}{named[2]}") if named else None
-    return found if found is not None and found.is_file() else None
+    beside = path.with_name(f"GAN_DIS_{named[1]}{named[2]}") if named else None
+    return beside if beside is not None and beside.is_file() else None
 
 
 def _critic(path: Path, used: int) -> Blueprint:

@@ -38,8 +38,8 @@ def read(content: Content) -> Blueprints:
 def discriminator_beside(path: Path) -> Path | None:
     """The discriminator's file of a generator's, in the same folder; None where there is none."""
     named = re.fullmatch(r"netG(_epoch_\d+)?(\.\w+)", path.name)
-    found = path.with_name(f"netD{named[1] or ''}{named[2]}") if named else None
-    return found if found is not None and found.is_file() else None
+    beside = path.with_name(f"netD{named[1] or ''}{named[2]}") if named else None
+    return beside if beside is not None and beside.is_file() else None
 
 
 def _critic(path: Path) -> Blueprint:

@@ -14,8 +14,8 @@ NAME = "pytorch_GAN_zoo-dcgan"
 
 def matches(content: Content) -> bool:
     """Whether the first layer is there, and is a transposed convolution."""
-    found = content.generator.get("formatLayer.weight")
-    return found is not None and len(found.shape) == 4
+    first = content.generator.get("formatLayer.weight")
+    return first is not None and len(first.shape) == 4
 
 
 def read(content: Content) -> Blueprints:

@@ -53,10 +53,10 @@ def read(content: Content) -> Blueprints:
 def _fused(tensors: Tensors, n: int) -> bool | None:
     """Whether the upsampling layers are fused; None where all of them have as many channels in as out."""
     for block in range(1, n):
-        found = tensors.stored[f"layer{2 * block}.weight"].shape
+        shape = tensors.stored[f"layer{2 * block}.weight"].shape
         after = tensors.stored[f"layer{2 * block + 1}.weight"].shape
-        if len(found) == 4 and len(after) == 4 and found[0] != found[1]:
-            return found[1] == after[1]
+        if len(shape) == 4 and len(after) == 4 and shape[0] != shape[1]:
+            return shape[1] == after[1]
     return None
 
 

@@ -23,7 +23,7 @@ def read(content: Content) -> Blueprints:
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.resolutions(tensors.count(r"features\.(\d+)\.conv\.weight"))
     layers = [*(f"features.{i}" for i in range(2 * n)), "output"]
-    tensors.check_names(f"{layer}.{part}" for layer in layers for part in ("conv.weight", "wscale.scale", "wscale.b"))
+    tensors.check_names(f"{layer}.{name}" for layer in layers for name in ("conv.weight", "wscale.scale", "wscale.b"))
     convs: list[Conv] = []
     for index, layer in enumerate(layers):
         kernel = 4 if index == 0 else 1 if layer == "output" else 3

@@ -80,8 +80,8 @@ def _check(tensors: Tensors, convs: Sequence[str], norms: Sequence[str]) -> None
 
 
 def _norm(tensors: Tensors, name: str, new: str, width: int) -> dict[str, Tensor]:
-    found = {f"{new}.{kind}": tensors.load(f"{name}.{kind}", width) for kind in NORM}
-    if float(found[f"{new}.running_var"].min()) < 0:
+    loaded = {f"{new}.{kind}": tensors.load(f"{name}.{kind}", width) for kind in NORM}
+    if float(loaded[f"{new}.running_var"].min()) < 0:
         raise CheckpointError(f"the variances of {name!r} are negative; the file is damaged")
-    # It plays no part in eval mode, and files of old versions of torch do not have it.
-    return found | {f"{new}.num_batches_tracked": torch.tensor(0)}
+    # It has no effect in eval mode, and files of old versions of torch do not have it.
+    return loaded | {f"{new}.num_batches_tracked": torch.tensor(0)}

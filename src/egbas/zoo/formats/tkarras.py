@@ -61,7 +61,7 @@ def read(content: Content) -> Blueprints:
 
 def _networks(content: Content) -> list[TfNetwork]:
     tree = content.tree
-    return [part for part in (tree if isinstance(tree, tuple | list) else [tree]) if isinstance(part, TfNetwork)]
+    return [item for item in (tree if isinstance(tree, tuple | list) else [tree]) if isinstance(item, TfNetwork)]
 
 
 def _state(network: TfNetwork) -> dict[Any, Any]:
@@ -95,8 +95,8 @@ def _generator(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
     fused = "8x8/Conv0_up" if n > 1 and "8x8/Conv0_up/weight" in tensors.stored else ""
     ups = ["Conv0_up" if fused else "Conv0"] * (n - 1)
     sides = [2 ** (k + 3) for k in range(n - 1)]
-    layers = ["4x4/Conv", *(f"{r}x{r}/{part}" for r, up in zip(sides, ups, strict=True) for part in (up, "Conv1"))]
-    needed = [f"{layer}/{part}" for layer in ("4x4/Dense", *layers, "ToRGB_lod0") for part in ("weight", "bias")]
+    layers = ["4x4/Conv", *(f"{r}x{r}/{name}" for r, up in zip(sides, ups, strict=True) for name in (up, "Conv1"))]
+    needed = [f"{layer}/{name}" for layer in ("4x4/Dense", *layers, "ToRGB_lod0") for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"lod|ToRGB_lod\d+/(weight|bias)")
     bias = tensors.load("4x4/Dense/bias", None)
     w = tensors.load("4x4/Dense/weight", None, 16 * len(bias))  # (z, 16 c)
@@ -121,7 +121,7 @@ def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
     ends = ("4x4/Conv", "4x4/Dense0", "4x4/Dense1")
     layers = ("FromRGB_lod0", *(layer for pair in pairs for layer in pair), *ends)
     tensors.check_names(
-        [f"{layer}/{part}" for layer in layers for part in ("weight", "bias")],
+        [f"{layer}/{name}" for layer in layers for name in ("weight", "bias")],
         ignored=r"lod|FromRGB_lod\d+/(weight|bias)",
     )
     rgb = _kernel(tensors.load("FromRGB_lod0/weight", 1, 1, None, None))
@@ -152,10 +152,10 @@ def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
 
 def _check_settings(tensors: Tensors, settings: dict[Any, Any]) -> None:
     for name, expected in EXPECTED.items():
-        found = settings.get(name, expected)
-        if isinstance(found, bool | int) and found != expected:
+        setting = settings.get(name, expected)
+        if isinstance(setting, bool | int) and setting != expected:
             raise CheckpointError(
-                f"the {tensors.what} was built with {name}={found}; egbas reads {name}={expected} only"
+                f"the {tensors.what} was built with {name}={setting}; egbas reads {name}={expected} only"
             )
     tensors.refuse_growing()
 
