@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from egbas.exploration.result import Exploration
     from egbas.latent import LatentSpace
     from egbas.network import list_layers
-    from egbas.region import Region, SupportingRegion
+    from egbas.region import Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
     from egbas.storage import load_run, save_run
@@ -45,6 +45,7 @@ __all__ = [
     "EgbasError",
     "Exploration",
     "GbRrtConfig",
+    "Intersection",
     "LatentSpace",
     "LayerNotFoundError",
     "MissingExtraError",
@@ -72,6 +73,7 @@ _HOME = {
     "BerOptConfig": "egbas.beropt",
     "Exploration": "egbas.exploration.result",
     "GbRrtConfig": "egbas.samplers.gbrrt",
+    "Intersection": "egbas.region",
     "LatentSpace": "egbas.latent",
     "Region": "egbas.region",
     "Sampler": "egbas.samplers.contract",

@@ -21,7 +21,7 @@ def test_network_is_the_same_every_time() -> None:
 
 def test_a_sample_outside_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     run = plane_run()
-    wrong = dataclasses.replace(run, certificate=dataclasses.replace(run.certificate, n_inside=1))
+    wrong = dataclasses.replace(run, certificates={"tree": dataclasses.replace(run.certificate, n_inside=1)})
     monkeypatch.setattr(selftest, "explore", lambda *_, **__: wrong)
     with pytest.raises(RuntimeError, match="outside their region"):
         self_test()

@@ -36,7 +36,9 @@ def test_layers_are_numbers_or_paths(text: str, key: int | str) -> None:
 def test_a_run_without_samples_is_refused() -> None:
     run = plane_run()
     refuse_empty(run)
-    nothing = dataclasses.replace(run, tree=dataclasses.replace(run.tree, status=GbRrtStatus.NOTHING_ACCEPTED))
+    tree, status = run.grown, GbRrtStatus.NOTHING_ACCEPTED
+    stump = dataclasses.replace(tree, latents=tree.latents[:1], parents=tree.parents[:1], status=status)
+    nothing = dataclasses.replace(run, samples={"tree": stump})
     with pytest.raises(ConfigError, match="lower --step-size"):
         refuse_empty(nothing)
 

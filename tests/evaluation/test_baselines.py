@@ -40,7 +40,7 @@ def run_of(latents: Tensor, rejected: Tensor, reasons: list[int], geometry: str 
         rejected_reason=torch.tensor(reasons, dtype=torch.int8),
     )
     latent = LatentSpace(shape=(latents.shape[1],), geometry=geometry)  # type: ignore[arg-type]
-    return dataclasses.replace(run, query=latents[0], tree=tree, latent=latent)
+    return dataclasses.replace(run, query=latents[0], samples={"tree": tree}, latent=latent)
 
 
 def many(d: int, n: int = 20_000) -> Exploration:

@@ -61,7 +61,7 @@ def test_every_method_and_metric_at_one_query() -> None:
 def test_without_judges_and_border() -> None:
     run = colour_run()
     tree = dataclasses.replace(run.tree, rejected_reason=torch.full_like(run.tree.rejected_reason, TOO_CLOSE))
-    run = dataclasses.replace(run, tree=tree)
+    run = dataclasses.replace(run, samples={"tree": tree})
     scores = evaluate(run, draw_all(run, rng=seeded()))
     assert {score.method for score in scores} == {E_GBAS, RADIUS_MATCHED}
     assert not any("critic" in score.metric or "class" in score.metric for score in scores)

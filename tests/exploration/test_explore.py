@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import egbas
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
-from egbas.exploration.result import Exploration, state_sha256
+from egbas.exploration.record import state_sha256
+from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
@@ -188,9 +189,12 @@ def test_a_seed_out_of_range(rng: object) -> None:
 
 
 @pytest.mark.usefixtures("without_type_checks")
-@pytest.mark.parametrize("layer", [None, 1.0])
-def test_what_is_no_layer(layer: object) -> None:
-    with pytest.raises(LayerNotFoundError, match="expected a number"):
+@pytest.mark.parametrize(
+    ("layer", "error", "message"),
+    [(None, ConfigError, "neither a layer nor a region"), (1.0, LayerNotFoundError, "expected a number")],
+)
+def test_what_is_no_layer(layer: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         egbas.explore(BoxNet(), torch.zeros(2), layer, rng=0)  # type: ignore[arg-type]
 
 

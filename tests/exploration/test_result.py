@@ -1,18 +1,51 @@
 # SPDX-License-Identifier: MIT
-import torch
-from torch import nn
+import dataclasses
 
-from egbas.exploration.result import state_sha256
+import pytest
+import torch
+
+from egbas.errors import ConfigError
+from egbas.samplers.contract import Samples
 from tests.runs import plane_run
 
 
-def test_images_come_in_the_order_of_the_samples() -> None:
+def without_a_tree() -> Samples:
+    return Samples(latents=plane_run().query[None] + torch.zeros(3, 2), status="COMPLETED", evaluations=0)
+
+
+def test_shorthands_are_the_trees() -> None:
     run = plane_run()
-    assert torch.equal(run.images(), torch.cat(list(run.network.image_batches(run.latents))))
-    torch.testing.assert_close(run.images(batch_size=7), run.images())
+    assert run.tree is run.samples["tree"] is run.grown
+    assert run.latents is run.grown.latents
+    assert (run.parents is run.grown.parents, run.rejected is run.grown.rejected) == (True, True)
+    assert run.support.region is run.region
+    assert run.support.beropt is run.beropt
 
 
-def test_the_checksum_is_of_names_and_values() -> None:
-    one, same, other = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
-    same.load_state_dict(one.state_dict())
-    assert state_sha256(one) == state_sha256(same) != state_sha256(other)
+def test_without_a_tree_they_are_none() -> None:
+    run = dataclasses.replace(plane_run(), samples={"walk": without_a_tree()})
+    assert (run.tree, run.latents, run.parents, run.rejected, run.rejected_reason) == (None,) * 5
+    with pytest.raises(ConfigError, match="'tree' among the samplers"):
+        _ = run.grown
+    assert run.images().shape == (3, 1, 4, 4)
+    assert run.shown == "walk"
+
+
+def test_without_a_layer_there_is_no_support() -> None:
+    run = dataclasses.replace(plane_run(), layer=None, beropt=None)
+    assert run.theta is None
+    with pytest.raises(ConfigError, match="a region of the user's own"):
+        _ = run.support
+
+
+def test_images_of_a_sampler_by_its_name() -> None:
+    run = dataclasses.replace(plane_run(), samples={**plane_run().samples, "walk": without_a_tree()})
+    torch.testing.assert_close(run.images(sampler="walk"), run.query_image.expand(3, -1, -1, -1))
+    assert torch.equal(run.images(), plane_run().images())  # the tree's, as ever
+    with pytest.raises(ConfigError, match="no sampler 'wal'; it has 'tree', 'walk'"):
+        run.images(sampler="wal")
+
+
+def test_no_samples_are_no_images() -> None:
+    nothing = dataclasses.replace(without_a_tree(), latents=torch.zeros(0, 2))
+    assert dataclasses.replace(plane_run(), samples={"walk": nothing}).images().shape == (0, 1, 4, 4)

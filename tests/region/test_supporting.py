@@ -13,6 +13,7 @@ from egbas.network import Network
 from egbas.region import MICRO_BATCH, Precisions, SupportingRegion, certify, contains_many
 from egbas.zoo.models import load_model
 from tests.problems import BoxNet, linear
+from tests.regions import Ball
 
 ALL = torch.arange(4)
 
@@ -184,8 +185,10 @@ def test_many_regions_answer_together_as_alone(layer: int, is_dense: bool) -> No
         regions.append(dataclasses.replace(region, halfspaces=None) if is_dense else region)
         latents.append(z0 + 0.1 * torch.randn((100, 0, 17, 3)[number], 64, generator=rng))
     together = contains_many(regions, latents)
-    for region, z, answers in zip(regions, latents, together, strict=True):
-        assert torch.equal(answers, region.contains(z))
+    mixed = contains_many([*regions, Ball()], [*latents, latents[0] / 20])  # the ball is asked by itself
+    for region, z, *answers in zip(regions, latents, together, mixed[:-1], strict=True):
+        assert all(torch.equal(answer, region.contains(z)) for answer in answers)
+    assert torch.equal(mixed[-1], Ball().contains(latents[0] / 20))
 
 
 def test_a_query_of_zero_and_its_surroundings() -> None:

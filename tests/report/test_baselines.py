@@ -6,7 +6,7 @@ import torch
 
 from egbas.evaluation.baselines import METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import Comparison, draw_all, evaluate, pictured, ratios, summarise
-from egbas.report import baselines_figure, gallery_of, render
+from egbas.report import baselines_figure, galleries_of, render
 from egbas.report.baselines import MEANINGS, beside_baselines
 from egbas.samplers.gbrrt import TOO_CLOSE
 from tests.runs import plane_run
@@ -22,7 +22,7 @@ def comparison() -> Comparison:
 
 def test_the_section_holds_every_number(comparison: Comparison) -> None:
     run = plane_run()
-    page = render(run, gallery_of(run), comparison)
+    page = render(run, galleries_of(run), comparison)
     assert "Beside the baselines" in page
     for row in (*comparison.rows, *comparison.ratios):
         assert f"<td>{row['mean']:.4g}</td>" in page
@@ -41,13 +41,13 @@ def test_every_metric_says_what_it_means(comparison: Comparison) -> None:
 
 def test_no_section_without_a_comparison() -> None:
     run = plane_run()
-    assert "Beside the baselines" not in render(run, gallery_of(run))
+    assert "Beside the baselines" not in render(run, galleries_of(run))
 
 
 def test_without_a_border_only_the_radius_is_matched() -> None:
     run = plane_run()
     unmarked = torch.full_like(run.rejected_reason, TOO_CLOSE)
-    run = dataclasses.replace(run, tree=dataclasses.replace(run.tree, rejected_reason=unmarked))
+    run = dataclasses.replace(run, samples={"tree": dataclasses.replace(run.tree, rejected_reason=unmarked)})
     samples = draw_all(run, rng=torch.Generator().manual_seed(0))
     scores = evaluate(run, samples)
     content = beside_baselines(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from egbas.report import command, gallery_of, render
+from egbas.report import command, galleries_of, render
 from tests.runs import colour_run, plane_run, sphere_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -35,12 +35,12 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def plane_page() -> str:
-    return render(plane_run(), gallery_of(plane_run()))
+    return render(plane_run(), galleries_of(plane_run()))
 
 
 @pytest.fixture(scope="module")
 def colour_page() -> str:
-    return render(colour_run(), gallery_of(colour_run()))
+    return render(colour_run(), galleries_of(colour_run()))
 
 
 def test_nothing_comes_from_outside(plane_page: str, colour_page: str) -> None:
@@ -95,7 +95,7 @@ def test_names_are_escaped(plane_page: str) -> None:
 
 def test_warnings_are_shown_and_escaped() -> None:
     run = dataclasses.replace(plane_run(), warnings=("mind <this>",))
-    page = render(run, gallery_of(run))
+    page = render(run, galleries_of(run))
     assert 'class="warning"' in page
     assert "mind &lt;this&gt;" in page
 
@@ -103,7 +103,7 @@ def test_warnings_are_shown_and_escaped() -> None:
 def test_a_run_on_a_sphere_says_so() -> None:
     run = sphere_run()
     assert "--geometry sphere" in command(run)[0]
-    page = render(run, gallery_of(run))
+    page = render(run, galleries_of(run))
     assert f"sphere of radius {run.query.norm():.4g}" in Page(page).text
     away = run.geometry.distances(run.latents, run.query[None])
     alts = [attributes["alt"] or "" for tag, attributes in Page(page).tags if tag == "img"]
@@ -113,7 +113,7 @@ def test_a_run_on_a_sphere_says_so() -> None:
 
 def test_a_circle_is_drawn_in_its_plane() -> None:
     circle = dataclasses.replace(plane_run(), latent=dataclasses.replace(plane_run().latent, geometry="sphere"))
-    assert "Grey: boundaries" in Page(render(circle, gallery_of(circle))).text
+    assert "Grey: boundaries" in Page(render(circle, galleries_of(circle))).text
 
 
 @pytest.mark.browser

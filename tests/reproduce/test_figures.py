@@ -99,7 +99,7 @@ def test_a_layer_that_accepted_nothing(tmp_path: Path) -> None:
 
         def _summarise(self, run: Exploration, key: tuple[str, int, int]) -> None:
             tree = replace(run.tree, latents=run.latents[:1], parents=run.parents[:1])
-            super()._summarise(replace(run, tree=tree), key)
+            super()._summarise(replace(run, samples={"tree": tree}), key)
 
     explored = Bare(beropt=QUICK, gbrrt=GbRrtConfig(iterations=3))
     content = figures.figure6("pggan-mnist", tmp_path, explored, n_queries=1, layers=(2,))

@@ -13,7 +13,7 @@ from tests.runs import colour_run, plane_run, sphere_run
 
 def without_nodes(run: Exploration) -> Exploration:
     tree = dataclasses.replace(run.tree, latents=run.latents[:1], parents=run.parents[:1])
-    return dataclasses.replace(run, tree=tree)
+    return dataclasses.replace(run, samples={"tree": tree})
 
 
 def at_seed(run: Exploration, seed: int) -> Exploration:

@@ -120,3 +120,17 @@ def test_damage_is_told(place: Path, damage: Callable[[Path], None]) -> None:
     damage(place)
     with pytest.raises(RunDirectoryError, match="damaged"):
         load_run(place, generator=small_network())
+
+
+def test_a_run_of_version_0_1_0_is_a_tree(place: Path) -> None:
+    config, metrics = (json.loads((place / name).read_text()) for name in ("config.json", "metrics.json"))
+    for name in ("samplers", "region"):
+        config.pop(name)
+    del metrics["samplers"]
+    (place / "config.json").write_text(json.dumps(config))
+    (place / "metrics.json").write_text(json.dumps(metrics))
+    run, back = plane_run(), load_run(place, generator=small_network())
+    assert list(back.samples) == ["tree"]
+    assert torch.equal(back.grown.latents, run.grown.latents)
+    assert back.certificate == run.certificate
+    assert back.metrics() == run.metrics()

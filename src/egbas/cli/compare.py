@@ -15,6 +15,8 @@ from egbas.cli import options, show
 from egbas.cli.explore import default_out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from egbas.evaluation.comparison import Comparison
@@ -63,7 +65,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
-    from egbas.report import gallery_of
+    from egbas.report import galleries_of
     from egbas.storage import check_destination, save_files
     from egbas.storage.place import DONE
     from egbas.zoo.models import load_classifier
@@ -125,7 +127,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             if not done:
                 first_run, images = run, pictured(run, samples)
         assert first_run is not None  # there is at least one query
-        gallery = gallery_of(first_run, progress=lambda done, total: progress("writing", done, total, str(directory)))
+        galleries = galleries_of(
+            first_run, progress=lambda done, total: progress("writing", done, total, str(directory))
+        )
     comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
     content = {"rows": comparison.rows, "ratios": comparison.ratios}
     everything = {
@@ -133,7 +137,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         "scores": [vars(score) for score in scores],
         "config": _config(first_run, range(seed, seed + queries), discriminator),
     }
-    save_files(files(first_run, gallery, comparison, everything), directory, overwrite=overwrite)
+    save_files(files(first_run, galleries, comparison, everything), directory, overwrite=overwrite)
     if json:
         show.as_json(content)
     elif not quiet:
@@ -164,7 +168,7 @@ def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
 
 
 def files(
-    run: "Exploration", gallery: "Gallery", comparison: "Comparison", content: dict[str, Any]
+    run: "Exploration", galleries: "Mapping[str, Gallery]", comparison: "Comparison", content: dict[str, Any]
 ) -> dict[str, bytes]:
     """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
     from egbas.report import baselines_figure, render
@@ -175,7 +179,7 @@ def files(
         JSON: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
-        REPORT: render(run, gallery, comparison).encode(),
+        REPORT: render(run, galleries, comparison).encode(),
     }
 
 

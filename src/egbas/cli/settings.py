@@ -8,7 +8,7 @@ from typing import Any
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
 from egbas.exploration.result import Exploration
-from egbas.samplers.gbrrt import GbRrtConfig, GbRrtStatus
+from egbas.samplers.gbrrt import GbRrtConfig
 
 
 def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
@@ -38,24 +38,30 @@ def refuse_empty(run: Exploration) -> None:
     """Refuse to save a run that shows nothing, and say what to change.
 
     Raises:
-        ConfigError: no candidate was accepted.
+        ConfigError: no sampler gave a sample.
     """
-    if run.tree.status is GbRrtStatus.NOTHING_ACCEPTED:
-        raise ConfigError(
-            f"none of {len(run.rejected)} candidates was accepted, so there is nothing to show: "
-            f"at the query the region is thinner than a step of {run.tree.step_size:.3g}; "
-            "lower --step-size, or raise --iterations"
-        )
+    tree = run.tree
+    if tree is None or any(len(samples.drawn) for samples in run.samples.values()):
+        return
+    raise ConfigError(
+        f"none of {len(tree.rejected)} candidates was accepted, so there is nothing to show: "
+        f"at the query the region is thinner than a step of {tree.step_size:.3g}; "
+        "lower --step-size, or raise --iterations"
+    )
 
 
 def summary(run: Exploration, directory: Path) -> list[str]:
     """Say in a few lines what came out, and where it is."""
-    kept, n_samples = len(run.beropt.units), run.certificate.n_samples
-    layer, fidelity = run.layer, run.beropt.fidelity
-    on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
-    return [
-        f"layer    {layer.path}: {kept} of {layer.units} units kept, relative error {fidelity:.3f}",
-        f"samples  {n_samples}{on_sphere}, {run.tree.acceptance:.0%} of the candidates accepted",
-        f"checked  {run.certificate.n_inside} of {n_samples} lie in the region in {run.certificate.dtype}",
-        f"report   {directory / 'report.html'}",
-    ]
+    lines, certificate = [], run.certificate
+    if run.layer is not None and run.beropt is not None:
+        kept, fidelity = len(run.beropt.units), run.beropt.fidelity
+        lines.append(
+            f"layer    {run.layer.path}: {kept} of {run.layer.units} units kept, relative error {fidelity:.3f}"
+        )
+    if run.tree is not None:
+        on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
+        lines.append(
+            f"samples  {len(run.tree.latents)}{on_sphere}, {run.tree.acceptance:.0%} of the candidates accepted"
+        )
+    checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
+    return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]

@@ -45,11 +45,11 @@ def e_gbas(run: Exploration) -> BaselineSamples:
     Raises:
         ConfigError: the tree has no other node.
     """
-    if len(run.latents) < 2:
+    if len(run.grown.latents) < 2:
         raise ConfigError(
             "the exploration accepted no candidate, so there are no samples to judge; lower its step size"
         )
-    return _samples(E_GBAS, run.latents[1:], None, run.latent)
+    return _samples(E_GBAS, run.grown.latents[1:], None, run.latent)
 
 
 def l2_ball(run: Exploration, *, rng: torch.Generator) -> BaselineSamples:
@@ -113,7 +113,7 @@ def radius_matched(run: Exploration, *, rng: torch.Generator) -> BaselineSamples
 
 def has_border(run: Exploration) -> bool:
     """Whether the exploration rejected a candidate outside its region, so that ``epsilon_l2`` exists."""
-    return bool((run.rejected_reason == OUTSIDE).any())
+    return bool((run.grown.rejected_reason == OUTSIDE).any())
 
 
 def epsilon_l2(run: Exploration) -> float:
@@ -147,9 +147,9 @@ def border_distances(run: Exploration) -> Float[Tensor, " r"]:
             "so nothing says how large a ball to compare it with; "
             "raise the half-width, the step size or the iterations until the tree meets the border"
         )
-    border = run.rejected[run.rejected_reason == OUTSIDE].double()
+    border = run.grown.rejected[run.grown.rejected_reason == OUTSIDE].double()
     geometry = run.geometry
-    return geometry.distances(border, geometry.mean(run.latents.double())[None])
+    return geometry.distances(border, geometry.mean(run.grown.latents.double())[None])
 
 
 def epsilon_linf(epsilon: float, d: int) -> float:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, default_masks, largest_search
-from egbas.exploration.explore import as_query, latent_of
+from egbas.exploration.queries import as_query, latent_of
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
 from egbas.machine.threads import threads_worth

@@ -1,40 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""E-GBAS (Jeon et al. 2020, Algorithm 3): BerOpt, the region of its set, GB-RRT, and the exploration they give."""
+"""E-GBAS (Jeon et al. 2020, Algorithm 3): BerOpt, the region of its set, samples of the region, and all they give."""
 
-import contextlib
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
-from egbas.errors import ConfigError, ShapeError
+from egbas.errors import ConfigError, StartOutsideRegionError
+from egbas.exploration.clock import Clock, Progress, StageProgress
+from egbas.exploration.queries import as_query, latent_of, name_of, seed_of, seeds_of
 from egbas.exploration.result import Exploration
+from egbas.exploration.warnings import warnings_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.threads import idle_cores, side_by_side
 from egbas.network import Network, Tail
-from egbas.region import Certificate, Precisions, SupportingRegion, certify
-from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow_many, with_automatic
+from egbas.region import Precisions, Region, SupportingRegion, certify
+from egbas.samplers.choice import TREE, choose_samplers, rng_of
+from egbas.samplers.contract import Sampler, Samples, checked
+from egbas.samplers.gbrrt import GbRrtConfig
 
-Progress = Callable[[str, int, int, str], None]
-StageProgress = Callable[[int, int, str], None]
+SAMPLERS: tuple[str | Sampler, ...] = (TREE,)  # of an exploration that names none
 
 
 # BerOpt needs gradients, also where the caller has switched them off.
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
-def explore(  # noqa: PLR0913  the public face: three things to explore, then settings
+def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     generator: nn.Module,
     z0: Tensor,
-    layer: int | str | nn.Module,
+    layer: int | str | nn.Module | None = None,
     *,
     rng: torch.Generator | int,
+    region: Region | None = None,
+    samplers: Sequence[str | Sampler] = SAMPLERS,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -42,13 +45,16 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
     model_name: str | None = None,
     progress: Progress | None = None,
 ) -> Exploration:
-    """Explore the region of a layer around a query (Jeon et al. 2020, Algorithm 3).
+    """Explore the region of a layer around a query (Jeon et al. 2020, Algorithm 3), or a region of one's own.
 
     Args:
         generator: G, in eval mode; it is left as it was found.
         z0: the query, of the latent space's shape or flat (d,).
-        layer: number l of a non-linearity, dotted path of a module, or the module.
+        layer: number l of a non-linearity, dotted path of a module, or the module; None where ``region`` is given.
         rng: a CPU generator, from which the run's seed is drawn, or that seed itself.
+        region: to explore instead of a layer's: anything with ``contains(z)``, as ``egbas.Region`` says. BerOpt is
+            skipped then, and the result has no layer and no theta.
+        samplers: names of egbas's samplers (``"tree"``: GB-RRT) and samplers of one's own, as ``egbas.Sampler`` says.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         geometry: ``"flat"``, the paper's; ``"sphere"``, the one through the query around the origin; or ``"auto"``: a
             sphere where ``latent`` says so or the generator ignores a latent's length, G(3z) = G(z), else flat. The
@@ -65,8 +71,9 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         ShapeError: the query has the wrong size or values that are not finite.
         LayerNotFoundError: the network has no such layer, or the latent does not reach it.
         NetworkError: the network raised, is in train mode, or gave values that are not finite.
-        ConfigError: a setting is out of range, the supporting set came out empty, or a sphere has no query to go
-            through because that is zero.
+        StartOutsideRegionError: the query does not lie in the region that was given.
+        ConfigError: a setting is out of range, the supporting set came out empty, there is neither a layer nor a
+            region or both, or a sphere has no query to go through because that is zero.
 
     Example:
         >>> import egbas, torch
@@ -76,12 +83,13 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         >>> bool(run.region.contains(run.latents).all())
         True
     """
-    seed = _seed_of(rng)
-    (found,) = explore_many(
+    (run,) = explore_many(
         generator,
         [z0],
         layer,
-        rng=[seed],
+        rng=[seed_of(rng)],
+        region=region,
+        samplers=samplers,
         latent=latent,
         geometry=geometry,
         beropt=beropt,
@@ -89,7 +97,7 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
         model_name=model_name,
         progress=progress,
     )
-    return found
+    return run
 
 
 @torch.inference_mode(mode=False)
@@ -97,9 +105,11 @@ def explore(  # noqa: PLR0913  the public face: three things to explore, then se
 def explore_many(  # noqa: PLR0913
     generator: nn.Module,
     queries: Tensor | Sequence[Tensor],
-    layer: int | str | nn.Module,
+    layer: int | str | nn.Module | None = None,
     *,
     rng: torch.Generator | Sequence[int],
+    region: Region | None = None,
+    samplers: Sequence[str | Sampler] = SAMPLERS,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -118,6 +128,8 @@ def explore_many(  # noqa: PLR0913
         queries: at least one, each of the latent space's shape or flat (d,); a list of them or a tensor.
         layer: as for ``explore``.
         rng: a CPU generator, from which the seed of each run is drawn in order, or those seeds themselves.
+        region: as for ``explore``; one for all queries, which all lie in it.
+        samplers: as for ``explore``.
         latent: as for ``explore``; by default of the first query's shape.
         geometry: as for ``explore``.
         beropt: settings of BerOpt, for all.
@@ -129,8 +141,8 @@ def explore_many(  # noqa: PLR0913
         An exploration for each query, in order. ``seconds`` of the stages that they share are divided among them.
 
     Raises:
-        ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does, for any of the queries; or
-            there is no query, or not one seed for each.
+        ShapeError, LayerNotFoundError, NetworkError, StartOutsideRegionError, ConfigError: as ``explore`` does, for any
+            of the queries; or there is no query, or not one seed for each.
 
     Example:
         >>> import egbas, torch
@@ -142,199 +154,135 @@ def explore_many(  # noqa: PLR0913
         >>> [run.seed for run in runs]
         [0, 1, 2]
     """
-    seeds = _seeds_of(rng, len(queries))
+    _check_choice(layer, region, beropt)
+    seeds = seeds_of(rng, len(queries))
+    chosen = choose_samplers(samplers, gbrrt)
     latent = latent or latent_of(generator, queries[0])
-    clock = _Clock(progress, len(queries))
+    clock = Clock(progress, len(queries))
 
-    with clock.stage("cut"):
+    with clock.stage("cut"):  # the name that metrics.json has had for it since the first version
         network = Network(generator, latent.shape)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
-        spaces = [geometry_around(latent, start) for start in starts]
-        precisions = Precisions.of(network, network.resolve(layer))
-    with clock.stage("beropt"):
-        found = _supporting_sets(precisions, starts, seeds, beropt or BerOptConfig(), clock)
-    with clock.stage("gbrrt"):
-        settings, largest = gbrrt or GbRrtConfig(), latent.largest_half_width
-        regions, growths = [], []
-        for start, space, kept, seed in zip(starts, spaces, found, seeds, strict=True):
-            reach = space.reach(max(settings.half_width or 0.0, largest))
-            region = SupportingRegion.of(precisions, start, kept.units, kept.signs, reach=reach)
-            chosen = with_automatic(settings, start, region, largest_half_width=largest, geometry=space)
-            rng_targets = torch.Generator().manual_seed(seed + 1)
-            regions.append(region)
-            growths.append(Growth(start, chosen, rng=rng_targets, geometry=space))
-        trees = grow_many(growths, regions, progress=clock.progress("gbrrt"))
+        for start in starts:
+            geometry_around(latent, start)  # where a sphere has no query to go through, say so before any work
+        precisions = None if layer is None else Precisions.of(network, network.resolve(layer))
+    if precisions is None:
+        assert region is not None  # one of both, as was checked
+        supports = [_Support(beropt=None, region=_holding(region, start)) for start in starts]
+    else:
+        with clock.stage("beropt"):
+            results = _supporting_sets(precisions, starts, seeds, beropt or BerOptConfig(), clock)
+            half_width = max((gbrrt or GbRrtConfig()).half_width or 0.0, latent.largest_half_width)
+            supports = [
+                _Support(beropt=result, region=_region_of(precisions, start, result, latent, half_width))
+                for start, result in zip(starts, results, strict=True)
+            ]
+
+    regions = [support.region for support in supports]
+    drawn: list[dict[str, Samples]] = [{} for _ in starts]
+    for sampler in chosen:
+        stage = "gbrrt" if sampler.name == TREE else sampler.name
+        with clock.stage(stage):
+            rngs = [rng_of(sampler.name, seed) for seed in seeds]
+            of_sampler = _sample(sampler, regions, starts, latent, rngs, clock.progress(stage))
+            for samples, one in zip(drawn, of_sampler, strict=True):
+                samples[sampler.name] = checked(one, sampler.name, latent.size)
     with clock.stage("certificate"):
-        certificates = [certify(region, tree.latents) for region, tree in zip(regions, trees, strict=True)]
+        certificates = [
+            {name: certify(region, one.latents) for name, one in samples.items()}
+            for region, samples in zip(regions, drawn, strict=True)
+        ]
 
     return [
         Exploration(
             network=network,
-            model_name=model_name or _name_of(generator),
+            model_name=model_name or name_of(generator),
             latent=latent,
-            layer=precisions.split.layer,
+            layer=None if precisions is None else precisions.split.layer,
             query=start,
             seed=seed,
-            beropt=kept,
-            region=region,
-            tree=tree,
-            certificate=certificate,
+            beropt=support.beropt,
+            region=support.region,
+            samples=samples,
+            certificates=checks,
             seconds=clock.seconds,
-            warnings=_warnings(start, latent, kept, tree, certificate),
+            warnings=warnings_of(start, latent, support.beropt, samples, checks),
         )
-        for start, seed, kept, region, tree, certificate in zip(
-            starts, seeds, found, regions, trees, certificates, strict=True
-        )
+        for start, seed, support, samples, checks in zip(starts, seeds, supports, drawn, certificates, strict=True)
     ]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Support:
+    """The region of a query, and what BerOpt found for it; None where the region was given."""
+
+    beropt: BerOptResult | None
+    region: Region
+
+
+def _check_choice(layer: object, region: object, beropt: BerOptConfig | None) -> None:
+    if layer is None and region is None:
+        raise ConfigError("got neither a layer nor a region; name a layer, such as layer=1, or give region=")
+    if layer is not None and region is not None:
+        raise ConfigError(f"got layer={layer!r} and a region; a region of one's own needs no layer: leave one out")
+    if region is not None and beropt is not None:
+        raise ConfigError("got settings of BerOpt and a region, in which BerOpt is skipped; leave one out")
+    if region is not None and not isinstance(region, Region):
+        raise ConfigError(f"got {type(region).__name__} as the region; expected an object with contains(z)")
+
+
+def _holding(region: Region, start: Tensor) -> Region:
+    """The region, which must hold the query."""
+    if not bool(region.contains(start[None]).all()):
+        raise StartOutsideRegionError("the query lies outside the region that was given; give one that contains it")
+    return region
+
+
+def _region_of(
+    precisions: Precisions, start: Tensor, result: BerOptResult, latent: LatentSpace, half_width: float
+) -> SupportingRegion:
+    reach = geometry_around(latent, start).reach(half_width)
+    return SupportingRegion.of(precisions, start, result.units, result.signs, reach=reach)
+
+
 def _supporting_sets(
-    precisions: Precisions, queries: Sequence[Tensor], seeds: Sequence[int], config: BerOptConfig, clock: "_Clock"
+    precisions: Precisions, queries: Sequence[Tensor], seeds: Sequence[int], config: BerOptConfig, clock: Clock
 ) -> list[BerOptResult]:
     """Run BerOpt for many queries, on as many cores as there are for them."""
     tails = [precisions.split.at(query) for query in queries]
     # A tail by hooks is one replica for all.
     n_threads = idle_cores() if all(tail.route == "graph" for tail in tails) else 1
-    return side_by_side(
-        lambda job, stop: _supporting_set(*job, config, clock.part("beropt", stop)),
-        list(zip(tails, seeds, strict=True)),
-        n_threads,
-    )
+
+    def work(job: tuple[Tail, int], stop: threading.Event) -> BerOptResult:
+        return _supporting_set(*job, config, clock.of_one("beropt", stop))
+
+    return side_by_side(work, list(zip(tails, seeds, strict=True)), n_threads)
 
 
 def _supporting_set(tail: Tail, seed: int, config: BerOptConfig, progress: StageProgress) -> BerOptResult:
     """Run BerOpt, and refuse a set of no units."""
-    found = optimize(tail, config, rng=torch.Generator().manual_seed(seed), progress=progress)
-    progress(config.max_steps, config.max_steps, f"{len(found.units)} units kept")
-    if found.status is BerOptStatus.EMPTY:
+    result = optimize(tail, config, rng=torch.Generator().manual_seed(seed), progress=progress)
+    progress(config.max_steps, config.max_steps, f"{len(result.units)} units kept")
+    if result.status is BerOptStatus.EMPTY:
         raise ConfigError(
             f"the supporting set of layer {tail.layer.path!r} is empty: no unit has theta above "
-            f"{found.config.threshold}; lower the sparsity (now {found.config.sparsity}) or the threshold"
+            f"{result.config.threshold}; lower the sparsity (now {result.config.sparsity}) or the threshold"
         )
-    return found
+    return result
 
 
-def as_query(z0: Tensor, latent: LatentSpace, network: Network) -> Float[Tensor, " d"]:
-    """Check a query and flatten it, in the dtype that the tree will have, on the CPU where that grows.
-
-    Raises:
-        ShapeError: it has the wrong size or values that are not finite.
-    """
-    if not isinstance(z0, Tensor) or z0.numel() != latent.size:
-        got = f"shape {tuple(z0.shape)}" if isinstance(z0, Tensor) else type(z0).__name__
-        raise ShapeError(
-            f"got a query of {got}, expected a tensor of {latent.size} values for latent shape {latent.shape}"
-        )
-    if not z0.is_floating_point() or not bool(torch.isfinite(z0).all()):
-        raise ShapeError("the query must hold finite floating-point numbers; it holds NaN, infinity or another type")
-    # Geometry in half precision would not even keep the step size: float32 at least.
-    dtype = torch.promote_types(network.dtype, torch.float32)
-    return z0.detach().clone().reshape(-1).to(device="cpu", dtype=dtype)
-
-
-def _name_of(generator: nn.Module) -> str:
-    carried = getattr(generator, "zoo_name", None)
-    return carried if isinstance(carried, str) else type(generator).__name__
-
-
-def _seed_of(rng: torch.Generator | int) -> int:
-    if isinstance(rng, torch.Generator):
-        return int(torch.randint(2**62, (), generator=rng))
-    if isinstance(rng, bool) or not isinstance(rng, int) or not 0 <= rng < 2**63:
-        raise ConfigError(f"got rng={rng!r}; expected a CPU torch.Generator, or a seed from 0 to 2**63 - 1")
-    return rng
-
-
-def _seeds_of(rng: torch.Generator | Sequence[int], n: int) -> list[int]:
-    if not n:
-        raise ConfigError("got no queries; expected at least one")
-    if isinstance(rng, torch.Generator):
-        return [_seed_of(rng) for _ in range(n)]
-    if not isinstance(rng, Sequence) or len(rng) != n:
-        raise ConfigError(f"got rng={rng!r} for {n} queries; expected a CPU torch.Generator, or one seed for each")
-    return [_seed_of(seed) for seed in rng]
-
-
-def latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:
-    """The latent space that a generator carries as its attribute ``latent``, or else N(0, 1) of the query's shape."""
-    carried = getattr(generator, "latent", None)
-    return carried if isinstance(carried, LatentSpace) else LatentSpace(shape=tuple(z0.shape))
-
-
-_CROWDED = 0.95  # share of the candidates within a step of another node from which the step hinders the tree
-_WELL_REACHED = 0.1  # share of the tested candidates that must leave the region for it to shape the tree
-
-
-def _warnings(
-    query: Tensor, latent: LatentSpace, found: BerOptResult, tree: Tree, certificate: Certificate
-) -> tuple[str, ...]:
-    messages = []
-    if not bool(latent.contains(query[None])):
-        messages.append("The query lies outside the support of the latent prior; its image may mean nothing.")
-    if found.status is not BerOptStatus.CONVERGED:
-        messages.append(f"BerOpt: {found.status.value}.")
-    if tree.status is GbRrtStatus.NOTHING_ACCEPTED:
-        messages.append(f"GB-RRT: {tree.sentence} (now {tree.step_size:.3g}).")
-    outside = int((tree.rejected_reason == OUTSIDE).sum())
-    too_close = len(tree.rejected) - outside
-    if too_close >= _CROWDED * (len(tree.latents) - 1 + len(tree.rejected)):
-        messages.append(
-            "Nearly all candidates lay within a step of another node, so that few samples came of them. "
-            f"Lower the step size (now {tree.step_size:.3g}) or raise the half-width."
-        )
-    elif outside < _WELL_REACHED * (outside + len(tree.latents) - 1):
-        messages.append(
-            "The tree hardly met the region's boundaries: half-width or iterations shape the samples, not the region. "
-            "Raise the half-width, the step size or the iterations."
-        )
-    if certificate.dtype != "float64":
-        messages.append(f"The network does not compute in float64: the certificate is one in {certificate.dtype} only.")
-    if not certificate.is_valid:
-        n_outside = certificate.n_samples - certificate.n_inside
-        messages.append(f"{n_outside} samples lie outside the region in float64; run the network in float64.")
-    return tuple(messages)
-
-
-class _Stopped(Exception):
-    """Ends the work on a query when that on another has failed."""
-
-
-class _Clock:
-    """Seconds of each stage for each query, and the progress callback with the stage's name in front."""
-
-    def __init__(self, progress: Progress | None, n_queries: int) -> None:
-        self._seconds: dict[str, float] = {}
-        self._progress, self._n_queries = progress, n_queries
-        self._door, self._done = threading.Lock(), dict[str, int]()
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        return {name: seconds / self._n_queries for name, seconds in self._seconds.items()}
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._seconds[name] = time.perf_counter() - start
-
-    def progress(self, name: str) -> StageProgress | None:
-        """Progress of a stage over all queries."""
-        return None if self._progress is None else partial(self._progress, name)
-
-    def part(self, name: str, stop: threading.Event) -> StageProgress:
-        """Progress of a stage of one query among others, maybe in a thread of its own, which it ends on ``stop``."""
-        before = 0
-
-        def tell(done: int, total: int, text: str) -> None:
-            nonlocal before
-            if stop.is_set():
-                raise _Stopped
-            with self._door:
-                done = max(done, before)  # a second start counts from zero
-                self._done[name] = self._done.get(name, 0) + done - before
-                before = done
-                if self._progress is not None:
-                    self._progress(name, self._done[name], self._n_queries * total, text)
-
-        return tell
+def _sample(
+    sampler: Sampler,
+    regions: Sequence[Region],
+    starts: Sequence[Tensor],
+    latent: LatentSpace,
+    rngs: Sequence[torch.Generator],
+    progress: StageProgress | None,
+) -> Sequence[Samples]:
+    """The samples of each query: all at once by a sampler that can, else one after another."""
+    many = getattr(sampler, "sample_many", None)
+    if many is not None:
+        return many(regions, starts, latent, rngs, progress)
+    triples = zip(regions, starts, rngs, strict=True)
+    return [sampler.sample(region, start, latent, rng, progress) for region, start, rng in triples]

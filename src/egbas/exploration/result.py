@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What E-GBAS found around one query (Jeon et al. 2020, Algorithm 3): samples, and all that led to them."""
 
-import dataclasses
-import hashlib
-import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,29 @@ from jaxtyping import Float, Int, Int8
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptResult
-from egbas.exploration import writer
+from egbas.errors import ConfigError
+from egbas.exploration import record, writer
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
-from egbas.region import Certificate, SupportingRegion
+from egbas.region import Certificate, Region, SupportingRegion
+from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import Tree
-from egbas.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Support:
+    """What BerOpt found at a layer: the supporting set (Definition 6), and its region.
+
+    Attributes:
+        layer: the explored layer.
+        beropt: theta, the set and how well it carries the image.
+        region: the region of the set.
+    """
+
+    layer: Layer
+    beropt: BerOptResult
+    region: SupportingRegion
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,13 +45,13 @@ class Exploration:
         network: the generator, checked and ready to call on flat latents.
         model_name: name of the generator in reports and run directories.
         latent: the latent space, with the geometry that the run has.
-        layer: the explored layer.
+        layer: the explored layer; None in a region of the user's own.
         query: (d,) z0.
-        seed: of the masks and targets; ``explore(..., rng=seed)`` repeats the run.
-        beropt: theta, the supporting set and how well it carries the image.
-        region: the region of the supporting set.
-        tree: the nodes and the rejected candidates.
-        certificate: the float64 check of every node.
+        seed: of the masks and samplers; ``explore(..., rng=seed)`` repeats the run.
+        beropt: theta, the supporting set and how well it carries the image; None in a region of the user's own.
+        region: the region of the supporting set, or the user's own.
+        samples: what each sampler drew, by its name.
+        certificates: the check of the samples of each.
         seconds: wall-clock time of each stage.
         warnings: what the user should know, as sentences.
     """
@@ -44,13 +59,13 @@ class Exploration:
     network: Network
     model_name: str
     latent: LatentSpace
-    layer: Layer
+    layer: Layer | None
     query: Float[Tensor, " d"]
     seed: int
-    beropt: BerOptResult
-    region: SupportingRegion
-    tree: Tree
-    certificate: Certificate
+    beropt: BerOptResult | None
+    region: Region
+    samples: Mapping[str, Samples]
+    certificates: Mapping[str, Certificate]
     seconds: dict[str, float]
     warnings: tuple[str, ...]
 
@@ -61,43 +76,86 @@ class Exploration:
 
     @property
     def geometry(self) -> Geometry:
-        """The space that the tree lies in, with its distances."""
+        """The space that a tree lies in, with its distances."""
         return geometry_around(self.latent, self.query)
 
-    @property
-    def latents(self) -> Float[Tensor, "n d"]:
-        """The samples, the query first."""
-        return self.tree.latents
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The check of all samples together."""
+        return Certificate.of_all(self.certificates.values())
 
     @property
-    def parents(self) -> Int[Tensor, " n"]:
-        """Index of each sample's parent in the tree, -1 for the query."""
-        return self.tree.parents
+    def tree(self) -> Tree | None:
+        """What GB-RRT grew; None where it was not among the samplers."""
+        return next((samples for samples in self.samples.values() if isinstance(samples, Tree)), None)
 
     @property
-    def rejected(self) -> Float[Tensor, "r d"]:
-        """The candidates that were not added."""
-        return self.tree.rejected
+    def latents(self) -> Float[Tensor, "n d"] | None:
+        """The nodes of the tree, the query first; None without a tree."""
+        return None if self.tree is None else self.tree.latents
 
     @property
-    def rejected_reason(self) -> Int8[Tensor, " r"]:
-        """1 outside the region, 2 too close to another node."""
-        return self.tree.rejected_reason
+    def parents(self) -> Int[Tensor, " n"] | None:
+        """Index of each node's parent in the tree, -1 for the query; None without a tree."""
+        return None if self.tree is None else self.tree.parents
 
     @property
-    def theta(self) -> Float[Tensor, " units"]:
-        """Probability of keeping each unit of the layer."""
-        return self.beropt.theta
+    def rejected(self) -> Float[Tensor, "r d"] | None:
+        """The candidates that were not added to the tree; None without a tree."""
+        return None if self.tree is None else self.tree.rejected
 
-    def images(self, batch_size: int | None = None) -> Tensor:
-        """G of every sample, (n, c, h, w), on the CPU; ``run.network.image_batches`` gives them part by part.
+    @property
+    def rejected_reason(self) -> Int8[Tensor, " r"] | None:
+        """1 outside the region, 2 too close to another node; None without a tree."""
+        return None if self.tree is None else self.tree.rejected_reason
+
+    @property
+    def theta(self) -> Float[Tensor, " units"] | None:
+        """Probability of keeping each unit of the layer; None where BerOpt was skipped."""
+        return None if self.beropt is None else self.beropt.theta
+
+    @property
+    def grown(self) -> Tree:
+        """The tree, for what needs one.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if self.tree is None:
+            raise ConfigError("this run has no tree; explore with 'tree' among the samplers")
+        return self.tree
+
+    @property
+    def support(self) -> "Support":
+        """The layer, BerOpt's result and its region, for what needs them.
+
+        Raises:
+            ConfigError: the region was the user's own.
+        """
+        if self.layer is None or self.beropt is None or not isinstance(self.region, SupportingRegion):
+            raise ConfigError("this run explored a region of the user's own; expected one of a layer: give layer=")
+        return Support(layer=self.layer, beropt=self.beropt, region=self.region)
+
+    @property
+    def shown(self) -> str:
+        """Name of the sampler whose samples pictures lead with."""
+        return next(iter(self.samples))
+
+    def images(self, batch_size: int | None = None, *, sampler: str | None = None) -> Tensor:
+        """G of every sample of one sampler, (n, c, h, w), on the CPU; the query's comes first with those of a tree.
+
+        ``run.network.image_batches`` gives them batch by batch.
 
         Args:
             batch_size: images computed at a time; None: as many as memory has room for.
+            sampler: whose samples; None: the tree's, or where there is none those of the first sampler.
         """
+        latents = self.latents if sampler is None and self.latents is not None else self._of(sampler).latents
+        if not len(latents):
+            return self.query_image[None][:0]
         if batch_size is None:
-            return torch.cat(list(self.network.image_batches(self.latents)))
-        return torch.cat([self.network.generate(z).cpu() for z in self.latents.split(batch_size)])
+            return torch.cat(list(self.network.image_batches(latents)))
+        return torch.cat([self.network.generate(z).cpu() for z in latents.split(batch_size)])
 
     @property
     def query_image(self) -> Tensor:
@@ -106,72 +164,32 @@ class Exploration:
 
     @property
     def masked_image(self) -> Tensor:
-        """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate."""
-        tail = self.region.split.at(self.query)
+        """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate.
+
+        Raises:
+            ConfigError: the region was the user's own.
+        """
+        support = self.support
+        tail = support.region.split.at(self.query)
         kept = torch.zeros_like(tail.a)
-        kept[self.beropt.units] = tail.a[self.beropt.units]
+        kept[support.beropt.units] = tail.a[support.beropt.units]
         with torch.no_grad():
             return tail(kept[None])[0].cpu()
 
     def metrics(self) -> dict[str, Any]:
         """The numbers of the run, as ``metrics.json`` holds them."""
-        outside = int((self.rejected_reason == 1).sum())
-        return {
-            "samples": len(self.latents),
-            "iterations": len(self.latents) - 1 + len(self.rejected),
-            "rejected_outside": outside,
-            "rejected_too_close": len(self.rejected) - outside,
-            "acceptance": self.tree.acceptance,
-            "gbrrt_status": str(self.tree.status),
-            "units": self.layer.units,
-            "supporting_units": len(self.beropt.units),
-            "fidelity": self.beropt.fidelity,
-            "sampled_fidelity": self.beropt.sampled_fidelity,
-            "polarisation": self.beropt.polarisation,
-            "beropt_status": self.beropt.status.name,
-            "beropt_steps": self.beropt.steps,
-            "certificate": {**dataclasses.asdict(self.certificate), "is_valid": self.certificate.is_valid},
-            "left_support": int((~self.latent.contains(self.latents)).sum()),
-            "head_evaluations": self.tree.evaluations,
-            "head_rounds": self.tree.rounds,
-            "seconds": self.seconds,
-            "warnings": list(self.warnings),
-        }
+        return record.metrics_of(self)
 
     def config(self) -> dict[str, Any]:
         """Everything needed to repeat the run, as ``config.json`` holds it."""
-        return {
-            "model": {"name": self.model_name, "sha256": state_sha256(self.generator)},
-            "latent": dataclasses.asdict(self.latent),
-            "layer": dataclasses.asdict(self.layer),
-            "query": self.query.tolist(),
-            "seed": self.seed,
-            "beropt": dataclasses.asdict(self.beropt.config),
-            "gbrrt": {
-                "iterations": len(self.latents) - 1 + len(self.rejected),
-                "step_size": self.tree.step_size,
-                "half_width": self.tree.half_width,
-            },
-            "dtype": str(self.network.dtype).removeprefix("torch."),
-            "device": str(self.network.device),
-            "threads": torch.get_num_threads(),
-            "versions": {
-                "egbas": __version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-        }
+        return record.config_of(self)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the run directory, whole or not at all; see ``egbas.save_run``."""
         return writer.write(self, path, overwrite=overwrite)
 
-
-def state_sha256(module: nn.Module) -> str:
-    """Checksum of a module's parameters and buffers, by name, shape and value."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        if isinstance(value, Tensor):
-            digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    def _of(self, sampler: str | None) -> Samples:
+        name = self.shown if sampler is None else sampler
+        if name not in self.samples:
+            raise ConfigError(f"this run has no sampler {name!r}; it has {', '.join(map(repr, self.samples))}")
+        return self.samples[name]

@@ -11,7 +11,7 @@ from egbas.figures.plane import PlaneMap, map_plane, plane_figure, plane_window
 from egbas.figures.rankings import Panel, rankings_figure
 from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
 from egbas.figures.rows import rows_figure
-from egbas.figures.samples import choose_spread, samples_figure
+from egbas.figures.samples import choose_even, choose_spread, samples_figure
 from egbas.figures.sensitivity import sensitivity_figure
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "PlaneMap",
     "balls_figure",
     "boundaries_figure",
+    "choose_even",
     "choose_spread",
     "comparison_figure",
     "deviation_figure",

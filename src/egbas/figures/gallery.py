@@ -33,20 +33,24 @@ class Gallery:
     limits: tuple[float, float]
 
     @classmethod
-    def of(cls, parts: Iterable[Tensor], chosen: Sequence[int]) -> "Gallery":
+    def of(cls, batches: Iterable[Tensor], chosen: Sequence[int], *, n_beside: int = 0) -> "Gallery":
         """Go through all images once.
 
         Args:
-            parts: what the network gives (m, ...), one part after another.
+            batches: what the network gives (m, ...), one batch after another.
             chosen: positions of the images to show, in the order they are shown in.
+            n_beside: so many images at the start are shown, but are no samples: they do not count.
         """
-        spread, kept = PixelSpread(), {}
+        spread, kept, n_seen = PixelSpread(), {}, 0
         low, high = torch.inf, -torch.inf
         wanted = set(chosen)
-        for part in parts:
-            images = as_images(part.detach().float().cpu())
-            kept |= {i: images[i - spread.n].clone() for i in wanted if spread.n <= i < spread.n + len(images)}
-            spread.add(images)
+        for batch in batches:
+            images = as_images(batch.detach().float().cpu())
+            kept |= {i: images[i - n_seen].clone() for i in wanted if n_seen <= i < n_seen + len(images)}
+            counted = images[max(0, n_beside - n_seen) :]
+            if len(counted):
+                spread.add(counted)
+            n_seen += len(images)
             low, high = min(low, images.min().item()), max(high, images.max().item())
         return cls(
             count=spread.n,

@@ -38,6 +38,17 @@ def choose_spread(latents: Tensor, count: int) -> list[int]:
     return chosen
 
 
+def choose_even(n_samples: int, count: int) -> list[int]:
+    """Choose samples at even distances in the order in which they were drawn: typical ones, from all of the drawing.
+
+    Args:
+        n_samples: how many there are.
+        count: how many to choose; all where there are fewer.
+    """
+    count = min(count, n_samples)
+    return [i * n_samples // count for i in range(count)]
+
+
 def samples_figure(images: Tensor, columns: int = 8) -> Figure:
     """Draw images in a grid, the first one marked as the query.
 

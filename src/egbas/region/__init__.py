@@ -3,7 +3,17 @@
 
 from egbas.region.certificate import Certificate, certify
 from egbas.region.contract import Region
+from egbas.region.intersection import Intersection
 from egbas.region.precisions import Precisions
 from egbas.region.supporting import MICRO_BATCH, SupportingRegion, contains_many
 
-__all__ = ["MICRO_BATCH", "Certificate", "Precisions", "Region", "SupportingRegion", "certify", "contains_many"]
+__all__ = [
+    "MICRO_BATCH",
+    "Certificate",
+    "Intersection",
+    "Precisions",
+    "Region",
+    "SupportingRegion",
+    "certify",
+    "contains_many",
+]

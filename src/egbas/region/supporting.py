@@ -19,6 +19,7 @@ from torch import Tensor
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
 from egbas.machine.threads import at_once, threads_worth
 from egbas.network import Layer, Network, Split
+from egbas.region.contract import Region
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
 from egbas.region.kept_units import Array
 from egbas.region.precisions import Precisions
@@ -201,20 +202,18 @@ class SupportingRegion:
         )
 
 
-def contains_many(
-    regions: Sequence[SupportingRegion], latents: Sequence[Float[Tensor, "_ d"]]
-) -> list[Bool[Tensor, " _"]]:
+def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ d"]]) -> list[Bool[Tensor, " _"]]:
     """For each region say which of its latents lie in it, with one forward pass for all where they share a layer.
 
     Args:
-        regions: as many as there are sets of latents.
+        regions: as many as there are sets of latents; those that are no ``SupportingRegion`` are asked one by one.
         latents: for each region some, possibly none.
     """
-    first = regions[0]
-    if len(regions) == 1:
-        return [first.contains(latents[0])]
-    if any(region._stem is not first._stem for region in regions):
+    supporting = [region for region in regions if isinstance(region, SupportingRegion)]
+    is_joint = 1 < len(regions) == len(supporting)
+    if not is_joint or any(region._stem is not supporting[0]._stem for region in supporting):
         return [region.contains(z) for region, z in zip(regions, latents, strict=True)]
+    first = supporting[0]
     joined = torch.cat([_flat(z) for z in latents])
     starts = [0, *accumulate(len(z) for z in latents)]
 
@@ -222,7 +221,7 @@ def contains_many(
     parts = joined.split(MICRO_BATCH) if len(joined) else ()
     for begin, part in zip(range(0, len(joined), MICRO_BATCH), parts, strict=True):
         features = first._features(part)
-        for number, region in enumerate(regions):
+        for number, region in enumerate(supporting):
             low, high = max(begin, starts[number]), min(begin + len(features), starts[number + 1])
             if low < high:
                 found[number].append(region._judged(joined[low:high], features[low - begin : high - begin]))

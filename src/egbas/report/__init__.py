@@ -3,6 +3,6 @@
 
 from egbas.report.baselines import baselines_figure
 from egbas.report.command import command
-from egbas.report.page import gallery_of, render
+from egbas.report.page import galleries_of, render
 
-__all__ = ["baselines_figure", "command", "gallery_of", "render"]
+__all__ = ["baselines_figure", "command", "galleries_of", "render"]

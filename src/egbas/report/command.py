@@ -8,6 +8,7 @@ import torch
 
 from egbas.beropt import BerOptConfig, default_masks
 from egbas.exploration.result import Exploration
+from egbas.samplers.choice import NAMES
 
 
 def command(run: Exploration) -> tuple[str, str]:
@@ -16,6 +17,11 @@ def command(run: Exploration) -> tuple[str, str]:
     Every setting is written out, also those that were automatic: a later version may choose others. The
     query is named by its seed where the prior gives it, else by the samples file of the run directory.
     """
+    if run.layer is None or run.beropt is None:
+        return (
+            "",
+            "The region was the user's own; in Python, explore(..., region=..., rng=...) repeats the run.",
+        )
     beropt = run.beropt.config
     words = [
         "egbas",
@@ -37,8 +43,10 @@ def command(run: Exploration) -> tuple[str, str]:
     words += ["--threshold", str(beropt.threshold), "--sparsity", str(beropt.sparsity)]
     if beropt.max_steps != BerOptConfig.max_steps:
         words += ["--max-steps", str(beropt.max_steps)]
-    words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
-    words += ["--iterations", str(len(run.latents) - 1 + len(run.rejected)), "--out", "again"]
+    if run.tree is not None:
+        words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
+        words += ["--iterations", str(run.tree.iterations)]
+    words += ["--out", "again"]
     written = BerOptConfig(
         threshold=beropt.threshold,
         sparsity=beropt.sparsity,
@@ -52,4 +60,7 @@ def command(run: Exploration) -> tuple[str, str]:
         notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
     if unlisted:
         notes.append(f"BerOpt also had {', '.join(unlisted)}, which only Python can set.")
+    own = [name for name in run.samples if name not in NAMES]
+    if own:
+        notes.append(f"The samplers {', '.join(own)} were the user's own, which only Python can give.")
     return shlex.join(words), " ".join(notes)

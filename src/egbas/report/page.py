@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from torch import Tensor
 
+from egbas.beropt import BerOptResult
 from egbas.evaluation.comparison import Comparison
 from egbas.exploration.result import Exploration
 from egbas.figures import (
     Gallery,
+    choose_even,
     choose_spread,
     deviation_figure,
     history_figure,
@@ -24,20 +27,24 @@ from egbas.figures import (
 )
 from egbas.figures.kept import FEATURE_MAPS
 from egbas.figures.style import as_images
+from egbas.network import Layer
+from egbas.region import SupportingRegion
 from egbas.report.baselines import beside_baselines
 from egbas.report.command import command
 from egbas.report.encode import chart, picture
+from egbas.samplers.contract import Samples
+from egbas.samplers.gbrrt import OUTSIDE, Tree
 from egbas.version import __version__
 
 SHOWN_SAMPLES, PICTURED_SAMPLES = 48, 64  # in the report, and in samples.png: the first of these are those
 
 
-def render(run: Exploration, gallery: Gallery, comparison: Comparison | None = None) -> str:
+def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Comparison | None = None) -> str:
     """Render the report of an exploration.
 
     Args:
         run: the exploration.
-        gallery: of the images of all its latents, as ``gallery_of`` gives it.
+        galleries: of the images of each sampler's samples, as ``galleries_of`` gives them.
         comparison: what the baselines gave, for a section beside; None: without.
 
     Returns:
@@ -50,18 +57,19 @@ def render(run: Exploration, gallery: Gallery, comparison: Comparison | None = N
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    first = galleries[run.shown]
     content = {
         "version": __version__,
         "model": run.model_name,
         "layer": run.layer,
-        "title": f"{run.model_name}, layer {_layer_name(run)}",
+        "region_name": type(run.region).__name__,
+        "title": f"{run.model_name}, {_region_title(run)}",
         "warnings": run.warnings,
-        "headline": _headline(run, gallery),
-        "n_nodes": len(run.latents),
+        "headline": _headline(run, first),
         "settings": _settings(run),
-        **_samples(run, gallery),
-        **_fixed(run, gallery),
-        **_free(run, gallery),
+        "samplers": [_samples(run, name, galleries[name]) for name in run.samples],
+        **_fixed(run, first),
+        **_free(run, first),
         **_plane(run),
         **beside_baselines(run, comparison),
         **_certificate(run),
@@ -70,105 +78,161 @@ def render(run: Exploration, gallery: Gallery, comparison: Comparison | None = N
     return environment.get_template("report.html.j2").render(content)
 
 
-def gallery_of(run: Exploration, *, progress: Callable[[int, int], None] | None = None) -> Gallery:
+def galleries_of(run: Exploration, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Gallery]:
     """Compute the images of all samples, and keep what the report and ``samples.png`` show of them.
 
     Args:
         run: the exploration.
         progress: called with (images computed, all images).
+
+    Returns:
+        A gallery for each sampler; the query is shown first in each.
     """
-    images = run.network.image_batches(run.latents, progress=progress)
-    return Gallery.of(images, choose_spread(run.latents, PICTURED_SAMPLES))
+    total, done, galleries = sum(len(_with_query(run, name)) for name in run.samples), 0, {}
+    for name in run.samples:
+        latents = _with_query(run, name)
+
+        def tell(here: int, _: int, before: int = done) -> None:
+            if progress is not None:
+                progress(before + here, total)
+
+        images = run.network.image_batches(latents, progress=tell)
+        n_beside = len(latents) - len(run.samples[name].latents)
+        galleries[name] = Gallery.of(images, _chosen(run, name, PICTURED_SAMPLES), n_beside=n_beside)
+        done += len(latents)
+    return galleries
 
 
-def _iterations(run: Exploration) -> int:
-    return len(run.latents) - 1 + len(run.rejected)
+def _with_query(run: Exploration, name: str) -> Tensor:
+    """The samples of a sampler with the query in front; a tree has it there."""
+    samples = run.samples[name]
+    if isinstance(samples, Tree):
+        return samples.latents
+    return torch.cat([run.query[None].to(samples.latents), samples.latents])
 
 
-def _layer_name(run: Exploration) -> str:
-    if run.layer.number is None:
-        return run.layer.path
-    return f"{run.layer.number} ({run.layer.path})"
+def _chosen(run: Exploration, name: str, count: int) -> list[int]:
+    """Which of them to show: a tree's spread over it, others evenly in the order in which they were drawn."""
+    samples = run.samples[name]
+    if isinstance(samples, Tree):
+        return choose_spread(samples.latents, count)
+    return [0, *(1 + i for i in choose_even(len(samples.latents), count - 1))] if len(samples.latents) else [0]
+
+
+def _layer_name(layer: Layer) -> str:
+    return layer.path if layer.number is None else f"{layer.number} ({layer.path})"
+
+
+def _region_title(run: Exploration) -> str:
+    return f"region {type(run.region).__name__}" if run.layer is None else f"layer {_layer_name(run.layer)}"
 
 
 def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
-    return [
-        (f"{len(run.beropt.units):,} / {run.layer.units:,}", "units kept"),
-        (f"{run.beropt.fidelity:.3f}", "relative error of the kept units alone"),
-        (f"{len(run.latents):,}", "samples, the query among them"),
-        (f"{run.tree.acceptance:.0%}", "of the candidates accepted"),
-        (f"{float(gallery.deviation.mean()):.3f}", "mean deviation per pixel"),
-        (
-            f"{run.certificate.n_inside:,} / {run.certificate.n_samples:,}",
-            f"in the region in {run.certificate.dtype}",
-        ),
+    numbers = []
+    if run.layer is not None and run.beropt is not None:
+        numbers += [
+            (f"{len(run.beropt.units):,} / {run.layer.units:,}", "units kept"),
+            (f"{run.beropt.fidelity:.3f}", "relative error of the kept units alone"),
+        ]
+    if run.tree is not None:
+        numbers += [
+            (f"{len(run.tree.latents):,}", "samples of the tree, the query among them"),
+            (f"{run.tree.acceptance:.0%}", "of its candidates accepted"),
+        ]
+    numbers += [
+        (f"{len(samples.latents):,}", f"samples of {name}")
+        for name, samples in run.samples.items()
+        if samples is not run.tree
     ]
+    if gallery.count:
+        numbers.append((f"{float(gallery.deviation.mean()):.3f}", "mean deviation per pixel"))
+    certificate = run.certificate
+    checked = f"in the region in {certificate.dtype}" if certificate.smallest_margin is not None else "in the region"
+    return [*numbers, (f"{certificate.n_inside:,} / {certificate.n_samples:,}", checked)]
 
 
-def _samples(run: Exploration, gallery: Gallery) -> dict[str, Any]:
-    chosen = choose_spread(run.latents, SHOWN_SAMPLES)
-    away = run.geometry.distances(run.latents, run.latents[:1])
+def _samples(run: Exploration, name: str, gallery: Gallery) -> dict[str, Any]:
+    """One sampler's samples: pictures, and what they are."""
+    samples, latents = run.samples[name], _with_query(run, name)
+    is_tree = isinstance(samples, Tree)
+    away = run.geometry.distances(latents, latents[:1]) if is_tree else (latents - latents[:1]).norm(dim=1)
+    count = SHOWN_SAMPLES if is_tree else PICTURED_SAMPLES
     shown = [
         {
             "src": picture(image, gallery.limits),
             "alt": f"sample {i}, {away[i]:.3g} latent units from the query" if i else "the query",
         }
-        for i, image in zip(chosen, gallery.shown, strict=False)  # the gallery shows as many or more
+        # The gallery shows as many or more; the first of its nodes of a tree are those.
+        for i, image in zip(_chosen(run, name, count), gallery.shown, strict=False)
     ]
-    return {
-        "samples": shown,
-        "samples_sentence": (
-            f"The other {len(chosen) - 1} are samples of its region, out of {len(run.latents) - 1:,}, "
-            "chosen so "
-            "that they spread over the whole tree: each next one is the farthest from all before it. "
-            "Every one of "
-            "them lies on the query's side of every kept boundary."
-        ),
-    }
+    sentence = _of_tree(run, samples, len(shown) - 1) if is_tree else _of_samples(samples, name, len(shown) - 1)
+    return {"name": name, "images": shown, "sentence": sentence}
+
+
+def _of_tree(run: Exploration, tree: Tree, n_shown: int) -> str:
+    side = "on the query's side of every kept boundary" if run.beropt is not None else "in the region"
+    return (
+        f"The other {n_shown} are samples of its region, out of {len(tree.drawn):,}, chosen so that they spread over "
+        f"the whole tree: each next one is the farthest from all before it. Every one of them lies {side}."
+    )
+
+
+def _of_samples(samples: Samples, name: str, n_shown: int) -> str:
+    status = f"{samples.status}: {samples.sentence}" if samples.sentence else samples.status
+    return (
+        f"The other {n_shown} are samples that the sampler {name!r} drew, out of {len(samples.latents):,}, taken "
+        "evenly from the order in which they were drawn. "
+        f"It asked about {samples.evaluations:,} latents and ended with {status}."
+    )
 
 
 def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
-    beropt, layer = run.beropt, run.layer
-    limits = gallery.limits
-    masked = as_images(run.masked_image.detach().float().cpu()[None])[0]
+    limits, which = gallery.limits, "of the tree" if run.tree is run.samples[run.shown] else f"of {run.shown}"
     content: dict[str, Any] = {
-        "pictures": [
-            {"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"},
-            {
-                "src": picture(masked, limits),
-                "alt": "Image of the supporting units alone",
-                "caption": f"Drawn from the {len(beropt.units):,} kept units alone, all others at zero",
-            },
-            {
-                "src": picture(gallery.mean, limits),
-                "alt": "Mean of the samples",
-                "caption": f"Mean of all {gallery.count:,} samples: sharp where the layer holds the image",
-            },
-        ],
+        "pictures": [{"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"}],
         "fixed_sentence": (
-            f"Layer {_layer_name(run)} has {layer.units:,} units ({_times(layer.shape)}). BerOpt found "
-            f"{len(beropt.units):,} of them that carry the image: the supporting units. Each has a "
-            "boundary in the "
-            "latent space where its pre-activation changes sign, and all samples stay on the query's side of "
-            "all of these boundaries. "
-            "What these units say of the image is what the layer held fixed."
+            f"The region was given, as an object of the class {type(run.region).__name__}: no layer was asked for its "
+            "units. Samples stay in it; what it says of the image is what was held fixed."
         ),
-        "fidelity_sentence": (
-            f"The image of the kept units alone differs from the query by {beropt.fidelity:.1%} of the "
-            "query's "
-            "norm (0% would be the same image). A smaller --sparsity keeps more units and brings it closer."
-        ),
-        "status_sentence": f"{beropt.steps:,} steps; {beropt.status.value}.",
+        "fidelity_sentence": "",
+        "status_sentence": "",
         "kept_chart": "",
         "kept_alt": "",
         "history_chart": "",
+    }
+    if run.layer is not None and run.beropt is not None:
+        content |= _of_beropt(run, run.layer, run.beropt)
+        masked = as_images(run.masked_image.detach().float().cpu()[None])[0]
+        caption = f"Drawn from the {len(run.beropt.units):,} kept units alone, all others at zero"
+        alt = "Image of the supporting units alone"
+        content["pictures"].append({"src": picture(masked, limits), "alt": alt, "caption": caption})
+    if gallery.count:
+        caption = f"Mean of all {gallery.count:,} samples {which}: sharp where the region holds the image"
+        mean = {"src": picture(gallery.mean, limits), "alt": "Mean of the samples", "caption": caption}
+        content["pictures"].append(mean)
+    return content
+
+
+def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str, Any]:
+    """What the supporting set says was fixed."""
+    content = {
+        "fixed_sentence": (
+            f"Layer {_layer_name(layer)} has {layer.units:,} units ({_times(layer.shape)}). BerOpt found "
+            f"{len(beropt.units):,} of them that carry the image: the supporting units. Each has a boundary in the "
+            "latent space where its pre-activation changes sign, and all samples stay on the query's side of all of "
+            "these boundaries. What these units say of the image is what the layer held fixed."
+        ),
+        "fidelity_sentence": (
+            f"The image of the kept units alone differs from the query by {beropt.fidelity:.1%} of the query's norm "
+            "(0% would be the same image). A smaller --sparsity keeps more units and brings it closer."
+        ),
+        "status_sentence": f"{beropt.steps:,} steps; {beropt.status.value}.",
     }
     if len(layer.shape) == FEATURE_MAPS and math.prod(layer.shape[1:]) > 1:
         n_channels = len(torch.unique(beropt.units // math.prod(layer.shape[1:])))
         content["kept_chart"] = chart(kept_units_figure(beropt.units, layer.shape))
         content["kept_alt"] = (
-            f"Where the kept units sit in the layer: by position in its {_times(layer.shape[1:])} "
-            "feature maps, and "
+            f"Where the kept units sit in the layer: by position in its {_times(layer.shape[1:])} feature maps, and "
             f"by channel. {n_channels:,} of {layer.shape[0]:,} channels hold any."
         )
     if beropt.steps:
@@ -178,35 +242,41 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
 
 
 def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
+    if not gallery.count:
+        return {"deviation_chart": "", "free_sentence": "There are no samples.", "acceptance_sentence": "", "n_free": 0}
     deviation = gallery.deviation
     low, high = gallery.limits
     row, column = divmod(int(deviation.argmax()), deviation.shape[1])
     still = float((deviation < 0.01 * (high - low)).float().mean())
-    accepted = (
-        f"GB-RRT tried {_iterations(run):,} candidates and accepted {run.tree.acceptance:.1%}; "
-        f"{int((run.rejected_reason == 1).sum()):,} fell outside the region and "
-        f"{int((run.rejected_reason == 2).sum()):,} too close to another sample. "
-        "Those outside show where the region ends; without them the samples only show how far the tree went."
-    )
     return {
         "deviation_chart": chart(deviation_figure(deviation)),
+        "n_free": gallery.count,
         "free_sentence": (
-            f"Within the region the pixels (from {low:g} to {high:g}) deviate by "
-            f"{float(deviation.mean()):.3f} on "
+            f"Over the samples the pixels (from {low:g} to {high:g}) deviate by {float(deviation.mean()):.3f} on "
             f"average and by {float(deviation.max()):.3f} at most, at row {row}, column {column}. "
             f"{still:.0%} of the pixels hardly move (below 1% of the pixel range)."
         ),
-        "acceptance_sentence": accepted,
+        "acceptance_sentence": "" if run.tree is None else _acceptance(run.tree),
     }
 
 
+def _acceptance(tree: Tree) -> str:
+    outside = int((tree.rejected_reason == OUTSIDE).sum())
+    return (
+        f"GB-RRT tried {tree.iterations:,} candidates and accepted {tree.acceptance:.1%}; {outside:,} fell outside the "
+        f"region and {len(tree.rejected) - outside:,} too close to another sample. Those outside show where the region "
+        "ends; without them the samples only show how far the tree went."
+    )
+
+
 def _plane(run: Exploration) -> dict[str, Any]:
-    if run.latent.size != 2:
+    tree = run.tree
+    if run.latent.size != 2 or tree is None or not isinstance(run.region, SupportingRegion):
         return {"plane_chart": "", "plane_sentence": ""}
-    plane = map_plane(run.region, run.query, plane_window(run.latents))
+    plane = map_plane(run.region, run.query, plane_window(tree.latents))
     few = len(plane.units) < plane.n_crossing
     return {
-        "plane_chart": chart(plane_figure(plane, run.latents, run.parents, run.rejected, run.rejected_reason)),
+        "plane_chart": chart(plane_figure(plane, tree.latents, tree.parents, tree.rejected, tree.rejected_reason)),
         "plane_sentence": (
             "Blue: the region, the tree that explored it and the accepted nodes. "
             f"Grey: boundaries of {len(plane.units)} kept units"
@@ -221,32 +291,47 @@ def _plane(run: Exploration) -> dict[str, Any]:
 
 
 def _certificate(run: Exploration) -> dict[str, str]:
-    found = run.certificate
-    sentence = (
-        f"All samples were computed once more in {found.dtype}: {found.n_inside:,} of {found.n_samples:,} "
-        "lie in the region. The smallest margin, the value of the kept unit nearest to its boundary, is "
-        f"{found.smallest_margin:.3g}."
-    )
+    check = run.certificate
+    told = f"{check.n_inside:,} of {check.n_samples:,} lie in the region"
+    if check.smallest_margin is None:
+        sentence = f"The region was asked about all samples once more: {told}. It tells no margins."
+    else:
+        whose = "as the region tells it" if run.beropt is None else "the value of the kept unit nearest to its boundary"
+        sentence = (
+            f"All samples were computed once more in {check.dtype}: {told}. The smallest margin, {whose}, is "
+            f"{check.smallest_margin:.3g}."
+        )
     return {"certificate_sentence": sentence}
 
 
 def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
     latent = run.latent
     prior = f"{latent.prior} on -{latent.bound:g}..{latent.bound:g}" if latent.prior == "uniform" else latent.prior
-    return [
+    if run.layer is None:
+        explored = ("region", f"given: {type(run.region).__name__}")
+    else:
+        explored = ("layer", f"{_layer_name(run.layer)}, {run.layer.kind}, {_times(run.layer.shape)}")
+    groups = [
         (
             "Run",
             [
                 ("model", run.model_name),
-                ("layer", f"{_layer_name(run)}, {run.layer.kind}, {_times(run.layer.shape)}"),
+                explored,
                 ("latent space", f"{_times(latent.shape)}, {prior}"),
                 ("geometry", run.geometry.description),
                 ("seed", str(run.seed)),
                 *((f"seconds, {stage}", f"{seconds:.2f}") for stage, seconds in run.seconds.items()),
             ],
-        ),
-        ("BerOpt", _rows(asdict(run.beropt.config))),
-        ("GB-RRT", _rows(run.config()["gbrrt"])),
+        )
+    ]
+    if run.beropt is not None:
+        groups.append(("BerOpt", _rows(asdict(run.beropt.config))))
+    if run.tree is not None:
+        groups.append(("GB-RRT", _rows(run.config()["gbrrt"])))
+    others = {name: samples for name, samples in run.samples.items() if samples is not run.tree}
+    return groups + [
+        (f"Sampler {name}", _rows({"status": str(one.status), "evaluations": one.evaluations, **one.facts}))
+        for name, one in others.items()
     ]
 
 

@@ -63,7 +63,7 @@ def figure1(model_name: str, out: Path, explored: Explored, *, resolution: int =
     ours, ball = [_spread(run, samples, count=8) for samples in drawn_of(run) if samples.method in (E_GBAS, L2)]
     epsilon = epsilon_l2(run)
     corners = torch.stack([run.query + epsilon, run.query - epsilon])
-    plane = _map(run, torch.cat([run.latents, corners]), resolution, pad=0.1)
+    plane = _map(run, torch.cat([run.grown.latents, corners]), resolution, pad=0.1)
     figure = region_and_ball_figure(plane, run.query, epsilon, ours, ball)
     return _finish("figure1", figure, out, {**facts_of(run), "grid": len(plane.xs)}, start)
 
@@ -78,9 +78,9 @@ def figure2(model_name: str, out: Path, explored: Explored, *, resolution: int =
     rows, pictures = [], []
     for layer in LAYERS:
         start, run = time.perf_counter(), _plane_run(model_name, explored, layer)
-        near_window = plane_window(run.latents, pad=0.3)
+        near_window = plane_window(run.grown.latents, pad=0.3)
         wide, near = [
-            trace_boundaries(run.region, window, resolution=resolution)
+            trace_boundaries(run.support.region, window, resolution=resolution)
             for window in (_grown(near_window, 3.0), near_window)
         ]
         figure = boundaries_figure(wide, near, run.query, run.query_image, run.masked_image)
@@ -101,9 +101,9 @@ def figure3(model_name: str, out: Path, explored: Explored, *, resolution: int =
         RunDirectoryError: a file cannot be written.
     """
     start, run = time.perf_counter(), _plane_run(model_name, explored)
-    chosen = [1 + node for node in chosen_of(len(run.latents) - 1, count=12)]
-    plane = _map(run, run.latents, resolution, pad=0.1)
-    figure = tree_figure(plane, run.latents, run.parents, chosen, images_of(run, run.latents[chosen]))
+    chosen = [1 + node for node in chosen_of(len(run.grown.latents) - 1, count=12)]
+    plane = _map(run, run.grown.latents, resolution, pad=0.1)
+    figure = tree_figure(plane, run.grown.latents, run.grown.parents, chosen, images_of(run, run.grown.latents[chosen]))
     return _finish("figure3", figure, out, {**facts_of(run), "grid": len(plane.xs), "nodes": chosen}, start)
 
 
@@ -117,9 +117,9 @@ def figure4(model_name: str, out: Path, explored: Explored, *, resolution: int =
     start, run = time.perf_counter(), _plane_run(model_name, explored)
     distances = border_distances(run)
     radii = (distances.min().item(), epsilon_l2(run), distances.max().item())
-    mean = run.latents.double().mean(0)
+    mean = run.grown.latents.double().mean(0)
     plane = _map(run, torch.stack([mean - radii[2], mean + radii[2]]), resolution, pad=0.05)
-    figure = balls_figure(plane, run.latents, run.rejected, run.rejected_reason, radii)
+    figure = balls_figure(plane, run.grown.latents, run.grown.rejected, run.grown.rejected_reason, radii)
     facts = {**facts_of(run), "grid": len(plane.xs), "mean": mean.tolist(), "radii": radii}
     return _finish("figure4", figure, out, facts, start)
 
@@ -249,7 +249,7 @@ def _pictured(run: Exploration, samples: BaselineSamples, chosen: Sequence[int])
 
 def _map(run: Exploration, points: Tensor, resolution: int, pad: float) -> PlaneMap:
     window = plane_window(points.double(), pad=pad)
-    return map_plane(run.region, run.query, window, resolution=resolution, max_units=0)
+    return map_plane(run.support.region, run.query, window, resolution=resolution, max_units=0)
 
 
 def _grown(window: Window, factor: float) -> Window:

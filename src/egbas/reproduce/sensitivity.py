@@ -23,6 +23,7 @@ from egbas.figures import sensitivity_figure
 from egbas.region import SupportingRegion
 from egbas.reproduce.measurement import LAYERS, MODELS
 from egbas.reproduce.shared_runs import Progress
+from egbas.samplers.choice import TREE
 from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, grow
 from egbas.storage import write_file, write_json
 from egbas.zoo.models import Model, load_model
@@ -86,7 +87,7 @@ def run(
         if progress:
             progress(done, len(cases), f"{name} l={layer} q={query}")
         for setting, value, varied in variations(models[name], layer, query):
-            if len(varied.latents) > 1:  # else there is nothing to judge
+            if len(varied.grown.drawn):  # else there is nothing to judge
                 cases_of.setdefault((name, layer, setting, value), []).append(judge(varied))
     rows = [row for key, judged in cases_of.items() for row in _rows(*key, judged)]
     content = {
@@ -117,7 +118,7 @@ def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, floa
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
     default = explore(model.generator, z0, layer, rng=query, model_name=model.name)
     for sparsity in SPARSITIES:
-        if sparsity == default.beropt.config.sparsity:
+        if sparsity == default.support.beropt.config.sparsity:
             yield "sparsity", sparsity, default
             continue
         try:
@@ -126,9 +127,9 @@ def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, floa
         except egbas.ConfigError:
             continue  # the set is empty: there is nothing to explore
     for threshold in THRESHOLDS:
-        if bool((default.theta > threshold).any()):
+        if bool((default.support.beropt.theta > threshold).any()):
             yield "threshold", threshold, _with_threshold(default, threshold)
-    step, width = default.tree.step_size, default.tree.half_width
+    step, width = default.grown.step_size, default.grown.half_width
     for factor in FACTORS:
         yield "step size", factor, _regrown(default, step_size=factor * step)
     for factor in WIDTHS:
@@ -140,11 +141,10 @@ def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, floa
 def judge(run: Exploration) -> Case:
     """Measure what the rows need of an exploration, which is large and not kept."""
     drawn = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
-    n_iterations = len(run.latents) - 1 + len(run.rejected)
     return Case(
         scores=tuple(_score(run, samples) for samples in drawn),
-        acceptance=run.tree.acceptance,
-        outside=int((run.rejected_reason == OUTSIDE).sum()) / n_iterations,
+        acceptance=run.grown.acceptance,
+        outside=int((run.grown.rejected_reason == OUTSIDE).sum()) / run.grown.iterations,
     )
 
 
@@ -164,12 +164,12 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def _with_threshold(run: Exploration, threshold: float) -> Exploration:
     """The same theta with another threshold, with the tree that the new region gets from the same settings."""
-    if threshold == run.beropt.config.threshold:
+    if threshold == run.support.beropt.config.threshold:
         return run
-    units = (run.theta > threshold).nonzero()[:, 0]
-    signs = run.region.split.at(run.query).h[units].sign().to(torch.int8)
+    units = (run.support.beropt.theta > threshold).nonzero()[:, 0]
+    signs = run.support.region.split.at(run.query).h[units].sign().to(torch.int8)
     reach = run.geometry.reach(run.latent.largest_half_width)
-    region = SupportingRegion.around(run.network, run.layer, run.query, units, signs, reach=reach)
+    region = SupportingRegion.around(run.network, run.support.layer, run.query, units, signs, reach=reach)
     return _regrown(dataclasses.replace(run, region=region))
 
 
@@ -179,19 +179,19 @@ def _regrown(
     """The same region under other settings of GB-RRT; those not given are the run's."""
     config = GbRrtConfig(
         iterations=iterations or GbRrtConfig().iterations,
-        step_size=step_size or run.tree.step_size,
-        half_width=half_width or run.tree.half_width,
+        step_size=step_size or run.grown.step_size,
+        half_width=half_width or run.grown.half_width,
     )
     rng = torch.Generator().manual_seed(run.seed + 1)
     tree = grow(run.query, run.region, config, rng=rng, geometry=run.geometry)
-    return dataclasses.replace(run, tree=tree)
+    return dataclasses.replace(run, samples={**run.samples, TREE: tree})
 
 
 def _score(run: Exploration, samples: BaselineSamples) -> Score:
     value = deviation(images_of(run, samples.latents))
     return Score(
         model=run.model_name,
-        layer=run.layer.number or run.layer.path,
+        layer=run.support.layer.number or run.support.layer.path,
         query=run.seed,
         method=samples.method,
         metric=DEVIATION,

@@ -60,7 +60,7 @@ class Row:
 
 def freedom_of(run: Exploration) -> Freedom:
     """What figure 6 needs."""
-    samples, query_image = run.latents[1:], run.query_image
+    samples, query_image = run.grown.latents[1:], run.query_image
     share = changed_share(run.network.image_batches(samples), query_image) if len(samples) else math.nan
     return Freedom(
         facts=facts_of(run),
@@ -73,7 +73,7 @@ def freedom_of(run: Exploration) -> Freedom:
 def row_of(run: Exploration) -> Row:
     """What figure 7 needs."""
     images = {}
-    for samples in drawn_of(run) if len(run.latents) > 1 else ():
+    for samples in drawn_of(run) if len(run.grown.latents) > 1 else ():
         if samples.method in (L2, E_GBAS):
             images[samples.method] = images_of(run, samples.latents[chosen_of(len(samples.latents), count=_N_IN_ROW)])
     return Row(facts=facts_of(run), query_image=run.query_image, images=images)
@@ -81,17 +81,17 @@ def row_of(run: Exploration) -> Row:
 
 def facts_of(run: Exploration) -> dict[str, Any]:
     """What the JSON of a figure says of an exploration."""
-    outside = int((run.rejected_reason == OUTSIDE).sum())
+    outside = int((run.grown.rejected_reason == OUTSIDE).sum())
     return {
         "model": run.model_name,
         "seed": run.seed,
-        "layer": run.layer.number,
+        "layer": run.support.layer.number,
         "geometry": geometry_facts(run.latent),
-        "units": run.layer.units,
-        "supporting_units": len(run.beropt.units),
-        "accepted": len(run.latents),
+        "units": run.support.layer.units,
+        "supporting_units": len(run.support.beropt.units),
+        "accepted": len(run.grown.latents),
         "rejected_outside": outside,
-        "rejected_too_close": len(run.rejected) - outside,
+        "rejected_too_close": len(run.grown.rejected) - outside,
         "epsilon_l2": epsilon_l2(run) if has_border(run) else None,
     }
 
@@ -111,9 +111,9 @@ def chosen_of(n_samples: int, *, count: int) -> Sequence[int]:
 
 
 def _shown(run: Exploration, query_image: Tensor) -> tuple[Tensor, Tensor]:
-    samples = run.latents[1:]
+    samples = run.grown.latents[1:]
     if not len(samples):
         return torch.zeros(query_image.shape[1:]), query_image.new_zeros(0, *query_image.shape)
-    chosen = [index - 1 for index in choose_spread(run.latents, 1 + _N_SHOWN)[1:]]
+    chosen = [index - 1 for index in choose_spread(run.grown.latents, 1 + _N_SHOWN)[1:]]
     gallery = Gallery.of(run.network.image_batches(samples), chosen)
     return gallery.deviation, gallery.shown

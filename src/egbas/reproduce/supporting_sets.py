@@ -14,6 +14,7 @@ from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.reproduce.measurement import MODELS, N_QUERIES, paper_layers
 from egbas.reproduce.shared_runs import Progress
+from egbas.samplers.choice import TREE
 from egbas.storage import write_json
 from egbas.zoo.models import load_model
 
@@ -131,11 +132,12 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
-    result, tree, certificate = exploration.beropt, exploration.tree, exploration.certificate
-    tail = exploration.region.split.at(exploration.query)
+    support, tree, certificate = exploration.support, exploration.grown, exploration.certificates[TREE]
+    assert certificate.smallest_margin is not None  # the region of a layer tells it
+    tail = support.region.split.at(exploration.query)
     rng = torch.Generator().manual_seed(query)
     step = exploration.geometry.chord(tree.step_size)  # on a sphere a straight line is shorter than a step
-    size = len(result.units)
+    size = len(support.beropt.units)
     edges = (tree.latents[1:] - tree.latents[tree.parents[1:]]).double().norm(dim=1)
     return Case(
         model=name,
@@ -144,11 +146,11 @@ def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
         units=len(tail.a),
         active=int((tail.a != 0).sum()),
         size=size,
-        fidelity=result.fidelity,
+        fidelity=support.beropt.fidelity,
         random_fidelity=fmean(fidelity_of(tail, shuffled(tail, rng=rng), size) for _ in range(_N_RANDOM_SETS)),
         largest_fidelity=fidelity_of(tail, ranked(tail, LARGEST), size),
-        status=result.status.name,
-        steps=result.steps,
+        status=support.beropt.status.name,
+        steps=support.beropt.steps,
         samples=certificate.n_samples,
         inside=certificate.n_inside,
         smallest_margin=certificate.smallest_margin,
@@ -160,7 +162,7 @@ def _case(name: str, layer: int, query: int, exploration: Exploration) -> Case:
 
 def _spacing(exploration: Exploration) -> float:
     """Smallest distance between two nodes that are not parent and child."""
-    z, parents = exploration.latents.double(), exploration.parents
+    z, parents = exploration.grown.latents.double(), exploration.grown.parents
     gaps = torch.cdist(z, z)
     gaps.fill_diagonal_(torch.inf)
     child = torch.arange(1, len(z))

@@ -60,7 +60,10 @@ class Sampler(Protocol):
         True
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What its samples are called in an exploration."""
+        ...
 
     def sample(
         self,

@@ -3,6 +3,7 @@
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,63 +12,97 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
-from egbas.errors import CheckpointError, EgbasError, ModelNotFoundError, RunDirectoryError
-from egbas.exploration.result import Exploration, state_sha256
+from egbas.errors import CheckpointError, ConfigError, EgbasError, ModelNotFoundError, RunDirectoryError
+from egbas.exploration.record import state_sha256
+from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
-from egbas.network import Network
-from egbas.region import Certificate, SupportingRegion
+from egbas.network import Layer, Network
+from egbas.region import Certificate, Region, SupportingRegion
+from egbas.samplers.choice import TREE
+from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
 from egbas.zoo.models import load_model
 
 
-def load_run(path: str | os.PathLike[str], generator: nn.Module | None = None) -> Exploration:
+def load_run(
+    path: str | os.PathLike[str],
+    generator: nn.Module | None = None,
+    *,
+    region: Region | None = None,
+    latent: LatentSpace | None = None,
+) -> Exploration:
     """Read a run directory back into the exploration it was made of.
 
     Args:
         path: of the directory.
         generator: the network of the run, in eval mode; None finds it in the zoo by its name.
+        region: of a run that explored a region of the user's own; None for all others.
+        latent: the latent space of a run whose prior cannot be written down; None for all others.
 
     Raises:
         RunDirectoryError: the directory is unfinished, damaged, or of another network.
         ModelNotFoundError: the run's model is not in the zoo and no generator was given.
+        ConfigError: the run's region or latent space is needed, or one was given that is not.
     """
-    place = Path(path).expanduser()
-    if not (place / DONE).is_file():
-        what = "holds an unfinished run" if place.is_dir() else "is no directory"
-        raise RunDirectoryError(f"{place} {what}; expected one with a file {DONE} that 'egbas explore' wrote")
+    directory = Path(path).expanduser()
+    if not (directory / DONE).is_file():
+        what = "holds an unfinished run" if directory.is_dir() else "is no directory"
+        raise RunDirectoryError(f"{directory} {what}; expected one with a file {DONE} that 'egbas explore' wrote")
     try:
-        config, metrics = (json.loads((place / name).read_text()) for name in (CONFIG, METRICS))
-        tensors = load_tensors((place / BOUNDARY).read_bytes()) | load_tensors((place / SAMPLES).read_bytes())
-        return _rebuild(config, metrics, tensors, generator)
+        config, metrics = (json.loads((directory / name).read_text()) for name in (CONFIG, METRICS))
+        tensors = load_tensors((directory / SAMPLES).read_bytes())
+        if config["layer"] is not None:
+            tensors |= load_tensors((directory / BOUNDARY).read_bytes())
+        _check_region(config, region)
+        return _rebuild(_Record(config=config, metrics=metrics, tensors=tensors), generator, region, latent)
     except (OSError, ValueError, SafetensorError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, EgbasError):
             raise
         raise RunDirectoryError(
-            f"{place} is damaged or comes from another version ({type(error).__name__}: {error}); run it again"
+            f"{directory} is damaged or comes from another version ({type(error).__name__}: {error}); run it again"
         ) from error
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Record:
+    """What the files of a run directory hold."""
+
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def _check_region(config: dict[str, Any], region: Region | None) -> None:
+    if config["layer"] is None and region is None:
+        kind = config["region"]["kind"]
+        raise ConfigError(f"the run explored a region of its user's own ({kind}); pass it: load_run(path, region=...)")
+    if config["layer"] is not None and region is not None:
+        raise ConfigError("the run explored the region of a layer, which its files hold; leave region= out")
+
+
 def _rebuild(
-    config: dict[str, Any], metrics: dict[str, Any], tensors: dict[str, Tensor], generator: nn.Module | None
+    record: _Record, generator: nn.Module | None, region: Region | None, latent: LatentSpace | None
 ) -> Exploration:
+    config, metrics, tensors = record.config, record.metrics, record.tensors
     generator = generator if generator is not None else _zoo_generator(config["model"]["name"])
-    found = state_sha256(generator)
-    if found != config["model"]["sha256"]:
+    checksum = state_sha256(generator)
+    if checksum != config["model"]["sha256"]:
         raise RunDirectoryError(
             f"the run was made with other weights of {config['model']['name']} "
-            f"(sha256 {config['model']['sha256'][:12]}..., now {found[:12]}...); pass the network of "
+            f"(sha256 {config['model']['sha256'][:12]}..., now {checksum[:12]}...); pass the network of "
             "the run as generator="
         )
-    latent = LatentSpace(**config["latent"] | {"shape": tuple(config["latent"]["shape"])})
+    latent = latent or LatentSpace(**config["latent"] | {"shape": tuple(config["latent"]["shape"])})
     network = Network(generator, latent.shape)
-    layer = network.resolve(config["layer"]["path"])
-    _check_shapes(tensors, latent.size, layer.units)
-    query, gbrrt = tensors["query"].to(network.device), config["gbrrt"]
-    space = geometry_around(latent, query)
-    reach = space.reach(max(gbrrt["half_width"], latent.largest_half_width))  # as egbas.explore had it
-    certificate = {name: value for name, value in metrics["certificate"].items() if name != "is_valid"}
+    layer = None if config["layer"] is None else network.resolve(config["layer"]["path"])
+    samples = _samples(record)
+    _check_samples(tensors, samples, latent.size)
+    if layer is not None:
+        _check_boundary(tensors, layer.units)
+        region = _supporting_region(record, network, layer, latent)
+    assert region is not None  # one of both, as was checked
     return Exploration(
         network=network,
         model_name=config["model"]["name"],
@@ -75,24 +110,63 @@ def _rebuild(
         layer=layer,
         query=tensors["query"],
         seed=config["seed"],
-        beropt=_beropt_result(config["beropt"], metrics, tensors),
-        region=SupportingRegion.around(network, layer, query, tensors["units"], tensors["signs"], reach=reach),
-        tree=Tree(
-            latents=tensors["latents"],
-            parents=tensors["parents"],
-            rejected=tensors["rejected"],
-            rejected_reason=tensors["rejected_reason"],
-            evaluations=metrics["head_evaluations"],
-            rounds=metrics["head_rounds"],
-            step_size=gbrrt["step_size"],
-            half_width=gbrrt["half_width"],
-            status=GbRrtStatus[metrics["gbrrt_status"]],
-            sentence=GbRrtStatus[metrics["gbrrt_status"]].sentence,
-        ),
-        certificate=Certificate(**certificate),
+        beropt=None if layer is None else _beropt_result(config["beropt"], metrics, tensors),
+        region=region,
+        samples=samples,
+        certificates=_certificates(metrics, samples),
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
     )
+
+
+def _supporting_region(record: _Record, network: Network, layer: Layer, latent: LatentSpace) -> SupportingRegion:
+    query, gbrrt = record.tensors["query"].to(network.device), record.config["gbrrt"] or {}
+    reach = geometry_around(latent, query).reach(max(gbrrt.get("half_width", 0.0), latent.largest_half_width))
+    units, signs = record.tensors["units"], record.tensors["signs"]
+    return SupportingRegion.around(network, layer, query, units, signs, reach=reach)  # as egbas.explore had it
+
+
+def _samples(record: _Record) -> dict[str, Samples]:
+    """What each sampler drew; runs of version 0.1.0 have a tree alone."""
+    kinds: dict[str, Any] = record.metrics.get("samplers", {TREE: {"kind": "tree"}})
+    return {
+        name: _tree(record) if facts["kind"] == "tree" else _plain_samples(record.tensors[f"{name}/latents"], facts)
+        for name, facts in kinds.items()
+    }
+
+
+def _plain_samples(latents: Tensor, facts: dict[str, Any]) -> Samples:
+    return Samples(
+        latents=latents,
+        status=facts["status"],
+        sentence=facts["sentence"],
+        evaluations=facts["evaluations"],
+        facts=facts["facts"],
+    )
+
+
+def _tree(record: _Record) -> Tree:
+    metrics, tensors = record.metrics, record.tensors
+    status = GbRrtStatus[metrics["gbrrt_status"]]
+    return Tree(
+        latents=tensors["latents"],
+        parents=tensors["parents"],
+        rejected=tensors["rejected"],
+        rejected_reason=tensors["rejected_reason"],
+        evaluations=metrics["head_evaluations"],
+        rounds=metrics["head_rounds"],
+        step_size=record.config["gbrrt"]["step_size"],
+        half_width=record.config["gbrrt"]["half_width"],
+        status=status,
+        sentence=status.sentence,
+    )
+
+
+def _certificates(metrics: dict[str, Any], samples: dict[str, Samples]) -> dict[str, Certificate]:
+    if "samplers" in metrics:
+        return {name: Certificate(**metrics["samplers"][name]["certificate"]) for name in samples}
+    stored = {name: value for name, value in metrics["certificate"].items() if name != "is_valid"}
+    return {TREE: Certificate(**stored)}
 
 
 def _beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: dict[str, Tensor]) -> BerOptResult:
@@ -115,24 +189,29 @@ def _zoo_generator(name: str) -> nn.Module:
         ) from error
 
 
-def _check_shapes(tensors: dict[str, Tensor], d: int, n_units: int) -> None:
-    """Compare the tensors of a run with each other and with the network."""
-    n, k, r = len(tensors["latents"]), len(tensors["units"]), len(tensors["rejected"])
-    expected = {
-        "query": (d,),
-        "latents": (n, d),
-        "parents": (n,),
-        "rejected": (r, d),
-        "rejected_reason": (r,),
-        "theta": (n_units,),
-        "units": (k,),
-        "signs": (k,),
-    }
+def _check_samples(tensors: dict[str, Tensor], samples: dict[str, Samples], d: int) -> None:
+    """Compare the samples of a run with each other and with the latent space."""
+    expected: dict[str, tuple[int, ...]] = {"query": (d,)}
+    for name, drawn in samples.items():
+        if isinstance(drawn, Tree):
+            n, r = len(drawn.latents), len(drawn.rejected)
+            expected |= {"latents": (n, d), "parents": (n,), "rejected": (r, d), "rejected_reason": (r,)}
+        else:
+            expected[f"{name}/latents"] = (len(drawn.latents), d)
+    _compare_shapes(tensors, expected)
+
+
+def _check_boundary(tensors: dict[str, Tensor], n_units: int) -> None:
+    """Compare the supporting set of a run with the network's layer."""
+    units, k = tensors["units"], len(tensors["units"])
+    _compare_shapes(tensors, {"theta": (n_units,), "units": (k,), "signs": (k,)})
+    if k and not (0 <= int(units.min()) and int(units.max()) < n_units):
+        raise RunDirectoryError(f"units of the run are damaged: outside the layer's 0..{n_units - 1}; run it again")
+
+
+def _compare_shapes(tensors: dict[str, Tensor], expected: dict[str, tuple[int, ...]]) -> None:
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
             raise RunDirectoryError(
                 f"{name} of the run is damaged: shape {tuple(tensors[name].shape)}, expected {shape}; run it again"
             )
-    units = tensors["units"]
-    if k and not (0 <= int(units.min()) and int(units.max()) < n_units):
-        raise RunDirectoryError(f"units of the run are damaged: outside the layer's 0..{n_units - 1}; run it again")

@@ -19,10 +19,12 @@ import torch
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
+from egbas.beropt import BerOptResult
 from egbas.errors import RunDirectoryError
 from egbas.exploration.result import Exploration
 from egbas.figures import samples_figure
-from egbas.report import gallery_of, render
+from egbas.report import galleries_of, render
+from egbas.samplers.gbrrt import Tree
 from egbas.storage.place import (
     BOUNDARY,
     CONFIG,
@@ -130,27 +132,42 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
 
 def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
     """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
-    gallery = gallery_of(run, progress=progress)
+    galleries = galleries_of(run, progress=progress)
+    beropt = run.beropt
     return {
         CONFIG: lambda: _json(run.config()),
-        BOUNDARY: lambda: _tensors(
-            theta=run.theta,
-            units=run.beropt.units.to(torch.int64),
-            signs=run.beropt.signs.to(torch.int8),
-            losses=run.beropt.losses,
-            sizes=run.beropt.sizes,
-        ),
-        SAMPLES: lambda: _tensors(
-            query=run.latents[0],
-            latents=run.latents,
-            parents=run.parents.to(torch.int64),
-            rejected=run.rejected,
-            rejected_reason=run.rejected_reason.to(torch.int8),
-        ),
+        **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(beropt))}),
+        SAMPLES: lambda: _tensors(query=run.query, **_samples(run)),
         METRICS: lambda: _json(run.metrics()),
-        PICTURE: lambda: _picture(gallery.shown),
-        REPORT: lambda: render(run, gallery).encode(),
+        PICTURE: lambda: _picture(galleries[run.shown].shown),
+        REPORT: lambda: render(run, galleries).encode(),
     }
+
+
+def _boundary(beropt: BerOptResult) -> dict[str, Tensor]:
+    return {
+        "theta": beropt.theta,
+        "units": beropt.units.to(torch.int64),
+        "signs": beropt.signs.to(torch.int8),
+        "losses": beropt.losses,
+        "sizes": beropt.sizes,
+    }
+
+
+def _samples(run: Exploration) -> dict[str, Tensor]:
+    """What each sampler drew: a tree's under the names that they have had from the first, another's behind its own."""
+    tensors: dict[str, Tensor] = {}
+    for name, samples in run.samples.items():
+        if isinstance(samples, Tree):
+            tensors |= {
+                "latents": samples.latents,
+                "parents": samples.parents.to(torch.int64),
+                "rejected": samples.rejected,
+                "rejected_reason": samples.rejected_reason.to(torch.int8),
+            }
+        else:
+            tensors[f"{name}/latents"] = samples.latents
+    return tensors
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -4,10 +4,10 @@
 from torch import Tensor
 
 from egbas.exploration.result import Exploration
-from egbas.region import SupportingRegion
+from egbas.region import Region
 
 
-def share_in_region(region: SupportingRegion, latents: Tensor) -> float:
+def share_in_region(region: Region, latents: Tensor) -> float:
     """Measure which share of the samples lies in the region of E-GBAS, 0..1; 1 for its own by construction.
 
     Args:
@@ -23,4 +23,4 @@ def search_evaluations(run: Exploration) -> int:
     Masks that BerOpt sent through the tail, forward and back, and latents that GB-RRT sent through the head. The
     paper's balls need their exploration too, for its rejected samples; radius-matched needs it for the radii.
     """
-    return run.beropt.evaluations + run.tree.evaluations
+    return run.support.beropt.evaluations + run.grown.evaluations

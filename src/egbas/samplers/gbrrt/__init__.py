@@ -5,6 +5,7 @@ from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.extent import exit_distances, with_automatic
 from egbas.samplers.gbrrt.growth import Growth, Progress, grow
 from egbas.samplers.gbrrt.many import grow_many
+from egbas.samplers.gbrrt.sampler import TreeSampler
 from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE, GbRrtStatus, Tree
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Growth",
     "Progress",
     "Tree",
+    "TreeSampler",
     "exit_distances",
     "grow",
     "grow_many",

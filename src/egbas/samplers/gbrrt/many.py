@@ -10,21 +10,20 @@ import threading
 from collections.abc import Sequence
 
 from egbas.machine.threads import idle_cores, side_by_side
-from egbas.region import SupportingRegion, contains_many
+from egbas.region import Region, contains_many
 from egbas.samplers.gbrrt.growth import Growth, Progress
 from egbas.samplers.gbrrt.tree import Tree
 
-Pair = tuple[Growth, SupportingRegion]
+Pair = tuple[Growth, Region]
 
 
-def grow_many(
-    growths: Sequence[Growth], regions: Sequence[SupportingRegion], *, progress: Progress | None = None
-) -> list[Tree]:
+def grow_many(growths: Sequence[Growth], regions: Sequence[Region], *, progress: Progress | None = None) -> list[Tree]:
     """Grow many trees to their ends; each is the one that ``grow`` grows alone.
 
     Args:
         growths: trees at their start.
-        regions: of each tree its own; those of one ``Precisions`` share their forward passes.
+        regions: of each tree its own; those of one ``Precisions`` share their forward passes. A region that does not
+            say that it is for threads (``is_for_threads``) is asked by one thread only.
         progress: called with (iterations done, all iterations, text), over all trees; by one thread at a time.
     """
     total, door = sum(growth.config.iterations for growth in growths), threading.Lock()
@@ -40,10 +39,14 @@ def grow_many(
             _advance(waiting)
             tell()
 
-    n_threads = min(idle_cores(), len(growths)) if all(region.is_for_threads for region in regions) else 1
+    n_threads = min(idle_cores(), len(growths)) if all(map(_is_for_threads, regions)) else 1
     pairs = list(zip(growths, regions, strict=True))
     side_by_side(work, [pairs[i::n_threads] for i in range(n_threads)], n_threads)
     return [growth.tree() for growth in growths]
+
+
+def _is_for_threads(region: Region) -> bool:
+    return getattr(region, "is_for_threads", False)
 
 
 def _advance(waiting: Sequence[Pair]) -> None:

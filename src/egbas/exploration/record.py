@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""An exploration as records for JSON: its numbers (``metrics.json``) and what repeats it (``config.json``)."""
+
+import dataclasses
+import hashlib
+import platform
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from egbas.samplers.contract import Samples
+from egbas.samplers.gbrrt import OUTSIDE, Tree
+from egbas.version import __version__
+
+if TYPE_CHECKING:
+    from egbas.beropt import BerOptResult
+    from egbas.exploration.result import Exploration
+
+
+def metrics_of(run: "Exploration") -> dict[str, Any]:
+    """The numbers of a run. What belongs to a tree or to BerOpt is there where these are."""
+    certificate = run.certificate
+    return {
+        **({} if run.tree is None else _of_tree(run.tree)),
+        **({} if run.layer is None else {"units": run.layer.units}),
+        **({} if run.beropt is None else _of_beropt(run.beropt)),
+        "certificate": {**dataclasses.asdict(certificate), "is_valid": certificate.is_valid},
+        "left_support": sum(int((~run.latent.contains(one.latents)).sum()) for one in run.samples.values()),
+        "samplers": {
+            name: {
+                "kind": kind_of(one),
+                "status": str(one.status),
+                "sentence": one.sentence,
+                "samples": len(one.drawn),
+                "evaluations": one.evaluations,
+                "facts": dict(one.facts),
+                "certificate": dataclasses.asdict(run.certificates[name]),
+            }
+            for name, one in run.samples.items()
+        },
+        "seconds": run.seconds,
+        "warnings": list(run.warnings),
+    }
+
+
+def config_of(run: "Exploration") -> dict[str, Any]:
+    """Everything needed to repeat a run."""
+    return {
+        "model": {"name": run.model_name, "sha256": state_sha256(run.generator)},
+        "latent": dataclasses.asdict(run.latent),
+        "layer": None if run.layer is None else dataclasses.asdict(run.layer),
+        "region": None if run.layer is not None else {"kind": type(run.region).__name__},
+        "query": run.query.tolist(),
+        "seed": run.seed,
+        "beropt": None if run.beropt is None else dataclasses.asdict(run.beropt.config),
+        "gbrrt": None if run.tree is None else _gbrrt(run.tree),
+        "samplers": list(run.samples),
+        "dtype": str(run.network.dtype).removeprefix("torch."),
+        "device": str(run.network.device),
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "egbas": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def kind_of(samples: Samples) -> str:
+    """What samples are, as a word that ``load_run`` reads back."""
+    return "tree" if isinstance(samples, Tree) else "samples"
+
+
+def state_sha256(module: nn.Module) -> str:
+    """Checksum of a module's parameters and buffers, by name, shape and value."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _of_tree(tree: Tree) -> dict[str, Any]:
+    outside = int((tree.rejected_reason == OUTSIDE).sum())
+    return {
+        "samples": len(tree.latents),
+        "iterations": tree.iterations,
+        "rejected_outside": outside,
+        "rejected_too_close": len(tree.rejected) - outside,
+        "acceptance": tree.acceptance,
+        "gbrrt_status": str(tree.status),
+        "head_evaluations": tree.evaluations,
+        "head_rounds": tree.rounds,
+    }
+
+
+def _of_beropt(beropt: "BerOptResult") -> dict[str, Any]:
+    return {
+        "supporting_units": len(beropt.units),
+        "fidelity": beropt.fidelity,
+        "sampled_fidelity": beropt.sampled_fidelity,
+        "polarisation": beropt.polarisation,
+        "beropt_status": beropt.status.name,
+        "beropt_steps": beropt.steps,
+    }
+
+
+def _gbrrt(tree: Tree) -> dict[str, Any]:
+    return {"iterations": tree.iterations, "step_size": tree.step_size, "half_width": tree.half_width}

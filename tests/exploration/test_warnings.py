@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+import dataclasses
+
+import torch
+
+from egbas.exploration.warnings import warnings_of
+from egbas.region import Certificate
+from egbas.samplers.contract import Samples
+from egbas.samplers.gbrrt import GbRrtStatus
+from tests.runs import plane_run
+
+GOOD = Certificate(n_samples=3, n_inside=3, smallest_margin=None, dtype="float32")
+
+
+def of(samples: Samples, certificate: Certificate = GOOD) -> tuple[str, ...]:
+    run = plane_run()
+    return warnings_of(run.query, run.latent, None, {"walk": samples}, {"walk": certificate})
+
+
+def test_samples_of_ones_own_have_nothing_to_answer_for() -> None:
+    assert of(Samples(latents=torch.zeros(3, 2), status="COMPLETED", evaluations=3)) == ()
+
+
+def test_no_samples_and_samples_outside_are_told() -> None:
+    samples = Samples(latents=torch.zeros(0, 2), status="COMPLETED", evaluations=3)
+    assert of(samples) == ("The sampler 'walk' gave no samples.",)
+    samples = dataclasses.replace(samples, latents=torch.zeros(3, 2))
+    outside = dataclasses.replace(GOOD, n_inside=1)
+    assert of(samples, outside) == ("2 of 3 samples of 'walk' lie outside the region.",)
+
+
+def test_a_tree_that_did_not_grow_is_told() -> None:
+    tree = plane_run().grown
+    status = GbRrtStatus.NOTHING_ACCEPTED
+    stump = dataclasses.replace(
+        tree, latents=tree.latents[:1], parents=tree.parents[:1], status=status, sentence=status.sentence
+    )
+    assert any(text.startswith("GB-RRT: no candidate was accepted") for text in of(stump))
+
+
+def test_a_query_outside_the_support_is_told() -> None:
+    run = plane_run()
+    samples = Samples(latents=torch.zeros(3, 2), status="COMPLETED", evaluations=3)
+    (text,) = warnings_of(torch.full((2,), 5.0), run.latent, None, {"walk": samples}, {"walk": GOOD})
+    assert "outside the support" in text
