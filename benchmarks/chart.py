@@ -6,12 +6,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-PLACE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 def main() -> None:
     """Read results.json, write docs/pictures/tree-growth.png."""
-    rows = json.loads((PLACE / "results.json").read_text())["tree_growth"]
+    rows = json.loads((FOLDER / "results.json").read_text())["tree_growth"]
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.subplots()
     for colour, model in zip(
@@ -25,7 +25,7 @@ def main() -> None:
     axes.set_ylabel("microseconds per iteration", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, which="major", color="0.9")
-    figure.savefig(PLACE.parent / "docs" / "pictures" / "tree-growth.png", dpi=160)
+    figure.savefig(FOLDER.parent / "docs" / "pictures" / "tree-growth.png", dpi=160)
 
 
 if __name__ == "__main__":

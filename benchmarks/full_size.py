@@ -23,7 +23,7 @@ from torch import Tensor
 
 from benchmarks.timing import machine
 
-PLACE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 CHANNELS = (512, 512, 512, 512, 256, 128, 64, 32, 16)  # of the official networks, from 4 pixels
 LATENT = 512
 
@@ -90,10 +90,10 @@ def channels(resolution: int) -> tuple[int, ...]:
 
 
 def _base_config() -> Any:
-    parts = ["models", "models.utils", "models.utils.config"]
-    sys.modules.update({name: types.ModuleType(name) for name in parts})
-    kind = type("BaseConfig", (), {"__module__": parts[-1]})
-    sys.modules[parts[-1]].BaseConfig = kind  # type: ignore[attr-defined]
+    modules = ["models", "models.utils", "models.utils.config"]
+    sys.modules.update({name: types.ModuleType(name) for name in modules})
+    kind = type("BaseConfig", (), {"__module__": modules[-1]})
+    sys.modules[modules[-1]].BaseConfig = kind  # type: ignore[attr-defined]
     return kind()
 
 
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("resolution", type=int, choices=[4 * 2**k for k in range(9)])
     parser.add_argument("--layers", type=int, nargs="+", default=[2, 4, 6])
     parser.add_argument("--commands", nargs="+", choices=["explore", "compare"], default=["explore", "compare"])
-    parser.add_argument("--out", type=Path, default=PLACE / "full_size.json")
+    parser.add_argument("--out", type=Path, default=FOLDER / "full_size.json")
     parser.add_argument("--keep", type=Path, help="folder to keep what egbas writes")
     parser.add_argument("--options", default="", help="for egbas, such as '--iterations 500'")
     chosen = parser.parse_args()
@@ -147,12 +147,12 @@ def measured(words: list[str]) -> dict[str, Any]:
     }
 
 
-def note(place: Path, row: dict[str, Any]) -> None:
-    """Put a row in the place of the one of the same command."""
+def note(path: Path, row: dict[str, Any]) -> None:
+    """Put a row in place of that of the same command."""
     key = ("layout", "resolution", "layer", "command")
-    rows = json.loads(place.read_text())["rows"] if place.exists() else []
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
     rows = [old for old in rows if [old[name] for name in key] != [row[name] for name in key]]
-    place.write_text(json.dumps({"machine": machine("cpu"), "rows": [*rows, row]}, indent=2) + "\n")
+    path.write_text(json.dumps({"machine": machine("cpu"), "rows": [*rows, row]}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ N_QUERIES = 10
 def vs_loop(full: bool, device: str) -> list[Row]:
     """The literal loop of Algorithm 2: the same seed, the same tree."""
     rows = []
-    for found in _problems(full, device, small=2000 if full else 1000, large=500 if full else 100):
-        n_threads = set_threads(found.model)
-        same = is_same(found.grow(), grow_literally(found))
-        times = in_turns(lambda p=found: grow_literally(p), found.grow, _repetitions(found, full), is_warm=True)
-        rows.append({**found.key, **times, "same_tree": same, "threads": n_threads, **_size(found)})
+    for case in _problems(full, device, small=2000 if full else 1000, large=500 if full else 100):
+        n_threads = set_threads(case.model)
+        same = is_same(case.grow(), grow_literally(case))
+        times = in_turns(lambda p=case: grow_literally(p), case.grow, _repetitions(case, full), is_warm=True)
+        rows.append({**case.key, **times, "same_tree": same, "threads": n_threads, **_size(case)})
     return rows
 
 
@@ -36,33 +36,33 @@ def vs_limit(full: bool, device: str) -> list[Row]:
     With as many threads of torch as ours, and (``ratio_all_cores``) with one for each core.
     """
     rows = []
-    for found in _problems(full, device, small=2000, large=500 if full else 100):
-        n_threads = set_threads(found.model)
-        n, split = found.config.iterations, found.region.split
-        z = torch.randn(n, found.query.numel(), generator=torch.Generator().manual_seed(0))
-        batches = BATCHES if found.model.startswith("dcgan") else LARGE_BATCHES
+    for case in _problems(full, device, small=2000, large=500 if full else 100):
+        n_threads = set_threads(case.model)
+        n, split = case.config.iterations, case.region.split
+        z = torch.randn(n, case.query.numel(), generator=torch.Generator().manual_seed(0))
+        batches = BATCHES if case.model.startswith("dcgan") else LARGE_BATCHES
 
         def limit(batch: int, share: float = 1.0, z: torch.Tensor = z, split: Any = split) -> None:
-            for part in z[: round(share * len(z))].split(batch):
-                split.head(part)
+            for rows in z[: round(share * len(z))].split(batch):
+                split.head(rows)
 
         def fastest(batches: Sequence[int] = batches, limit: Callable[..., None] = limit) -> Callable[[], None]:
             tried = {batch: in_turns(lambda: None, lambda b=batch: limit(b, 0.33), 1)["seconds"] for batch in batches}
             return lambda: limit(min(tried, key=lambda batch: tried[batch]))
 
-        n_times = _repetitions(found, full)
-        times = in_turns(fastest(), found.grow, n_times)
+        n_times = _repetitions(case, full)
+        times = in_turns(fastest(), case.grow, n_times)
         if (n_all := os.cpu_count() or 1) != n_threads:
             rival = _with_threads(fastest, n_all)()
-            times["ratio_all_cores"] = in_turns(_with_threads(rival, n_all), found.grow, n_times, is_warm=True)["ratio"]
-        tree = found.grow()
+            times["ratio_all_cores"] = in_turns(_with_threads(rival, n_all), case.grow, n_times, is_warm=True)["ratio"]
+        tree = case.grow()
         counts = {"evaluations": tree.evaluations, "rounds": tree.rounds}
-        rows.append({**found.key, **times, **counts, "threads": n_threads, **_size(found)})
+        rows.append({**case.key, **times, **counts, "threads": n_threads, **_size(case)})
     return rows
 
 
 def lockstep(full: bool, device: str) -> list[Row]:
-    """Ten queries: their trees in lock-step beside one after another, and the whole of ``explore_many``.
+    """Ten queries: their trees in lock-step beside one after another, and all of ``explore_many``.
 
     One after another on one core of the processor, and (``ratio_all_cores``) as a loop of ``grow`` does it, which
     shares the latents of deep layers among the cores.
@@ -70,14 +70,14 @@ def lockstep(full: bool, device: str) -> list[Row]:
     rows = []
     for model, layer in DCGANS if full else [("dcgan-mnist", 3), ("dcgan-mnist", 4)]:
         n_threads = set_threads(model)
-        found = [problem(model, layer, 2000, device, seed) for seed in range(N_QUERIES)]
-        regions = [each.region for each in found]
+        cases = [problem(model, layer, 2000, device, seed) for seed in range(N_QUERIES)]
+        regions = [each.region for each in cases]
 
-        def together(found: list[Problem] = found, regions: list[Any] = regions) -> None:
-            grow_many([each.growth() for each in found], regions)
+        def together(cases: list[Problem] = cases, regions: list[Any] = regions) -> None:
+            grow_many([each.growth() for each in cases], regions)
 
-        def one_by_one(found: list[Problem] = found) -> None:
-            for each in found:
+        def one_by_one(cases: list[Problem] = cases) -> None:
+            for each in cases:
                 each.grow()
 
         n_times = 5 if full else 3
@@ -88,7 +88,7 @@ def lockstep(full: bool, device: str) -> list[Row]:
         if not full:
             continue
         module, latent = generator(model, device)
-        queries = [each.query for each in found]
+        queries = [each.query for each in cases]
 
         def alone(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
             for seed, query in enumerate(queries):
@@ -134,15 +134,15 @@ def _on_one_core(run: Callable[[], None]) -> Callable[[], None]:
 
 
 def _problems(full: bool, device: str, *, small: int, large: int) -> list[Problem]:
-    found = [problem(model, layer, small, device) for model, layer in DCGANS]
-    return found + [problem(model, layer, large, device) for model, layer in PGGANS]
+    cases = [problem(model, layer, small, device) for model, layer in DCGANS]
+    return cases + [problem(model, layer, large, device) for model, layer in PGGANS]
 
 
-def _repetitions(found: Problem, full: bool) -> int:
-    if found.model.startswith("dcgan"):
+def _repetitions(case: Problem, full: bool) -> int:
+    if case.model.startswith("dcgan"):
         return 7 if full else 3
     return 3 if full else 1
 
 
-def _size(found: Problem) -> Row:
-    return {"iterations": found.config.iterations, "units": len(found.region.units)}
+def _size(case: Problem) -> Row:
+    return {"iterations": case.config.iterations, "units": len(case.region.units)}

@@ -20,11 +20,11 @@ def vs_ompl(full: bool, device: str) -> list[Row]:
     rows = []
     for model, layer in DCGANS:
         n_threads = set_threads(model)
-        found = problem(model, layer, 2000, device)
-        theirs = run_ompl(found, seconds=5.0 if full else 1.0)
-        found.grow()
+        case = problem(model, layer, 2000, device)
+        theirs = run_ompl(case, seconds=5.0 if full else 1.0)
+        case.grow()
         start, n = time.perf_counter(), 5 if full else 2
-        trees = [found.grow() for _ in range(n)]
+        trees = [case.grow() for _ in range(n)]
         took = time.perf_counter() - start
         ours = {
             "tests_per_second": sum(tree.evaluations for tree in trees) / took,
@@ -35,19 +35,19 @@ def vs_ompl(full: bool, device: str) -> list[Row]:
             "nodes_ratio": ours["nodes_per_second"] / max(theirs["nodes_per_second"], 1e-9),
         }
         rival = {f"rival_{name}": value for name, value in theirs.items()}
-        rows.append({**found.key, **ratios, **ours, **rival, "threads": n_threads})
+        rows.append({**case.key, **ratios, **ours, **rival, "threads": n_threads})
     return rows
 
 
-def run_ompl(found: Problem, seconds: float) -> dict[str, float]:
+def run_ompl(case: Problem, seconds: float) -> dict[str, float]:
     """Let OMPL plan in the box of the targets towards a goal that it cannot reach."""
     from ompl import base, geometric, util
 
     util.setLogLevel(util.LOG_NONE)
-    d, half_width, step_size = found.query.numel(), found.config.half_width, found.config.step_size
+    d, half_width, step_size = case.query.numel(), case.config.half_width, case.config.step_size
     assert half_width is not None
     assert step_size is not None
-    low, high = (found.query.numpy() + sign * half_width for sign in (-1, 1))
+    low, high = (case.query.numpy() + sign * half_width for sign in (-1, 1))
     space, bounds = base.RealVectorStateSpace(d), base.RealVectorBounds(d)
     for i in range(d):
         bounds.setLow(i, float(low[i]))
@@ -60,7 +60,7 @@ def run_ompl(found: Problem, seconds: float) -> dict[str, float]:
         nonlocal n_tests
         n_tests += 1
         latent = np.fromiter((state[i] for i in range(d)), np.float32, d)
-        return bool(found.region.contains(torch.from_numpy(latent)[None]))
+        return bool(case.region.contains(torch.from_numpy(latent)[None]))
 
     information.setStateValidityChecker(is_valid)
     # One test a step, at its end, as Algorithm 2 has it: the resolution is a share of the extent of the space.
@@ -68,7 +68,7 @@ def run_ompl(found: Problem, seconds: float) -> dict[str, float]:
     information.setup()
     start, goal = space.allocState(), space.allocState()
     for i in range(d):
-        start[i], goal[i] = float(found.query[i]), float(high[i])
+        start[i], goal[i] = float(case.query[i]), float(high[i])
     definition = base.ProblemDefinition(information)
     definition.setStartAndGoalStates(start, goal, 1e-9)
     planner = geometric.RRT(information)

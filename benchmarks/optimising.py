@@ -26,8 +26,8 @@ def vs_limit(full: bool, device: str) -> list[Row]:
     steps = 200 if full else 80
     for model, layer in DCGANS:
         n_threads = set_threads(model)
-        found = problem(model, layer, 2000, device)
-        tail, above = found.region.split.at(found.query), _above(model, layer, device)
+        case = problem(model, layer, 2000, device)
+        tail, above = case.region.split.at(case.query), _above(model, layer, device)
         masks = (torch.rand(MASKS, len(tail.a), generator=torch.Generator().manual_seed(0)) < 0.5).to(tail.a)
         shape = tail.layer.shape
 
@@ -44,7 +44,7 @@ def vs_limit(full: bool, device: str) -> list[Row]:
         times = [(bare(as_it_is), bare(tail), _seconds_of_a_step(tail, steps)) for _ in range(5 if full else 3)]
         rows.append(
             {
-                **found.key,
+                **case.key,
                 "ratio": median(plain / ours for plain, _, ours in times),
                 "folded_ratio": median(folded / ours for _, folded, ours in times),
                 "rival_seconds": median(plain for plain, _, _ in times),

@@ -108,8 +108,8 @@ def _supporting_set(model: str, layer: int, device: str, seed: int) -> tuple[Ten
     _, precisions, latent = _precisions(model, layer, device)
     query = latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
     if model.startswith("dcgan"):
-        found = optimize(precisions.split.at(query), BerOptConfig(), rng=torch.Generator().manual_seed(seed))
-        return found.units, found.signs
+        result = optimize(precisions.split.at(query), BerOptConfig(), rng=torch.Generator().manual_seed(seed))
+        return result.units, result.signs
     h = precisions.split.head(query[None])[0].cpu()
     units = (
         h.argsort(descending=True)[: round(KEPT * int((h > 0).sum()))].sort().values

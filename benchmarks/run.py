@@ -32,7 +32,7 @@ KEYS: dict[str, tuple[Callable[[bool, str], list[Row]], str]] = {
     "memory": (scale.memory, "peak of an exploration over that of a forward pass; < 8 GB"),
     "startup": (startup.startup, "egbas --help < 0.5 s"),
 }
-PLACE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="everything, with more repetitions; about half an hour")
     parser.add_argument("--only", nargs="+", choices=KEYS, default=list(KEYS), metavar="KEY", help=", ".join(KEYS))
     parser.add_argument("--device", default="cpu", help="where the networks run")
-    parser.add_argument("--out", type=Path, default=PLACE / "results.json", help="file of the results")
+    parser.add_argument("--out", type=Path, default=FOLDER / "results.json", help="file of the results")
     chosen = parser.parse_args()
     console = Console()
     results: dict[str, Any] = {"machine": machine(chosen.device), "mode": "full" if chosen.full else "quick"}

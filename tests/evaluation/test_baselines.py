@@ -9,7 +9,15 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.evaluation import baselines
-from egbas.evaluation.baselines import Samples, e_gbas, epsilon_l2, epsilon_linf, l2_ball, linf_ball, radius_matched
+from egbas.evaluation.baselines import (
+    BaselineSamples,
+    e_gbas,
+    epsilon_l2,
+    epsilon_linf,
+    l2_ball,
+    linf_ball,
+    radius_matched,
+)
 from egbas.exploration.result import Exploration
 from egbas.geometry import Sphere
 from egbas.latent import LatentSpace
@@ -175,7 +183,7 @@ def test_each_distance_is_kept_on_a_sphere() -> None:
 
 
 @pytest.mark.parametrize("draw", [l2_ball, linf_ball, radius_matched])
-def test_as_many_as_explored_and_repeatable(draw: Callable[..., Samples]) -> None:
+def test_as_many_as_explored_and_repeatable(draw: Callable[..., BaselineSamples]) -> None:
     run = colour_run()
     first, again, other = (draw(run, rng=seeded(seed)).latents for seed in (1, 1, 2))
     assert first.shape == e_gbas(run).latents.shape == (len(run.latents) - 1, 5)

@@ -17,7 +17,7 @@ from egbas.evaluation.comparison import (
     ratios,
     summarise,
 )
-from egbas.evaluation.metrics.samples import deviation
+from egbas.evaluation.metrics.spread import deviation
 from egbas.samplers.gbrrt import TOO_CLOSE
 from tests.runs import colour_run
 

@@ -301,7 +301,7 @@ def test_measured_times_change_no_result(layer: int, monkeypatch: pytest.MonkeyP
     beropt, found = BerOptConfig(anneal_steps=60, max_steps=60), set()
     for seconds, n_cores in ((0.0, 1), (1e-3, 4), (10.0, 3)):  # a quick machine, one of many cores, a busy one
         monkeypatch.setattr(LinearLayer, "seconds", seconds)
-        for place in ("threads", "gbrrt.nearness", "gbrrt.lockstep"):
+        for place in ("machine.threads", "samplers.gbrrt.nearest.search", "samplers.gbrrt.many"):
             monkeypatch.setattr(f"egbas.{place}.idle_cores", lambda n=n_cores: n)
         runs = egbas.explore_many(model.generator, queries, layer, rng=[7, 8], beropt=beropt, gbrrt=SHORT)
         for run in runs:

@@ -97,9 +97,9 @@ def test_a_layer_that_accepted_nothing(tmp_path: Path) -> None:
     class Bare(Explored):
         """Trees of the query alone."""
 
-        def _look(self, run: Exploration, place: tuple[str, int, int]) -> None:
+        def _summarise(self, run: Exploration, key: tuple[str, int, int]) -> None:
             tree = replace(run.tree, latents=run.latents[:1], parents=run.parents[:1])
-            super()._look(replace(run, samples={"tree": tree}), place)
+            super()._summarise(replace(run, samples={"tree": tree}), key)
 
     explored = Bare(beropt=QUICK, gbrrt=GbRrtConfig(iterations=3))
     content = figures.figure6("pggan-mnist", tmp_path, explored, n_queries=1, layers=(2,))

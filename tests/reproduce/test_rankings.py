@@ -37,7 +37,7 @@ def solved(generator: torch.nn.Module, z0: list[float]) -> tuple[Tail, BerOptRes
 def test_a_case_known_by_hand() -> None:
     # Units 0, 1 and 5 make the image; unit 3 has the largest output and is not wired to it.
     tail, found = solved(RedundantUnit(), [1.0, 1.0])
-    cases, curves = rankings.compare(tail, found, place=("tiny", 1, 0))
+    cases, curves = rankings.compare(tail, found, case=("tiny", 1, 0))
     by_method = {case.method: case for case in cases}
     assert list(by_method) == list(rankings.METHODS)
     largest, steepest = by_method[LARGEST], by_method[GRADIENT_QUERY]
@@ -52,11 +52,11 @@ def test_a_case_known_by_hand() -> None:
 
 def test_random_orders_are_summed_up_by_mean_and_best() -> None:
     tail, found = solved(random_network(seed=2), [0.5, -1.0, 0.3, 0.8])
-    case = rankings.compare(tail, found, place=("tiny", 1, 3))[0][-1]
+    case = rankings.compare(tail, found, case=("tiny", 1, 3))[0][-1]
     assert case.method == rankings.RANDOM
     assert case.best_size <= case.size
     assert case.best_fidelity < case.fidelity
-    assert case == rankings.compare(tail, found, place=("tiny", 1, 3))[0][-1]
+    assert case == rankings.compare(tail, found, case=("tiny", 1, 3))[0][-1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from egbas.errors import LayerNotFoundError, ModelNotFoundError
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.reproduce import shared_runs as module
-from egbas.reproduce.shared_runs import Explored, whole
+from egbas.reproduce.shared_runs import Explored, complete_run
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
 
@@ -53,7 +53,7 @@ def test_explores_once_and_at_the_query_of_the_seed() -> None:
 
 def test_queries_of_a_layer_share_its_cut_and_are_those_of_explore() -> None:
     explored = Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=60))
-    runs = explored.each(whole, MODEL, 2, (5, 6))
+    runs = explored.each(complete_run, MODEL, 2, (5, 6))
     assert runs[0].region.exact is runs[1].region.exact
     for run in runs:
         alone = explore(run.generator, run.query, 2, rng=run.seed, beropt=QUICK, gbrrt=GbRrtConfig(iterations=60))

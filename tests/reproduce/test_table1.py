@@ -23,7 +23,7 @@ def measured() -> Measurement:
 
 
 def test_the_file_and_its_rows(tmp_path: Path) -> None:
-    content = table1.run(out=tmp_path / "out", measured=measured())
+    content = table1.TABLE.write(measured(), tmp_path / "out")
     assert json.loads((tmp_path / "out" / "table1.json").read_text()) == content
     assert {row["metric"] for row in content["rows"]} == {"deviation"}
     assert content["rows"][0].keys() >= {"model", "layer", "method", "mean", "low", "high", "n_queries"}
@@ -37,7 +37,7 @@ def test_the_file_and_its_rows(tmp_path: Path) -> None:
 
 
 def test_the_paper_beside(tmp_path: Path) -> None:
-    content = table1.run(out=tmp_path, measured=measured())
+    content = table1.TABLE.write(measured(), tmp_path)
     assert [row["paper"] for row in content["ratios"]] == [
         pytest.approx(0.954, abs=5e-4),
         pytest.approx(0.936, abs=5e-4),

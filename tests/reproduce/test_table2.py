@@ -36,7 +36,7 @@ def test_mean_over_layers_then_queries() -> None:
 
 
 def test_the_file_and_its_rows(tmp_path: Path) -> None:
-    content = table2.run(out=tmp_path, measured=measured())
+    content = table2.TABLE.write(measured(), tmp_path)
     assert json.loads((tmp_path / "table2.json").read_text()) == content
     means = {(row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
     assert means["all", "critic similarity 1", E_GBAS] == pytest.approx(0.75)
@@ -45,7 +45,7 @@ def test_the_file_and_its_rows(tmp_path: Path) -> None:
 
 
 def test_the_paper_stands_beside_all_layers_only(tmp_path: Path) -> None:
-    content = table2.run(out=tmp_path, measured=measured())
+    content = table2.TABLE.write(measured(), tmp_path)
     papers = {(row["layer"], row["method"]): row["paper"] for row in content["ratios"]}
     assert papers == {(1, L2): None, ("all", L2): pytest.approx(0.747 / 0.722)}
     headings, lines = table2.as_table(content)

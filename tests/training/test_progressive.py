@@ -85,7 +85,7 @@ def test_only_the_full_resolution_is_judged(tmp_path: Path) -> None:
 
 
 def test_each_resolution_fades_in_after_the_other() -> None:
-    assert [CONFIG.place(step) for step in range(0, 13)] == [
+    assert [CONFIG.schedule(step) for step in range(0, 13)] == [
         (0, 1.0), (0, 1.0), (1, 0.0), (1, 0.5), (1, 1.0), (1, 1.0),
         (2, 0.0), (2, 0.5), *[(2, 1.0)] * 5,
     ]  # fmt: skip
@@ -110,7 +110,7 @@ def test_real_images_have_as_much_detail_as_generated_ones() -> None:
         (9, IMAGES),
     ):
         training.step = step
-        training.critic.stage, training.critic.alpha = CONFIG.place(step)
+        training.critic.stage, training.critic.alpha = CONFIG.schedule(step)
         torch.testing.assert_close(training._draw_real(2), expected[:1].expand(2, *expected.shape[1:]))
 
 

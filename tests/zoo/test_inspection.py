@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from egbas.errors import NetworkError
+from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
+from egbas.network import Network
 from egbas.zoo.inspection import inspect
 from egbas.zoo.models import Model, load_model
 from egbas.zoo.pggan import PgganCritic
@@ -58,6 +60,26 @@ def test_a_latent_that_is_not_normalised_is_told(tmp_path: Path) -> None:
     check = inspect(load_model(tmp_path / "g.pth"))["check"]
     assert check["scale_invariant"] is False
     assert "scores" not in check
+
+
+class NearlyNormalised(nn.Module):
+    """z / (|z| + 1e-3): nearly, but not to rounding, the same for z and 3 z."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.Tanh()
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.act(z / (z.norm(dim=1, keepdim=True) + 1e-3)).view(-1, 1, 4, 4)
+
+
+@pytest.mark.parametrize("generator", [NearlyNormalised(), Images(lambda x: x), Images(lambda x: 0 * x)])
+def test_what_is_told_of_the_scale_is_what_an_exploration_goes_by(generator: nn.Module) -> None:
+    made = Model(name="x", generator=generator.eval(), discriminator=None, latent=LatentSpace(shape=(16,)))
+    told = inspect(made)["check"]["scale_invariant"]
+    space = choose_geometry(made.latent, Network(made.generator, (16,)))
+    assert told == (space.geometry == "sphere")
+    assert told == isinstance(generator, NearlyNormalised)
 
 
 def test_the_embedded_models_have_no_problems() -> None:

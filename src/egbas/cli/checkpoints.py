@@ -6,36 +6,36 @@ from typing import Annotated, Any
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 
 
 def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or a model of the zoo.")],
     seed: Annotated[int, typer.Option(metavar="S", help="Of the latents that the images are checked on.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Tell what a checkpoint holds, and check its output: range, spread, scores, scale of the latent.
 
     Nothing in the file is run. See docs/checkpoints.md for the formats.
     """
-    from egbas.inputs.models import seeded
+    from egbas.inputs.queries import seeded
     from egbas.zoo.inspection import inspect as describe
     from egbas.zoo.models import load_model
 
     seeded(seed)
     model = load_model(file if _is_zoo_name(file) else Path(file))
-    found = describe(model, seed)
+    described = describe(model, seed)
     if json:
-        show.as_json(found)
+        show.as_json(described)
         return
-    for line in _lines(found):
+    for line in _lines(described):
         typer.echo(line)
     rows = [
         (layer["number"], layer["path"], layer["kind"], " x ".join(map(str, layer["shape"])), layer["units"])
-        for layer in found["layers"]
+        for layer in described["layers"]
     ]
     show.table(("layer", "path", "kind", "shape", "units"), rows)
-    for problem in found["check"]["problems"]:
+    for problem in described["check"]["problems"]:
         show.warning(problem)
 
 
@@ -58,23 +58,23 @@ def _is_zoo_name(name: str) -> bool:
     return name in [card.name for card in cards()]
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(described: dict[str, Any]) -> list[str]:
     """What there is to say above the table of layers."""
-    check, latent = found["check"], found["latent"]
-    facts = {name.replace("_", " "): value for name, value in found["facts"].items()}
-    c, *size = found["image"]
+    check, latent = described["check"], described["latent"]
+    facts = {name.replace("_", " "): value for name, value in described["facts"].items()}
+    c, *size = described["image"]
     shape = " x ".join(map(str, latent["shape"]))
-    critic = found["discriminator_parameters"]
+    critic = described["discriminator_parameters"]
     lines = [
-        _line("model", found["name"]),
+        _line("model", described["name"]),
         _line("format", facts.pop("format", "embedded in egbas")),
         _line("images", f"{' x '.join(map(str, size))}, {c} channel{'s' if c > 1 else ''}"),
-        _line("channels", ", ".join(map(str, found["channels"]))),
+        _line("channels", ", ".join(map(str, described["channels"]))),
         _line("latent", f"{shape}, {latent['prior']}"),
-        _line("generator", f"{found['parameters']:,} weights"),
+        _line("generator", f"{described['parameters']:,} weights"),
         _line("discriminator", f"{critic:,} weights" if critic else "none"),
         *(_line(name, value) for name, value in facts.items()),
-        _line("sha256", found["sha256"]),
+        _line("sha256", described["sha256"]),
         "",
         _line("range", f"{check['smallest']:.3g} to {check['largest']:.3g} on {check['latents']} latents"),
         _line("outside [-1, 1]", f"{check['outside_range']:.1%} of the pixels"),

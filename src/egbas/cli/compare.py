@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egbas.cli import show
-from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP, default_out
+from egbas.cli import options, show
+from egbas.cli.explore import default_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,54 +29,28 @@ COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queri
 
 
 def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
-    layer: Annotated[
-        str,
-        typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'."),
-    ] = "1",
+    model: options.Model = options.DEFAULT_MODEL,
+    layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
     queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries; intervals need two.")] = 1,
-    latent: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="One query of your own: a seed, or a .safetensors, .npy or .npz file."),
-    ] = None,
-    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
+    latent: options.Latent = None,
+    latent_size: options.LatentSize = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/compare-MODEL-lL-sS"),
     ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Keep units with theta above P, 0 to 1.", show_default="0.5"),
-    ] = None,
-    sparsity: Annotated[
-        float | None,
-        typer.Option(metavar="WEIGHT", help="Higher keeps fewer units, and a rougher image.", show_default="1"),
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
-    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
-    half_width: Annotated[
-        float | None,
-        typer.Option(
-            metavar="I",
-            help="Targets come from the box query +- I (a cap on a sphere), latent units.",
-            show_default="automatic",
-        ),
-    ] = None,
-    step_size: Annotated[
-        float | None,
-        typer.Option(metavar="DELTA", help="Length of every edge of the tree, latent units.", show_default="automatic"),
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Where the networks run, such as cpu or cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished comparison in --out.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the rows, and nothing else, on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no table; warnings stay.")] = False,
+    threshold: options.Threshold = None,
+    sparsity: options.Sparsity = None,
+    max_steps: options.MaxSteps = None,
+    geometry: options.Geometry = options.DEFAULT_GEOMETRY,
+    half_width: options.HalfWidth = None,
+    step_size: options.StepSize = None,
+    iterations: options.Iterations = None,
+    device: options.Device = options.DEFAULT_DEVICE,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Compare the samples of E-GBAS with those of balls around the query: how alike are their images?
 
@@ -87,7 +61,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.exploration.explore import explore
     from egbas.geometry import choose_geometry
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.inputs.models import find_model
+    from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
     from egbas.report import galleries_of
     from egbas.storage import check_destination, save_files
@@ -97,28 +73,34 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     if latent is not None and queries > 1:
         raise ConfigError(f"--latent gives one query, --queries asks for {queries}; leave one of them out")
     named = default_out(model, layer, latent or str(seed))
-    place = check_destination(
+    directory = check_destination(
         out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
     )
-    found = inputs.find_model(model, latent_size, latent)
-    inputs.seeded(seed + queries)  # so that the last seed is in range, too
-    first = inputs.find_query(latent if latent is not None else str(seed), found.latent)
-    options = {"half_width": half_width, "step_size": step_size, "iterations": iterations}
-    beropt, gbrrt = settings.configs(threshold=threshold, sparsity=sparsity, max_steps=max_steps, **options)
-    where = inputs.find_device(device)
-    generator = found.generator.to(where)
-    inputs.set_threads(generator, found.latent.shape, threads)
-    network = Network(generator, found.latent.shape)
+    chosen = find_model(model, latent_size, latent)
+    seeded(seed + queries)  # so that the last seed is in range, too
+    first = find_query(latent if latent is not None else str(seed), chosen.latent)
+    beropt, gbrrt = settings.configs(
+        threshold=threshold,
+        sparsity=sparsity,
+        max_steps=max_steps,
+        half_width=half_width,
+        step_size=step_size,
+        iterations=iterations,
+    )
+    where = find_device(device)
+    generator = chosen.generator.to(where)
+    set_threads(generator, chosen.latent.shape, threads)
+    network = Network(generator, chosen.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    space = choose_geometry(found.latent, network, geometry)
-    discriminator = None if found.discriminator is None else found.discriminator.to(where)
-    classifier = load_classifier(CLASSIFIER).to(where) if found.card is not None else None
+    space = choose_geometry(chosen.latent, network, geometry)
+    discriminator = None if chosen.discriminator is None else chosen.discriminator.to(where)
+    classifier = load_classifier(CLASSIFIER).to(where) if chosen.card is not None else None
 
     scores, first_run, images = [], None, {}
     with show.progress_bar(quiet) as progress:
         for done, number in enumerate(range(seed, seed + queries)):
             tell = partial(_tell, progress, number, (done, queries))
-            z0 = inputs.find_query(str(number), found.latent) if done else first
+            z0 = find_query(str(number), chosen.latent) if done else first
             run = explore(
                 generator,
                 z0.to(where),
@@ -128,11 +110,11 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 geometry=space.geometry,
                 beropt=beropt,
                 gbrrt=gbrrt,
-                model_name=found.name,
+                model_name=chosen.name,
                 progress=tell,
             )
             settings.refuse_empty(run)
-            samples = draw_all(run, rng=inputs.seeded(number))
+            samples = draw_all(run, rng=seeded(number))
             scores += evaluate(
                 run,
                 samples,
@@ -140,12 +122,14 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 classifier=classifier,
                 progress=lambda judged, total, tell=tell: tell("judging", judged, total, ""),
             )
-            for text in (*inputs.warnings_of(z0, space), *run.warnings):
+            for text in (*warnings_of(z0, space), *run.warnings):
                 show.warning(f"query {number}: {text}")
             if not done:
                 first_run, images = run, pictured(run, samples)
         assert first_run is not None  # there is at least one query
-        galleries = galleries_of(first_run, progress=lambda done, total: progress("writing", done, total, str(place)))
+        galleries = galleries_of(
+            first_run, progress=lambda done, total: progress("writing", done, total, str(directory))
+        )
     comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
     content = {"rows": comparison.rows, "ratios": comparison.ratios}
     everything = {
@@ -153,12 +137,12 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         "scores": [vars(score) for score in scores],
         "config": _config(first_run, range(seed, seed + queries), discriminator),
     }
-    save_files(files(first_run, galleries, comparison, everything), place, overwrite=overwrite)
+    save_files(files(first_run, galleries, comparison, everything), directory, overwrite=overwrite)
     if json:
         show.as_json(content)
     elif not quiet:
         show.table(*as_table([*comparison.rows, *comparison.ratios]))
-        typer.echo(f"{place / PICTURE}\n{place / REPORT}")
+        typer.echo(f"{directory / PICTURE}\n{directory / REPORT}")
 
 
 def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:

@@ -3,32 +3,31 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 from egbas.version import __version__
 
 PACKAGES = ("torch", "numpy", "numba", "safetensors", "typer", "rich", "matplotlib", "jinja2", "pillow")
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False) -> None:
+def doctor(json: options.Json = False) -> None:
     """Show versions and devices and run a tiny self-test; exit code 1 when something is broken."""
-    found: dict[str, str] = {"python": platform.python_version(), "system": platform.platform()}
-    found |= {"egbas": __version__} | {name: _version(name) for name in PACKAGES}
+    report: dict[str, str] = {"python": platform.python_version(), "system": platform.platform()}
+    report |= {"egbas": __version__} | {name: _version(name) for name in PACKAGES}
     checks = {"devices": _devices, "models": _models, "self-test": _self_test}
-    broken = [name for name in PACKAGES if found[name] == "missing"]
+    broken = [name for name in PACKAGES if report[name] == "missing"]
     for name, check in checks.items():
         try:
-            found[name] = check()
+            report[name] = check()
         except Exception as error:  # a doctor reports whatever is wrong
-            found[name] = f"broken: {type(error).__name__}: {error}"
+            report[name] = f"broken: {type(error).__name__}: {error}"
             broken.append(name)
     if json:
-        show.as_json(found | {"broken": broken})
+        show.as_json(report | {"broken": broken})
     else:
-        show.table(("what", "found"), list(found.items()))
+        show.table(("what", "found"), list(report.items()))
     if broken:
         show.error(f"broken: {', '.join(broken)}; install egbas again, and report it if that does not help")
         raise typer.Exit(1)
@@ -56,10 +55,10 @@ def _models() -> str:
     from egbas.zoo.card import load_weights
     from egbas.zoo.models import WEIGHTS, cards
 
-    found = cards()
-    for card in found:
+    listed = cards()
+    for card in listed:
         load_weights(WEIGHTS, card)
-    return f"{len(found)} with the right checksum: {', '.join(card.name for card in found)}"
+    return f"{len(listed)} with the right checksum: {', '.join(card.name for card in listed)}"
 
 
 def _self_test() -> str:

@@ -5,30 +5,21 @@ from typing import Annotated
 
 import typer
 
-from egbas.cli import show
-from egbas.cli.explore import GEOMETRY_HELP, LATENT_SIZE_HELP, MAX_STEPS_HELP, MODEL_HELP
+from egbas.cli import options, show
 
 
 def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)] = "dcgan-mnist-2d",
-    layer: Annotated[
-        str, typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'.")
-    ] = "1",
+    model: options.Model = options.DEFAULT_MODEL,
+    layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query.")] = 0,
-    latent: Annotated[
-        str | None, typer.Option(metavar="SEED|FILE", help="The query, if not the one of --seed; as for 'explore'.")
-    ] = None,
-    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
-    iterations: Annotated[
-        int | None, typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default="2000")
-    ] = None,
-    max_steps: Annotated[int | None, typer.Option(metavar="N", help=MAX_STEPS_HELP, show_default="1500")] = None,
-    geometry: Annotated[str, typer.Option(metavar="flat|sphere|auto", help=GEOMETRY_HELP)] = "auto",
-    device: Annotated[str, typer.Option(help="Where the network runs, such as cpu or cuda.")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures, and nothing else, on stdout.")] = False,
+    latent: options.Latent = None,
+    latent_size: options.LatentSize = None,
+    max_steps: options.MaxSteps = None,
+    geometry: options.Geometry = options.DEFAULT_GEOMETRY,
+    iterations: options.Iterations = None,
+    device: options.Device = options.DEFAULT_DEVICE,
+    threads: options.Threads = None,
+    json: options.Json = False,
 ) -> None:
     """Tell how long 'egbas explore' will take and how much memory, from a measured pass of each kind.
 
@@ -39,18 +30,20 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import settings
     from egbas.exploration.estimate import estimate as reckon
     from egbas.geometry import choose_geometry
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.inputs.models import find_model
+    from egbas.inputs.queries import find_query
     from egbas.network import Network
 
-    found = inputs.find_model(model, latent_size, latent)
-    z0 = inputs.find_query(latent if latent is not None else str(seed), found.latent)
+    chosen = find_model(model, latent_size, latent)
+    z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(max_steps=max_steps, iterations=iterations)
-    where = inputs.find_device(device)
-    generator = found.generator.to(where)
-    inputs.set_threads(generator, found.latent.shape, threads)
-    network = Network(generator, found.latent.shape)
+    where = find_device(device)
+    generator = chosen.generator.to(where)
+    set_threads(generator, chosen.latent.shape, threads)
+    network = Network(generator, chosen.latent.shape)
     target = network.resolve(settings.layer_key(layer))
-    space = choose_geometry(found.latent, network, geometry)
+    space = choose_geometry(chosen.latent, network, geometry)
     result = reckon(
         generator,
         z0,

@@ -5,24 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
-from egbas.cli import show
-from egbas.cli.explore import LATENT_SIZE_HELP, MODEL_HELP
+from egbas.cli import options, show
 
 
 def layers(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
-    latent_size: Annotated[str | None, typer.Option(metavar="SHAPE", help=LATENT_SIZE_HELP)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")] = False,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
+    latent_size: options.LatentSize = None,
+    json: options.Json = False,
 ) -> None:
     """List the non-linearities of a model in forward order: what --layer takes."""
     from dataclasses import asdict
 
-    from egbas.inputs.models import find_model, set_threads
+    from egbas.inputs.devices import set_threads
+    from egbas.inputs.models import find_model
     from egbas.network import list_layers
 
-    found = find_model(model, latent_size)
-    set_threads(found.generator, found.latent.shape, None)
-    listed = list_layers(found.generator, found.latent.shape)
+    chosen = find_model(model, latent_size)
+    set_threads(chosen.generator, chosen.latent.shape, None)
+    listed = list_layers(chosen.generator, chosen.latent.shape)
     if json:
         show.as_json([asdict(layer) for layer in listed])
         return
@@ -31,20 +31,20 @@ def layers(
 
 
 def models(
-    json: Annotated[bool, typer.Option("--json", help="Print the cards as JSON on stdout.")] = False,
+    json: options.Json = False,
 ) -> None:
     """List the embedded models and what they reached."""
     from dataclasses import asdict
 
     from egbas.zoo.models import cards
 
-    found = cards()
+    embedded = cards()
     if json:
-        show.as_json([asdict(card) for card in found])
+        show.as_json([asdict(card) for card in embedded])
         return
     show.table(
         ("name", "latent", "what", "reached"),
-        [(card.name, _latent(card.latent), card.summary, _reached(card.metrics)) for card in found],
+        [(card.name, _latent(card.latent), card.summary, _reached(card.metrics)) for card in embedded],
     )
 
 

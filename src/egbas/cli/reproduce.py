@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 
 WHAT = {
     "supporting-sets": "BerOpt's sets and the certified trees at every hidden layer",
@@ -48,14 +48,14 @@ def reproduce(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
-    json: Annotated[bool, typer.Option("--json", help="Print the result, and nothing else, on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    json: options.Json = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal."""
     import torch
 
     from egbas.errors import ConfigError
-    from egbas.inputs import models as inputs
+    from egbas.inputs.devices import set_threads
     from egbas.zoo.models import load_model
 
     if name not in WHAT:
@@ -66,7 +66,7 @@ def reproduce(
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
         loaded = load_model(model)  # an unknown name is told before the work, not after it
-        inputs.set_threads(loaded.generator, loaded.latent.shape, None)
+        set_threads(loaded.generator, loaded.latent.shape, None)
     if name == "model-sheets":
         typer.echo(_model_sheets(out))
         return
@@ -128,9 +128,9 @@ def _model_sheets(out: Path) -> Path:
     from egbas.reproduce import model_sheets
     from egbas.storage import write_file
 
-    place = out / "model-sheets.png"
-    write_file(place, model_sheets.run())
-    return place
+    picture = out / "model-sheets.png"
+    write_file(picture, model_sheets.run())
+    return picture
 
 
 def _figure(name: str, model: str | None, out: Path, told: Told) -> dict[str, Any]:

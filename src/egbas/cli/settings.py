@@ -44,12 +44,13 @@ def refuse_empty(run: Exploration) -> None:
     if tree is None or any(len(samples.drawn) for samples in run.samples.values()):
         return
     raise ConfigError(
-        f"none of {len(tree.rejected)} candidates was accepted, so there is nothing to show: at the query the region "
-        f"is thinner than a step of {tree.step_size:.3g}; lower --step-size, or raise --iterations"
+        f"none of {len(tree.rejected)} candidates was accepted, so there is nothing to show: "
+        f"at the query the region is thinner than a step of {tree.step_size:.3g}; "
+        "lower --step-size, or raise --iterations"
     )
 
 
-def summary(run: Exploration, place: Path) -> list[str]:
+def summary(run: Exploration, directory: Path) -> list[str]:
     """Say in a few lines what came out, and where it is."""
     lines, certificate = [], run.certificate
     if run.layer is not None and run.beropt is not None:
@@ -63,4 +64,4 @@ def summary(run: Exploration, place: Path) -> list[str]:
             f"samples  {len(run.tree.latents)}{on_sphere}, {run.tree.acceptance:.0%} of the candidates accepted"
         )
     checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
-    return [*lines, f"checked  {checked}", f"report   {place / 'report.html'}"]
+    return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]

@@ -48,7 +48,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))  # Text: brackets in a name are no markup
-    # Into a pipe or a file a table is as wide as it needs: a name cut in two cannot be searched for.
+    # Into a pipe or a file a table is as wide as it needs: a name broken in two cannot be searched for.
     console = Console() if Console().is_terminal else Console(width=PIPE_WIDTH)
     console.print(drawn)
 

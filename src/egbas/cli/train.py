@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from egbas.cli import show
+from egbas.cli import options, show
 
 
 def train(
@@ -15,7 +15,7 @@ def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where weights, card and the training's state go.")] = Path(
         "trained"
     ),
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: options.NoProgress = False,
 ) -> None:
     """Train an embedded model again; stopped with Ctrl-C or killed, the same command goes on where it was."""
     import difflib

@@ -23,7 +23,7 @@ METHODS = (E_GBAS, L2, LINF, RADIUS_MATCHED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Samples:
+class BaselineSamples:
     """Samples around a query, of E-GBAS or of a baseline.
 
     Attributes:
@@ -39,7 +39,7 @@ class Samples:
     left_support: int
 
 
-def e_gbas(run: Exploration) -> Samples:
+def e_gbas(run: Exploration) -> BaselineSamples:
     """The nodes of the tree without the query.
 
     Raises:
@@ -52,7 +52,7 @@ def e_gbas(run: Exploration) -> Samples:
     return _samples(E_GBAS, run.grown.latents[1:], None, run.latent)
 
 
-def l2_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
+def l2_ball(run: Exploration, *, rng: torch.Generator) -> BaselineSamples:
     """Draw uniformly from the L2 ball of radius ``epsilon_l2`` around the query; on a sphere, that is a cap.
 
     A uniform direction, and a radius whose distribution makes it uniform: in flat space eps u^(1/d) with u
@@ -72,7 +72,7 @@ def l2_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
     return _samples(L2, geometry.around(offsets), epsilon, run.latent)
 
 
-def linf_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
+def linf_ball(run: Exploration, *, rng: torch.Generator) -> BaselineSamples:
     """Draw uniformly from the cube around the query with the volume of ``l2_ball``.
 
     On a sphere the cube lies in the tangent space of the query, with the volume of the ball of radius eps there, and
@@ -92,7 +92,7 @@ def linf_ball(run: Exploration, *, rng: torch.Generator) -> Samples:
     return _samples(LINF, geometry.around(geometry.embed(coordinates)), epsilon, run.latent)
 
 
-def radius_matched(run: Exploration, *, rng: torch.Generator) -> Samples:
+def radius_matched(run: Exploration, *, rng: torch.Generator) -> BaselineSamples:
     """Draw a uniform direction at the distance of each E-GBAS sample from the query.
 
     Not in the paper. Samples of this baseline are exactly as far away as those of E-GBAS, so that what
@@ -143,8 +143,9 @@ def border_distances(run: Exploration) -> Float[Tensor, " r"]:
     """
     if not has_border(run):
         raise ConfigError(
-            "the exploration rejected no candidate outside its region, so nothing says how large a ball to compare "
-            "it with; raise the half-width, the step size or the iterations until the tree meets the border"
+            "the exploration rejected no candidate outside its region, "
+            "so nothing says how large a ball to compare it with; "
+            "raise the half-width, the step size or the iterations until the tree meets the border"
         )
     border = run.grown.rejected[run.grown.rejected_reason == OUTSIDE].double()
     geometry = run.geometry
@@ -170,6 +171,6 @@ def _directions(geometry: Geometry, shape: torch.Size, *, rng: torch.Generator) 
     return geometry.directions(torch.randn(shape, generator=rng, dtype=torch.float64))
 
 
-def _samples(method: str, latents: Float[Tensor, "n d"], epsilon: float | None, latent: LatentSpace) -> Samples:
+def _samples(method: str, latents: Float[Tensor, "n d"], epsilon: float | None, latent: LatentSpace) -> BaselineSamples:
     left_support = int((~latent.contains(latents)).sum())
-    return Samples(method=method, latents=latents, epsilon=epsilon, left_support=left_support)
+    return BaselineSamples(method=method, latents=latents, epsilon=epsilon, left_support=left_support)

@@ -12,16 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from egbas.evaluation.baselines import E_GBAS, METHODS, Samples, e_gbas, has_border, l2_ball, linf_ball, radius_matched
-from egbas.evaluation.metrics.samples import (
-    CriticSimilarity,
-    PixelSpread,
-    bootstrap_interval,
-    bootstrap_ratio,
-    class_consistency,
-    search_evaluations,
-    share_in_region,
+from egbas.evaluation.baselines import (
+    E_GBAS,
+    METHODS,
+    BaselineSamples,
+    e_gbas,
+    has_border,
+    l2_ball,
+    linf_ball,
+    radius_matched,
 )
+from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
+from egbas.evaluation.metrics.critic import CriticSimilarity, class_consistency
+from egbas.evaluation.metrics.samples import search_evaluations, share_in_region
+from egbas.evaluation.metrics.spread import PixelSpread
 from egbas.exploration.result import Exploration
 
 DEVIATION, CLASS_CONSISTENCY, IN_REGION = "deviation", "class consistency", "in region"
@@ -67,7 +71,7 @@ class Comparison:
     ratios: Sequence[Row]
 
 
-def draw_all(run: Exploration, *, rng: torch.Generator) -> list[Samples]:
+def draw_all(run: Exploration, *, rng: torch.Generator) -> list[BaselineSamples]:
     """The samples of E-GBAS and of every baseline; without the two balls where nothing marks the border.
 
     Args:
@@ -85,7 +89,7 @@ def draw_all(run: Exploration, *, rng: torch.Generator) -> list[Samples]:
 
 def evaluate(
     run: Exploration,
-    samples: Sequence[Samples],
+    samples: Sequence[BaselineSamples],
     *,
     discriminator: nn.Module | None = None,
     classifier: nn.Module | None = None,
@@ -181,7 +185,7 @@ def ratios(scores: Iterable[Score], metric: str = DEVIATION) -> list[Row]:
     return rows
 
 
-def pictured(run: Exploration, samples: Sequence[Samples], count: int = 10) -> dict[str, Tensor]:
+def pictured(run: Exploration, samples: Sequence[BaselineSamples], count: int = 10) -> dict[str, Tensor]:
     """Images of some samples of each method, chosen at random by the same rule: trees list the near ones first.
 
     Args:
@@ -190,7 +194,7 @@ def pictured(run: Exploration, samples: Sequence[Samples], count: int = 10) -> d
         count: of each method at most.
     """
 
-    def chosen(drawn: Samples) -> Tensor:
+    def chosen(drawn: BaselineSamples) -> Tensor:
         rng = torch.Generator().manual_seed(run.seed)
         return images_of(run, drawn.latents[choose_pictured(len(drawn.latents), count, rng=rng)])
 
@@ -219,7 +223,7 @@ def estimate(row: Row) -> str:
 
 def _values(
     run: Exploration,
-    drawn: Samples,
+    drawn: BaselineSamples,
     query_image: Tensor,
     similarity: CriticSimilarity | None,
     classifier: nn.Module | None,

@@ -115,11 +115,11 @@ def fidelities(tail: Tail, order: Int[Tensor, " ordered"], sizes: Int[Tensor, " 
         raise NetworkError("the query's image is zero everywhere; relative distances need its norm")
     if len(sizes) and not (sizes.min() >= 0 and sizes.max() <= len(order)):
         raise ConfigError(f"sizes {sizes.min()} to {sizes.max()} of an order of {len(order)} units; expected 0 to all")
-    place = torch.full_like(tail.a, math.inf)
-    place[order] = torch.arange(len(order), device=tail.a.device).to(place)
+    rank = torch.full_like(tail.a, math.inf)
+    rank[order] = torch.arange(len(order), device=tail.a.device).to(rank)
     distances = [tail.x.new_zeros(0)]
     for some in sizes.to(tail.a.device).split(_BATCH):
-        a = torch.where(place < some[:, None], tail.a, torch.zeros_like(tail.a))  # (sizes, units)
+        a = torch.where(rank < some[:, None], tail.a, torch.zeros_like(tail.a))  # (sizes, units)
         distances.append((tail(a) - tail.x).flatten(1).norm(dim=1) / norm)
     return torch.cat(distances).cpu()
 
@@ -140,12 +140,12 @@ def smallest_size(tail: Tail, order: Int[Tensor, " ordered"], fidelity: float) -
     """
     sizes = torch.arange(len(order) + 1)
     for some in sizes.split(_BATCH):
-        found = some[fidelities(tail, order, some) <= fidelity + ROUNDING]
-        if len(found):
-            return int(found[0])
+        faithful = some[fidelities(tail, order, some) <= fidelity + ROUNDING]
+        if len(faithful):
+            return int(faithful[0])
     raise ConfigError(
-        f"all {len(order)} units of the order leave a relative distance above {fidelity:.3g}; give an order of all "
-        "active units"
+        f"all {len(order)} units of the order leave a relative distance above {fidelity:.3g}; "
+        "give an order of all active units"
     )
 
 

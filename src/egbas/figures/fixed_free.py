@@ -4,7 +4,7 @@
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from egbas.evaluation.metrics.samples import PixelSpread
+from egbas.evaluation.metrics.spread import PixelSpread
 from egbas.figures.style import DEVIATION_MAP, new_figure
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from egbas.evaluation.metrics.samples import PixelSpread
+from egbas.evaluation.metrics.spread import PixelSpread
 from egbas.figures.style import as_images, range_of
 
 

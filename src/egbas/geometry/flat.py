@@ -76,7 +76,7 @@ class Flat:
         chords: Float[Tensor, " n"],
         length: float,
     ) -> Float[Tensor, "n d"]:
-        """Q + delta (z - q) / ||z - q|| (Algorithm 2)."""
+        """q + delta (z - q) / ||z - q|| (Algorithm 2)."""
         return advance_all(origins, targets, chords, length, self.radius)
 
     def targets(self, n: int, half_width: float, *, rng: torch.Generator) -> Float[Tensor, "n d"]:

@@ -55,12 +55,12 @@ class Sphere:
 
     @property
     def dimensions(self) -> int:
-        """D - 1: there is no way to leave the sphere."""
+        """d - 1: there is no way to leave the sphere."""
         return self.query.numel() - 1
 
     @property
     def largest_step(self) -> float:
-        """Pi R / 4, an eighth of the way around: of nodes a quarter apart there are no more than 2 d."""
+        """pi R / 4, an eighth of the way around: of nodes a quarter apart there are no more than 2 d."""
         return math.pi / 4 * self.radius
 
     def limit(self, length: float) -> float:

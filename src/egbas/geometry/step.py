@@ -35,7 +35,7 @@ def advance(origin, target, chord, length, radius, out):
 @compiled()
 @no_type_check
 def _advance_flat(origin, target, chord, length, out):
-    """Q + delta (z - q) / ||z - q||, in float64."""
+    """q + delta (z - q) / ||z - q||, in float64."""
     scale = length / chord if chord > 0 else 0.0
     for i in range(len(out)):
         out[i] = origin[i] + scale * (np.float64(target[i]) - np.float64(origin[i]))

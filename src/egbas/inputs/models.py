@@ -1,36 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What the user names on the command line, found and checked: models, latents, devices."""
+"""The model that a name means: one of the zoo, a checkpoint file, or the user's own ``package.module:callable``."""
 
 import difflib
 import importlib
-import math
 import sys
 import traceback
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from egbas.errors import (
-    CheckpointError,
-    ConfigError,
-    EgbasError,
-    ModelNotFoundError,
-    NetworkError,
-    ShapeError,
-)
+from egbas.errors import ConfigError, EgbasError, ModelNotFoundError, NetworkError
+from egbas.inputs.queries import read_latent
 from egbas.latent import LatentSpace
-from egbas.network import count_units
 from egbas.zoo.models import Model, is_path, load_model
-
-QUERY_KEYS = ("query", "z0", "z", "latent")
-MAX_SEED = 2**63 - 1
-IMPLAUSIBLE_SIGMAS = 6  # beyond this a draw from the prior is no explanation
 
 
 def find_model(name: str, latent_size: str | None, latent_file: str | None = None) -> Model:
@@ -55,19 +38,19 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
                 "leave it out"
             )
         return model
-    found = _call(name)
-    if isinstance(found, Model):
-        return found
-    if not isinstance(found, nn.Module):
-        raise NetworkError(f"{name} returned a {type(found).__name__}; expected a torch.nn.Module")
-    latent = getattr(found, "latent", None)
+    made = _call(name)
+    if isinstance(made, Model):
+        return made
+    if not isinstance(made, nn.Module):
+        raise NetworkError(f"{name} returned a {type(made).__name__}; expected a torch.nn.Module")
+    latent = getattr(made, "latent", None)
     if latent_size is not None:
         shape = parse_shape(latent_size)
         # The module's own prior stays; only the shape is what the user says it is.
         latent = replace(latent, shape=shape) if isinstance(latent, LatentSpace) else LatentSpace(shape=shape)
     elif not isinstance(latent, LatentSpace):
         latent = _latent_of_file(name, latent_file)
-    return Model(name=name, generator=found, discriminator=None, latent=latent)
+    return Model(name=name, generator=made, discriminator=None, latent=latent)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -80,95 +63,6 @@ def parse_shape(text: str) -> tuple[int, ...]:
         return LatentSpace(shape=tuple(int(size) for size in text.lower().split("x"))).shape
     except ValueError as error:
         raise ConfigError(f"--latent-size {text!r} is no shape; expected 64 or 512x1x1") from error
-
-
-def find_query(given: str, latent: LatentSpace) -> Tensor:
-    """Read the query (d,) that ``--latent`` names: a seed of the prior, or a file.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-        ShapeError: it does not hold one finite latent of the model.
-    """
-    if given.isdecimal():
-        return latent.sample(1, rng=seeded(int(given)))[0]
-    z0 = read_latent(Path(given))
-    d = latent.size
-    if tuple(z0.shape) not in {(d,), (1, d), latent.shape, (1, *latent.shape)}:
-        raise ShapeError(f"{given} holds a latent of shape {tuple(z0.shape)}; the model takes one of {(d,)}")
-    if not z0.isfinite().all():
-        raise ShapeError(
-            f"{given} holds {int((~z0.isfinite()).sum())} values that are NaN or infinite; expected finite ones"
-        )
-    return z0.reshape(-1)
-
-
-def read_latent(path: Path) -> Tensor:
-    """Read the tensor of a safetensors, npy or npz file, float32; no pickles.
-
-    Raises:
-        CheckpointError: it is missing, damaged, or not one array of numbers.
-    """
-    readers = {".safetensors": load_file, ".npy": _read_npy, ".npz": _read_npz}
-    if path.suffix.lower() not in readers:
-        raise CheckpointError(f"--latent {str(path)!r} is neither a seed nor a .safetensors, .npy or .npz file")
-    try:
-        named = readers[path.suffix.lower()](path)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"there is no file {path}; --latent takes a seed, a .safetensors, .npy or .npz file"
-        ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(
-            f"{path} cannot be read ({reason}); it is truncated, damaged or of another format"
-        ) from error
-    return _one_tensor(path, named).to(torch.float32)
-
-
-def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:
-    """Say when a query (d,) could come from the normal prior only by a miracle.
-
-    The support of the uniform prior is watched by ``egbas.explore``; on a sphere the norm means nothing.
-    """
-    if latent.prior != "normal" or latent.geometry == "sphere":
-        return []
-    d, norm = z0.numel(), float(z0.norm())
-    mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # of the chi distribution
-    sigma = math.sqrt(max(d - mean**2, 1e-12))
-    if abs(norm - mean) <= IMPLAUSIBLE_SIGMAS * sigma:
-        return []
-    return [
-        f"The query's norm {norm:.3g} is implausible under the normal prior "
-        f"(expected {mean:.3g} +- {sigma:.2g}); the generator was hardly trained there."
-    ]
-
-
-def find_device(name: str) -> torch.device:
-    """Find a device that works here.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {name!r} cannot be used ({reason}); try --device cpu, or see 'egbas doctor'"
-        ) from error
-    return device
-
-
-def seeded(seed: int) -> torch.Generator:
-    """Make the CPU generator of a seed.
-
-    Raises:
-        ConfigError: the seed is out of range.
-    """
-    if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"seed {seed} is out of range; expected 0 to {MAX_SEED}")
-    return torch.Generator().manual_seed(seed)
 
 
 def _zoo_model(name: str) -> Model:
@@ -198,15 +92,15 @@ def _call(spec: str) -> object:
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
     except (Exception, SystemExit) as error:
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    target = getattr(module, attribute, None)
+    if not callable(target):
         nearest = difflib.get_close_matches(attribute, dir(module), n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ModelNotFoundError(f"module {module_name} has no callable {attribute!r}{hint}")
-    if isinstance(found, nn.Module):
-        return found
+    if isinstance(target, nn.Module):
+        return target
     try:
-        return found()
+        return target()
     except EgbasError:
         raise
     except (Exception, SystemExit) as error:
@@ -229,45 +123,3 @@ def _latent_of_file(name: str, given: str | None) -> LatentSpace:
         )
     shape = tuple(read_latent(Path(given)).shape)
     return LatentSpace(shape=shape[1:] if len(shape) > 1 and shape[0] == 1 else shape)
-
-
-def _read_npy(path: Path) -> dict[str, Tensor]:
-    with path.open("rb") as file:
-        return {"array": torch.from_numpy(np.asarray(np.load(file, allow_pickle=False)))}
-
-
-def _read_npz(path: Path) -> dict[str, Tensor]:
-    # Opened here: numpy leaves the file open where the archive is damaged.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-
-
-def _one_tensor(path: Path, named: dict[str, Tensor]) -> Tensor:
-    key = next((key for key in QUERY_KEYS if key in named), None)
-    if key is None and len(named) != 1:
-        raise CheckpointError(f"{path} holds {sorted(named) or 'nothing'}; expected one array, or one called 'query'")
-    value = named[key] if key else next(iter(named.values()))
-    if value.is_complex() or value.dtype == torch.bool:
-        raise CheckpointError(f"{path} holds values of type {value.dtype}; a latent is made of real numbers")
-    return value
-
-
-SMALL_NETWORK_UNITS = 200_000
-
-
-def set_threads(generator: nn.Module, latent_shape: tuple[int, ...], threads: int | None) -> None:
-    """Choose how many processor threads torch uses, for this process; before the network's first pass.
-
-    Small networks are as fast on one thread as on several where the machine is free, and many times as fast
-    where it is not: threads that wait for one another lose more than they share. Results may differ in their
-    last digits with the number of threads, so it follows from the network and not from a timing.
-
-    Args:
-        generator: whose units are counted, by one pass of one thread.
-        latent_shape: of one latent.
-        threads: that the user wants.
-    """
-    several = torch.get_num_threads()
-    torch.set_num_threads(threads or 1)
-    if threads is None and count_units(generator, latent_shape) >= SMALL_NETWORK_UNITS:
-        torch.set_num_threads(several)

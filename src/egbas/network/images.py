@@ -46,15 +46,14 @@ def image_of(output: Any, n: int) -> Tensor:
     image = pick_image(output, Tensor)
     if image is None:
         raise NetworkError(
-            f"the network returned {type(output).__name__}; expected a tensor of images (n, c, h, w), a "
-            "tuple "
-            "that holds one or a dict with an 'image'"
+            f"the network returned {type(output).__name__}; "
+            "expected a tensor of images (n, c, h, w), a tuple that holds one or a dict with an 'image'"
         )
     if image.ndim < 2 or image.shape[0] != n:
         raise NetworkError(
-            f"the network returned a tensor of shape {tuple(image.shape)} for {n} latents; expected one "
-            "image for each, "
-            f"({n}, c, h, w): its forward must keep the batch as the first dimension, for any batch size"
+            f"the network returned a tensor of shape {tuple(image.shape)} for {n} latents; "
+            f"expected one image for each, ({n}, c, h, w): "
+            "its forward must keep the batch as the first dimension, for any batch size"
         )
     if not image.is_floating_point():
         raise NetworkError(f"the network returned {image.dtype}; expected real images such as torch.float32")

@@ -77,9 +77,8 @@ class Catalogue:
             )
         if path in self.modules:
             raise LayerNotFoundError(
-                f"module {path!r} is never called in the forward pass (or only through its forward "
-                "method), so the latent "
-                f"does not reach it; choose one of: {self._names(self.layers)}"
+                f"module {path!r} is never called in the forward pass (or only through its forward method), "
+                f"so the latent does not reach it; choose one of: {self._names(self.layers)}"
             )
         names = dict.fromkeys([*self.layers, *self.several, *self.aliases, *self.modules])  # each one once
         near = difflib.get_close_matches(path, names, n=3)

@@ -151,9 +151,8 @@ class Network:
             if candidate is module:
                 return path
         raise LayerNotFoundError(
-            f"the {type(module).__name__} given as the layer is not in the generator; pass one of "
-            "generator.modules(), a path "
-            "or a number (a network in float64 is a copy: use paths there)"
+            f"the {type(module).__name__} given as the layer is not in the generator; "
+            "pass one of generator.modules(), a path or a number (a network in float64 is a copy: use paths there)"
         )
 
 
@@ -204,8 +203,8 @@ def _refuse_unfit(generator: nn.Module) -> None:
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if module.training and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
             raise NetworkError(
-                f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: call "
-                "generator.eval() first"
+                f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: "
+                "call generator.eval() first"
             )
 
 

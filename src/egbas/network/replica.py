@@ -87,10 +87,8 @@ class Replica:
             raise
         except (Exception, SystemExit) as error:
             raise NetworkError(
-                f"the network raised {type(error).__name__} on latents of shape {tuple(latents.shape)}: "
-                f"{error}; "
-                "it must run as generator(latents) on a batch of any size (wrap it where it needs more "
-                "arguments)"
+                f"the network raised {type(error).__name__} on latents of shape {tuple(latents.shape)}: {error}; "
+                "it must run as generator(latents) on a batch of any size (wrap it where it needs more arguments)"
             ) from error
 
 

@@ -47,9 +47,8 @@ class Split:
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
             raise LayerNotFoundError(
-                f"layer {layer.path!r} has the same values for every latent, so it has no boundaries in "
-                "the latent space; "
-                "choose a layer that the latent reaches"
+                f"layer {layer.path!r} has the same values for every latent, "
+                "so it has no boundaries in the latent space; choose a layer that the latent reaches"
             )
 
     @property
@@ -160,9 +159,9 @@ class Split:
                     return by_program
         if (error := _error(tail)) is not None:
             raise NetworkError(
-                f"putting the query's own values back in at layer {self.layer.path!r} gives another image "
-                f"(largest difference {error:.3g}); the network reads the layer's tensor in a way that cannot be "
-                "replaced: choose another layer"
+                f"putting the query's own values back in at layer {self.layer.path!r} gives another image (largest "
+                f"difference {error:.3g}); the network reads the layer's tensor in a way that cannot be replaced: "
+                "choose another layer"
             )
         return tail
 
@@ -192,14 +191,13 @@ class Split:
     def _rows(self, values: Tensor | None, n: int) -> Tensor:
         if values is None:
             raise NetworkError(
-                f"the forward pass did not come to layer {self.layer.path!r} for these latents, as it "
-                "did for others; "
+                f"the forward pass did not come to layer {self.layer.path!r} for these latents, as it did for others; "
                 "choose a layer that every latent goes through"
             )
         if tuple(values.shape) != (n, *self.layer.shape):
             raise NetworkError(
-                f"layer {self.layer.path!r} has shape {tuple(values.shape)} for {n} latents; expected "
-                f"{(n, *self.layer.shape)} as for others: its size must not depend on the latents"
+                f"layer {self.layer.path!r} has shape {tuple(values.shape)} for {n} latents; "
+                f"expected {(n, *self.layer.shape)} as for others: its size must not depend on the latents"
             )
         return values.reshape(n, self.layer.units)
 
@@ -230,14 +228,13 @@ def _error(tail: Tail) -> float | None:
 def _refuse_unusable(layer: Layer, call: Call) -> None:
     if call.dtype is None:
         raise LayerNotFoundError(
-            f"module {layer.path!r} ({layer.kind}) does not return a tensor; name a layer inside it or "
-            "after it that does"
+            f"module {layer.path!r} ({layer.kind}) does not return a tensor; "
+            "name a layer inside it or after it that does"
         )
     if not call.dtype.is_floating_point:
         raise LayerNotFoundError(f"layer {layer.path!r} holds {call.dtype}; boundaries need real numbers")
     if len(call.shape) < 2 or call.shape[0] != N_PROBES:
         raise LayerNotFoundError(
-            f"layer {layer.path!r} has shape {call.shape} for {N_PROBES} latents; expected ({N_PROBES}, "
-            "...): it does not hold one "
-            "row for each latent, so it cannot be cut at; choose another"
+            f"layer {layer.path!r} has shape {call.shape} for {N_PROBES} latents; expected ({N_PROBES}, ...): "
+            "it does not hold one row for each latent, so it cannot be cut at; choose another"
         )

@@ -284,7 +284,7 @@ def _axis(linear: nn.Conv2d | nn.ConvTranspose2d, axis: int, place: Int[Whole, "
 
 
 def _as_places(x: Tensor) -> Float[Array, "n h w_c"]:
-    """X (n, c, h, w) or (n, m) with the channels of a place side by side."""
+    """x (n, c, h, w) or (n, m) with the channels of a place side by side."""
     if x.ndim == 2:
         return x.contiguous().numpy()[:, None]
     return x.permute(0, 2, 3, 1).contiguous().flatten(2).numpy()

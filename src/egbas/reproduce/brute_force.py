@@ -68,7 +68,7 @@ def compare(seed: int, config: BerOptConfig) -> Comparison:
     network = Network(random_network(seed), (4,))
     z0 = torch.randn(4, generator=torch.Generator().manual_seed(seed))
     tail = network.split(1).at(z0)
-    found = optimize(tail, config, rng=torch.Generator().manual_seed(seed))
+    result = optimize(tail, config, rng=torch.Generator().manual_seed(seed))
     sizes, distances = _all_subsets(tail)
     objectives = distances + config.sparsity * sizes / len(tail.a)
     best = int(objectives.argmin())
@@ -76,13 +76,13 @@ def compare(seed: int, config: BerOptConfig) -> Comparison:
     return Comparison(
         seed=seed,
         candidates=int((tail.a != 0).sum()),
-        size=len(found.units),
-        fidelity=found.fidelity,
-        objective=found.fidelity + config.sparsity * len(found.units) / len(tail.a),
+        size=len(result.units),
+        fidelity=result.fidelity,
+        objective=result.fidelity + config.sparsity * len(result.units) / len(tail.a),
         best_size=int(sizes[best]),
         best_fidelity=distances[best].item(),
         best_objective=objectives[best].item(),
-        smallest_size=int(sizes[distances <= found.fidelity + tiny].min()),
+        smallest_size=int(sizes[distances <= result.fidelity + tiny].min()),
     )
 
 

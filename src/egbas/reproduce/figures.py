@@ -17,9 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.evaluation.baselines import E_GBAS, L2, Samples, border_distances, epsilon_l2
+from egbas.evaluation.baselines import E_GBAS, L2, BaselineSamples, border_distances, epsilon_l2
 from egbas.evaluation.comparison import images_of
-from egbas.evaluation.metrics.samples import bootstrap_interval, share_in_region
+from egbas.evaluation.metrics.bootstrap import bootstrap_interval
+from egbas.evaluation.metrics.samples import share_in_region
 from egbas.exploration.result import Exploration
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
 from egbas.figures.layers import layers_figure
@@ -28,7 +29,7 @@ from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_an
 from egbas.figures.rows import rows_figure
 from egbas.figures.samples import choose_spread
 from egbas.reproduce.measurement import LAYERS, paper_layers
-from egbas.reproduce.shared_runs import Explored, whole
+from egbas.reproduce.shared_runs import Explored, complete_run
 from egbas.reproduce.summaries import SHOWN_QUERY, chosen_of, drawn_of, facts_of, freedom_of, row_of
 from egbas.storage import write_file, write_json
 
@@ -152,11 +153,11 @@ def figure6(
     for layer in layers:
         explored.expect(freedom_of, model_name, layer, seeds)
     for layer in layers:
-        found = explored.each(freedom_of, model_name, layer, seeds)
-        shares = [freedom.changed_share for freedom in found]
+        freedoms = explored.each(freedom_of, model_name, layer, seeds)
+        shares = [freedom.changed_share for freedom in freedoms]
         known = [share for share in shares if share is not None]
         mean, interval = (sum(known) / len(known), bootstrap_interval(known)) if known else (None, None)
-        firsts.append(found[SHOWN_QUERY])
+        firsts.append(freedoms[SHOWN_QUERY])
         rows.append({**firsts[-1].facts, "changed_share": mean, "interval": interval, "changed_shares": shares})
     drawn = {f"layer {first.facts['layer']}": first.shown for first in firsts if first.shown is not None}
     figure = layers_figure(firsts[0].query_image, drawn)
@@ -207,7 +208,7 @@ def expect(name: str, model_name: str, explored: Explored) -> None:
     """
     if name in PLANE_FIGURES:
         for layer in LAYERS if name == "figure2" else (LAYER,):
-            explored.expect(whole, model_name, layer, (SEED,))
+            explored.expect(complete_run, model_name, layer, (SEED,))
     elif name in PGGAN_FIGURES:
         for layer in paper_layers(model_name):
             explored.expect(freedom_of, model_name, layer, range(_N_LAYERS_QUERIES))
@@ -230,17 +231,17 @@ def _plane_run(model_name: str, explored: Explored, layer: int = LAYER) -> Explo
     return explored(model_name, layer, SEED)
 
 
-def _at_random(run: Exploration, samples: Samples, *, count: int) -> Drawn:
+def _at_random(run: Exploration, samples: BaselineSamples, *, count: int) -> Drawn:
     return _pictured(run, samples, chosen_of(len(samples.latents), count=count))
 
 
-def _spread(run: Exploration, samples: Samples, *, count: int) -> Drawn:
+def _spread(run: Exploration, samples: BaselineSamples, *, count: int) -> Drawn:
     """The samples farthest from the query and from each other, by the same rule for every method."""
     order = choose_spread(torch.cat([run.query[None], samples.latents]), count + 1)
     return _pictured(run, samples, [index - 1 for index in order[1:]])
 
 
-def _pictured(run: Exploration, samples: Samples, chosen: Sequence[int]) -> Drawn:
+def _pictured(run: Exploration, samples: BaselineSamples, chosen: Sequence[int]) -> Drawn:
     images = images_of(run, samples.latents[list(chosen)])
     share = share_in_region(run.region, samples.latents)
     return Drawn(latents=samples.latents, pictured=chosen, images=images, share=share)
@@ -257,12 +258,12 @@ def _grown(window: Window, factor: float) -> Window:
     return x - half, x + half, y - half, y + half
 
 
-def _counted(part: Boundaries) -> Content:
+def _counted(boundaries: Boundaries) -> Content:
     return {
-        "window": part.window,
-        "units_drawn": len(part.lines),
-        "supporting_units_crossing": len(part.crossing_kept),
-        "share_in_region": float((part.margin >= 0).mean()),
+        "window": boundaries.window,
+        "units_drawn": len(boundaries.lines),
+        "supporting_units_crossing": len(boundaries.crossing_kept),
+        "share_in_region": float((boundaries.margin >= 0).mean()),
     }
 
 
@@ -274,7 +275,7 @@ def _finish(name: str, figure: Figure, out: Path, facts: Content, start: float) 
 
 
 def _save(figure: Figure, out: Path, stem: str) -> list[str]:
-    """Write both files, each whole or not at all, and return their names."""
+    """Write both files, each complete or not at all, and return their names."""
     pictures = {f"{stem}.png": _png(figure), f"{stem}.pdf": _pdf(figure)}
     for name, content in pictures.items():
         write_file(out / name, content)

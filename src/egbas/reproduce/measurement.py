@@ -76,13 +76,13 @@ def measure(
         for name, model in models.items()
     }
     layers_of = {name: tuple(layers or paper_layers(name)) for name in model_names}
-    places = [(name, layer) for name, chosen in layers_of.items() for layer in chosen]
-    for name, layer in places:
+    layers_to_judge = [(name, layer) for name, chosen in layers_of.items() for layer in chosen]
+    for name, layer in layers_to_judge:
         explored.expect(judges[name], name, layer, range(n_queries))
-    for name, layer in places:
-        for latent, found in explored.each(judges[name], name, layer, range(n_queries)):
+    for name, layer in layers_to_judge:
+        for latent, judged in explored.each(judges[name], name, layer, range(n_queries)):
             geometries[name] = geometry_facts(latent)
-            scores += found
+            scores += judged
     config = {
         "models": {name: model.sha256 for name, model in models.items()},
         "classifier": None if classifier is None else CLASSIFIER,
@@ -101,7 +101,7 @@ def measure(
 def _judge(
     discriminator: nn.Module | None, classifier: nn.Module | None, run: Exploration
 ) -> tuple[LatentSpace, list[Score]]:
-    """The look of the tables: the latent space that was explored, and what the methods' samples score."""
+    """What the tables need of an exploration: its latent space, and what the methods' samples score."""
     samples = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
     return run.latent, evaluate(run, samples, discriminator=discriminator, classifier=classifier)
 

@@ -54,9 +54,10 @@ def run(
         expect(name, model, explored)
     measured = measure(model_names, layers, n_queries, explored)
     made = []
-    for name, make in (("table1", table1.run), ("table2", table2.run)):
-        make(model_names, layers, n_queries, out, measured=measured)
-        made.append({"name": name, "model": None, "files": [f"{name}.json"], "seconds": measured.config["seconds"]})
+    for table in (table1.TABLE, table2.TABLE):
+        table.write(measured, out)
+        files, seconds = [f"{table.name}.json"], measured.config["seconds"]
+        made.append({"name": table.name, "model": None, "files": files, "seconds": seconds})
     for name, model in figures:
         told(*steps, f"{name} of {model}")
         content = FIGURES[name](model, out, explored)

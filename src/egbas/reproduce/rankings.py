@@ -16,7 +16,7 @@ from torch import Tensor
 
 import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, optimize
-from egbas.evaluation.metrics.samples import bootstrap_interval, bootstrap_ratio
+from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.figures import Panel, rankings_figure
 from egbas.network import Network, Tail
@@ -113,8 +113,8 @@ def run(
             split, curves = network.split(layer), []
             for query in range(n_queries):
                 tail = split.at(model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0])
-                found = optimize(tail, config, rng=torch.Generator().manual_seed(query))
-                some, curve = compare(tail, found, place=(name, layer, query))
+                result = optimize(tail, config, rng=torch.Generator().manual_seed(query))
+                some, curve = compare(tail, result, case=(name, layer, query))
                 cases += some
                 curves.append(curve)
                 if progress:
@@ -140,27 +140,27 @@ def run(
 
 
 def compare(
-    tail: Tail, found: BerOptResult, place: tuple[str, int, int]
+    tail: Tail, result: BerOptResult, case: tuple[str, int, int]
 ) -> tuple[list[Case], Float[Tensor, "methods shares"]]:
     """Compare BerOpt's set with every ranking.
 
     Args:
         tail: the network above the layer, at the query.
-        found: BerOpt's result for this tail.
-        place: model, layer and query, for the cases; the query seeds the random orders.
+        result: BerOpt's result for this tail.
+        case: model, layer and query, for the cases; the query seeds the random orders.
 
     Returns:
         One case for each of ``METHODS``, and their relative distances at ``SHARES`` of the active units.
     """
-    model, layer, query = place
+    model, layer, query = case
     active = int((tail.a != 0).sum())
     sizes = torch.tensor([math.ceil(share * active - 1e-9) for share in SHARES])
     rng = torch.Generator().manual_seed(query)
     cases, curves = [], []
     for method in METHODS:
         orders = [shuffled(tail, rng=rng) for _ in range(N_DRAWS)] if method == RANDOM else [ranked(tail, method)]
-        at_size = [fidelity_of(tail, order, len(found.units)) for order in orders]
-        at_fidelity = [smallest_size(tail, order, found.fidelity) for order in orders]
+        at_size = [fidelity_of(tail, order, len(result.units)) for order in orders]
+        at_fidelity = [smallest_size(tail, order, result.fidelity) for order in orders]
         curves.append(torch.stack([fidelities(tail, order, sizes) for order in orders]).mean(dim=0))
         cases.append(
             Case(
@@ -170,8 +170,8 @@ def compare(
                 method=method,
                 units=len(tail.a),
                 active=active,
-                beropt_size=len(found.units),
-                beropt_fidelity=found.fidelity,
+                beropt_size=len(result.units),
+                beropt_fidelity=result.fidelity,
                 fidelity=fmean(at_size),
                 size=fmean(at_fidelity),
                 best_fidelity=min(at_size),
@@ -218,15 +218,15 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: BerOpt of every layer, and each ranking below it."""
     headings = ["model", "l", "method", "error at BerOpt's size", "more faithful", "size at BerOpt's error"]
     headings += ["times BerOpt's", "smaller"]
-    lines, place = [], None
+    lines, group = [], None
     for row in content["summary"]:
-        if place != (place := (row["model"], str(row["layer"]))):
+        if group != (group := (row["model"], str(row["layer"]))):
             own = _with_interval(row["beropt_fidelity"], row["beropt_fidelity_interval"], digits=3)
-            lines.append([*place, "BerOpt", own, "", f"{row['beropt_size']:.0f}", "", ""])
+            lines.append([*group, "BerOpt", own, "", f"{row['beropt_size']:.0f}", "", ""])
         n, ratio = row["n_queries"], row["size_ratio"]
         lines.append(
             [
-                *place,
+                *group,
                 row["method"],
                 _with_interval(row["fidelity"], row["fidelity_interval"], digits=3),
                 f"{row['wins_at_equal_size']}/{n}",
@@ -248,11 +248,11 @@ def _picture(content: dict[str, Any]) -> bytes:
     """Draw the curves of every layer, as a PNG."""
     rows, lines = content["rows"], content["curves"]["lines"]
     panels = []
-    for place in dict.fromkeys((line["model"], line["layer"]) for line in lines):
-        curves = {line["method"]: line["fidelities"] for line in lines if (line["model"], line["layer"]) == place}
-        own = [row for row in rows if (row["model"], row["layer"], row["method"]) == (*place, RANDOM)]
+    for group in dict.fromkeys((line["model"], line["layer"]) for line in lines):
+        curves = {line["method"]: line["fidelities"] for line in lines if (line["model"], line["layer"]) == group}
+        own = [row for row in rows if (row["model"], row["layer"], row["method"]) == (*group, RANDOM)]
         points = [(row["beropt_size"] / row["active"], row["beropt_fidelity"]) for row in own]
-        panels.append(Panel(title=f"{place[0]}, l = {place[1]}", curves=curves, points=points))
+        panels.append(Panel(title=f"{group[0]}, l = {group[1]}", curves=curves, points=points))
     buffer = io.BytesIO()
     rankings_figure(panels, content["curves"]["shares"]).savefig(buffer, format="png")
     return buffer.getvalue()

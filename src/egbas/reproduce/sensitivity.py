@@ -14,9 +14,9 @@ import torch
 
 import egbas
 from egbas.beropt import BerOptConfig
-from egbas.evaluation.baselines import METHODS, Samples
+from egbas.evaluation.baselines import METHODS, BaselineSamples
 from egbas.evaluation.comparison import DEVIATION, Score, draw_all, images_of, ratios
-from egbas.evaluation.metrics.samples import deviation
+from egbas.evaluation.metrics.spread import deviation
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.figures import sensitivity_figure
@@ -82,14 +82,14 @@ def run(
     start = time.perf_counter()
     cases = [(name, layer, query) for name in model_names for layer in layers for query in range(n_queries)]
     models = {name: load_model(name) for name in model_names}
-    found: dict[tuple[str, int, str, float], list[Case]] = {}
+    cases_of: dict[tuple[str, int, str, float], list[Case]] = {}
     for done, (name, layer, query) in enumerate(cases):
         if progress:
             progress(done, len(cases), f"{name} l={layer} q={query}")
         for setting, value, varied in variations(models[name], layer, query):
             if len(varied.grown.drawn):  # else there is nothing to judge
-                found.setdefault((name, layer, setting, value), []).append(judge(varied))
-    rows = [row for key, judged in found.items() for row in _rows(*key, judged)]
+                cases_of.setdefault((name, layer, setting, value), []).append(judge(varied))
+    rows = [row for key, judged in cases_of.items() for row in _rows(*key, judged)]
     content = {
         "rows": rows,
         "config": {
@@ -163,7 +163,7 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _with_threshold(run: Exploration, threshold: float) -> Exploration:
-    """The same theta cut elsewhere, with the tree that the new region gets from the same settings."""
+    """The same theta with another threshold, with the tree that the new region gets from the same settings."""
     if threshold == run.support.beropt.config.threshold:
         return run
     units = (run.support.beropt.theta > threshold).nonzero()[:, 0]
@@ -187,7 +187,7 @@ def _regrown(
     return dataclasses.replace(run, samples={**run.samples, TREE: tree})
 
 
-def _score(run: Exploration, samples: Samples) -> Score:
+def _score(run: Exploration, samples: BaselineSamples) -> Score:
     value = deviation(images_of(run, samples.latents))
     return Score(
         model=run.model_name,

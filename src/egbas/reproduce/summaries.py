@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What figures 6 and 7 need of an exploration: numbers and a few images instead of trees, regions and networks.
 
-They never fail: a look is taken while a table is measured, which a figure that cannot be drawn must not stop.
+They never fail: a summary is made while a table is measured, which a figure that cannot be drawn must not stop.
 """
 
 import math
@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.evaluation.baselines import E_GBAS, L2, Samples, epsilon_l2, has_border
+from egbas.evaluation.baselines import E_GBAS, L2, BaselineSamples, epsilon_l2, has_border
 from egbas.evaluation.comparison import choose_pictured, draw_all, images_of
-from egbas.evaluation.metrics.samples import changed_share
+from egbas.evaluation.metrics.spread import changed_share
 from egbas.exploration.result import Exploration
 from egbas.figures.gallery import Gallery
 from egbas.figures.samples import choose_spread
@@ -59,7 +59,7 @@ class Row:
 
 
 def freedom_of(run: Exploration) -> Freedom:
-    """The look of figure 6."""
+    """What figure 6 needs."""
     samples, query_image = run.grown.latents[1:], run.query_image
     share = changed_share(run.network.image_batches(samples), query_image) if len(samples) else math.nan
     return Freedom(
@@ -71,7 +71,7 @@ def freedom_of(run: Exploration) -> Freedom:
 
 
 def row_of(run: Exploration) -> Row:
-    """The look of figure 7."""
+    """What figure 7 needs."""
     images = {}
     for samples in drawn_of(run) if len(run.grown.latents) > 1 else ():
         if samples.method in (L2, E_GBAS):
@@ -96,7 +96,7 @@ def facts_of(run: Exploration) -> dict[str, Any]:
     }
 
 
-def drawn_of(run: Exploration) -> list[Samples]:
+def drawn_of(run: Exploration) -> list[BaselineSamples]:
     """The samples of every method, those of the tables and of ``egbas compare``.
 
     Raises:

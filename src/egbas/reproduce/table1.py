@@ -2,54 +2,30 @@
 """Table 1 of Jeon et al. 2020: standard deviation of the generated images, E-GBAS beside the baselines."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
-from egbas.evaluation.comparison import DEVIATION, ratios, summarise
-from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
-from egbas.reproduce.shared_runs import Explored, Progress
-from egbas.storage import write_json
+from egbas.evaluation.comparison import DEVIATION, Score, ratios, summarise
+from egbas.reproduce.measurement import LAYERS, MODELS
+from egbas.reproduce.tables import PaperTable, Rows
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
 PAPER_E_GBAS = (0.0781, 0.0694, 0.0675, 0.0323)
 PAPER = {L2: (0.0819, 0.0711, 0.0718, 0.0343), LINF: (0.0834, 0.0722, 0.0720, 0.0344)}
 
 
-def run(
-    model_names: Sequence[str] = MODELS,
-    layers: Sequence[int] | None = None,
-    n_queries: int = N_QUERIES,
-    out: Path = Path("runs/reproduce"),
-    progress: Progress | None = None,
-    measured: Measurement | None = None,
-) -> dict[str, Any]:
-    """Make the table, and write it to ``out/table1.json``.
-
-    Args:
-        model_names: embedded generators.
-        layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
-        n_queries: how many queries.
-        out: folder of the file.
-        progress: called with (done, all, text).
-        measured: use these scores instead of measuring.
+def rows_and_ratios(scores: Sequence[Score]) -> tuple[Rows, Rows]:
+    """Standard deviations, and E-GBAS over each baseline.
 
     Returns:
-        {"rows": standard deviations, "ratios": E-GBAS over each baseline, "config"}; rows as
-        ``egbas.evaluation.comparison.summarise`` gives, those of "ratios" with "paper", its ratio or None.
-
-    Raises:
-        RunDirectoryError: the file cannot be written.
+        Rows as ``egbas.evaluation.comparison.summarise`` gives; the ratios have "paper", its ratio or None, too.
     """
-    measured = measured or measure(model_names, layers, n_queries, Explored(progress=progress))
-    content = {
-        "rows": [row for row in summarise(measured.scores) if row["metric"] == DEVIATION],
-        "ratios": [{**row, "paper": paper_ratio(**_key(row))} for row in ratios(measured.scores)],
-        "config": measured.config,
-        "note": OTHER_MODELS,
-    }
-    write_json(out / "table1.json", content)
-    return content
+    rows = [row for row in summarise(scores) if row["metric"] == DEVIATION]
+    return rows, [{**row, "paper": paper_ratio(**_key(row))} for row in ratios(scores)]
+
+
+TABLE = PaperTable("table1", rows_and_ratios)
+run = TABLE.run
 
 
 def paper_ratio(model: str, layer: int | str, method: str) -> float | None:
@@ -65,13 +41,13 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     for method in (L2, LINF, RADIUS_MATCHED):
         headings += [f"/ {method}", "paper"] if method in PAPER else [f"/ {method}"]
     means = {(row["model"], row["layer"], row["method"]): row["mean"] for row in content["rows"]}
-    found = {(row["model"], row["layer"], row["method"]): row for row in content["ratios"]}
+    quotients = {(row["model"], row["layer"], row["method"]): row for row in content["ratios"]}
     lines = []
     for model, layer in dict.fromkeys((row["model"], row["layer"]) for row in content["rows"]):
         line = [model, str(layer)]
         line += [f"{means[key]:.4f}" if (key := (model, layer, name)) in means else "-" for name in METHODS]
         for method in (L2, LINF, RADIUS_MATCHED):
-            row = found.get((model, layer, method))
+            row = quotients.get((model, layer, method))
             line.append("-" if row is None else _ratio(row))
             if method in PAPER:
                 paper = paper_ratio(model, layer, method)

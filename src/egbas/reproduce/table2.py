@@ -8,54 +8,30 @@ first the mean over a query's layers, then mean and interval over queries.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
-from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
-from egbas.reproduce.shared_runs import Explored, Progress
-from egbas.storage import write_json
+from egbas.reproduce.measurement import MODELS
+from egbas.reproduce.tables import PaperTable, Rows
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.
 PAPER = {E_GBAS: (0.747, 0.838, 0.878, 0.992), L2: (0.722, 0.819, 0.864, 0.991), LINF: (0.727, 0.823, 0.867, 0.991)}
 ALL_LAYERS = "all"
 
 
-def run(
-    model_names: Sequence[str] = MODELS,
-    layers: Sequence[int] | None = None,
-    n_queries: int = N_QUERIES,
-    out: Path = Path("runs/reproduce"),
-    progress: Progress | None = None,
-    measured: Measurement | None = None,
-) -> dict[str, Any]:
-    """Make the table, and write it to ``out/table2.json``.
-
-    Args:
-        model_names: embedded generators.
-        layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
-        n_queries: how many queries.
-        out: folder of the file.
-        progress: called with (done, all, text).
-        measured: use these scores instead of measuring.
+def rows_and_ratios(scores: Sequence[Score]) -> tuple[Rows, Rows]:
+    """Similarities and class consistencies of every layer and of all layers ("all"), and E-GBAS over each baseline.
 
     Returns:
-        {"rows": similarities and class consistencies of every layer and of all layers ("all"), "ratios": E-GBAS
-        over each baseline with "paper", its ratio or None, "config"}.
-
-    Raises:
-        RunDirectoryError: the file cannot be written.
+        Rows as ``egbas.evaluation.comparison.summarise`` gives; the ratios have "paper", its ratio or None, too.
     """
-    measured = measured or measure(model_names, layers, n_queries, Explored(progress=progress))
-    chosen = [s for s in measured.scores if s.metric.startswith(SIMILARITY) or s.metric == CLASS_CONSISTENCY]
-    scores = [*chosen, *over_layers(chosen)]
+    chosen = [s for s in scores if s.metric.startswith(SIMILARITY) or s.metric == CLASS_CONSISTENCY]
+    with_all = [*chosen, *over_layers(chosen)]
     quotients = []
     for metric in dict.fromkeys(score.metric for score in chosen):
-        quotients += [{**row, "paper": _paper(row, metric)} for row in ratios(scores, metric)]
-    content = {"rows": summarise(scores), "ratios": quotients, "config": measured.config, "note": OTHER_MODELS}
-    write_json(out / "table2.json", content)
-    return content
+        quotients += [{**row, "paper": _paper(row, metric)} for row in ratios(with_all, metric)]
+    return summarise(with_all), quotients
 
 
 def over_layers(scores: Iterable[Score]) -> list[Score]:
@@ -73,18 +49,22 @@ def paper_ratio(critic_layer: int, method: str) -> float | None:
     return PAPER[E_GBAS][critic_layer - 1] / PAPER[method][critic_layer - 1]
 
 
+TABLE = PaperTable("table2", rows_and_ratios)
+run = TABLE.run
+
+
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: every method's means, and E-GBAS over each ball beside the paper's."""
     headings = ["model", "l", "metric", *METHODS, f"/ {L2}", "paper", f"/ {LINF}", "paper"]
     means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
-    found = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
+    quotients = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
     lines = []
     for key in dict.fromkeys(name[:3] for name in means):
         model, layer, metric = key
         line = [model, str(layer), metric]
         line += [f"{means[*key, name]:.4f}" if (*key, name) in means else "-" for name in METHODS]
         for method in (L2, LINF):
-            row = found.get((model, layer, f"E-GBAS / baseline, {metric}", method))
+            row = quotients.get((model, layer, f"E-GBAS / baseline, {metric}", method))
             line += ["-", "-"] if row is None else [f"{row['mean']:.3f}", _plain(row["paper"])]
         lines.append(line)
     return headings, lines

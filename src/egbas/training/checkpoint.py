@@ -11,7 +11,7 @@ from egbas.errors import CheckpointError
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state; the file appears whole or not at all."""
+    """Write a training state; the file appears complete or not at all."""
     partial = path.with_suffix(path.suffix + ".partial")
     torch.save(state, partial)
     os.replace(partial, path)

@@ -115,21 +115,21 @@ def equalise(module: nn.Module, plain: list[nn.Module]) -> None:
         module: with convolutions and linear layers; changed in place.
         plain: those of its layers that no activation follows: gain 1. It is sqrt(2) for the others.
     """
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
-            gain = 1.0 if part in plain else math.sqrt(2)
-            nn.init.normal_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-            scale = gain / math.sqrt(part.weight[0].numel())
-            parametrize.register_parametrization(part, "weight", Equalised(scale))
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            gain = 1.0 if layer in plain else math.sqrt(2)
+            nn.init.normal_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+            scale = gain / math.sqrt(layer.weight[0].numel())
+            parametrize.register_parametrization(layer, "weight", Equalised(scale))
 
 
 def fold(module: Plain) -> Plain:
     """Copy a module with the scales of ``equalise`` in its weights, contiguous, frozen and in eval mode."""
     plain = copy.deepcopy(module)
-    for part in list(plain.modules()):
-        if parametrize.is_parametrized(part, "weight"):
-            parametrize.remove_parametrizations(part, "weight", leave_parametrized=True)
+    for layer in list(plain.modules()):
+        if parametrize.is_parametrized(layer, "weight"):
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     plain.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     return plain.eval().requires_grad_(False)

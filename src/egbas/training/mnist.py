@@ -65,9 +65,9 @@ def _read_idx(folder: Path, name: str) -> np.ndarray:
         ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); fetch the file again") from error
-    found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-    if found != expected:
-        raise DataError(f"{path} has MD5 {found} when unpacked, expected {expected}: not the published MNIST file")
+    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if digest != expected:
+        raise DataError(f"{path} has MD5 {digest} when unpacked, expected {expected}: not the published MNIST file")
     n_dims = raw[3]
     shape = struct.unpack(f">{n_dims}I", raw[4 : 4 + 4 * n_dims])
     return np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * n_dims).reshape(shape)

@@ -40,15 +40,15 @@ class ProgressiveConfig(WganConfig):
         edges = (*self.growth, self.steps)
         if any(second - first < self.fade_steps for first, second in itertools.pairwise(edges)):
             raise ConfigError(
-                f"growth {self.growth} leaves a resolution less than its {self.fade_steps} fade_steps "
-                f"of the {self.steps} steps; begin them earlier or fade them faster"
+                f"growth {self.growth} leaves a resolution less than its {self.fade_steps} fade_steps of the "
+                f"{self.steps} steps; begin them earlier or fade them faster"
             )
         if edges[0] < 1 or self.fade_steps < 1:
             raise ConfigError(
                 f"growth begins at step {edges[0]} and fade_steps is {self.fade_steps}; expected 1 or more of each"
             )
 
-    def place(self, step: int) -> tuple[int, float]:
+    def schedule(self, step: int) -> tuple[int, float]:
         """The stage (0 is 4 x 4 pixels) of a step, and alpha, the share of its newest block in 0..1."""
         stage = sum(step >= begin for begin in self.growth)
         if stage == 0:
@@ -84,11 +84,11 @@ class Progressive(Wgan):
         Raises:
             ConfigError: networks, images and growth have different resolutions.
         """
-        found = (generator.config.resolution, critic.config.resolution, *images.shape[2:])
-        if set(found) != {4 * 2 ** len(config.growth)}:
+        sides = (generator.config.resolution, critic.config.resolution, *images.shape[2:])
+        if set(sides) != {4 * 2 ** len(config.growth)}:
             raise ConfigError(
-                f"generator, critic and images have {', '.join(map(str, found))} pixels a side; growth "
-                f"{config.growth} ends at {4 * 2 ** len(config.growth)}"
+                f"generator, critic and images have {', '.join(map(str, sides))} pixels a side; "
+                f"growth {config.growth} ends at {4 * 2 ** len(config.growth)}"
             )
         super().__init__(config, GrowingGenerator(generator), GrowingCritic(critic), latent, images)
         self.save_every = config.save_every
@@ -104,8 +104,8 @@ class Progressive(Wgan):
         return fold(self.average.finished), critic
 
     def _update(self) -> float:
-        for part in (self.generator, self.critic, self.average):
-            part.stage, part.alpha = self.config.place(self.step)
+        for network in (self.generator, self.critic, self.average):
+            network.stage, network.alpha = self.config.schedule(self.step)
         return super()._update()
 
     def _draw_real(self, n: int) -> Tensor:
@@ -115,8 +115,8 @@ class Progressive(Wgan):
         return real
 
     def _evaluate(self, frechet: Callable[[nn.Module], float]) -> None:
-        if self.config.place(self.step) == (len(self.config.growth), 1.0):
-            self.average.stage, self.average.alpha = self.config.place(self.step)
+        if self.config.schedule(self.step) == (len(self.config.growth), 1.0):
+            self.average.stage, self.average.alpha = self.config.schedule(self.step)
             super()._evaluate(frechet)
 
     def _text(self) -> str:

@@ -38,18 +38,18 @@ class Judge:
             images: (n, c, h, w), the real images.
         """
         self.classifier, self.feature_layer = classifier, feature_layer
-        features, _ = self._look(images)
+        features, _ = self._judge(images)
         self.mean, self.covariance = moments(features)
 
     def quality(self, generator: nn.Module, latent: LatentSpace, n_samples: int = 10_000, seed: int = 1) -> Quality:
         """Judge ``n_samples`` samples of a generator in eval mode."""
         rng = torch.Generator().manual_seed(seed)
-        parts = []
+        judged = []
         with torch.no_grad():
             for z in latent.sample(n_samples, rng=rng).split(500):
-                parts.append(self._look(generator(z)))
-        features = torch.cat([f for f, _ in parts])
-        probabilities = torch.cat([logits for _, logits in parts]).softmax(1)
+                judged.append(self._judge(generator(z)))
+        features = torch.cat([f for f, _ in judged])
+        probabilities = torch.cat([logits for _, logits in judged]).softmax(1)
         classes = torch.bincount(probabilities.argmax(1), minlength=probabilities.shape[1])
         return Quality(
             n_samples=n_samples,
@@ -59,12 +59,12 @@ class Judge:
         )
 
     @torch.no_grad()
-    def _look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         kept: list[Tensor] = []
         layer = self.classifier.get_submodule(self.feature_layer)
         hook = layer.register_forward_hook(lambda _module, _inputs, output: kept.append(output.clone()))
         try:
-            logits = torch.cat([self.classifier(part) for part in images.split(500)])
+            logits = torch.cat([self.classifier(batch) for batch in images.split(500)])
         finally:
             hook.remove()
         return torch.cat(kept), logits

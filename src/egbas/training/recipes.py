@@ -55,7 +55,7 @@ SUMMARIES = {
 }
 # Half-width of the uniform distribution that the offsets of `norm1` start from. Batch norm starts them at
 # zero, so that every boundary of layer 1 runs through the mean latent; in two dimensions training leaves them
-# there, and the plane is cut into a star of wedges with a dead centre. Spread offsets tile the square.
+# there, and the plane falls into a star of wedges with a dead centre. Spread offsets tile the square.
 FIRST_OFFSETS = {"dcgan-mnist-2d": 1.5, "dcgan-mnist": 0.0}
 CHANNELS = (128, 64, 32, 16)
 CRITIC_CHANNELS = (32, 64, 64, 128)
@@ -140,8 +140,8 @@ def train_pggan(name: str, data: Path, out: Path, progress: Progress) -> ModelCa
     images = F.pad(load_mnist(data, "train").images, (2, 2, 2, 2), value=-1.0)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        parts = PgganGenerator(PGGAN_GENERATOR), PgganCritic(PGGAN_CRITIC)
-        training = Progressive(config, *parts, latent, images)
+        networks = PgganGenerator(PGGAN_GENERATOR), PgganCritic(PGGAN_CRITIC)
+        training = Progressive(config, *networks, latent, images)
     result = training.run(lambda g: judge.quality(g, latent).frechet, out / name, progress)
     generator, critic = training.finish(result)
     quality = judge.quality(generator, latent, seed=2)  # fresh samples: seed 1 picked the checkpoint

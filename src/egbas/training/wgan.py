@@ -84,8 +84,8 @@ class Wgan:
         self.config, self.latent, self.images = config, latent, images
         # channels_last is about 1.3 times as fast in these convolutions on CPU.
         self.generator, self.critic = generator.train(), critic.train()
-        for part in (generator, critic):
-            part.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for network in (generator, critic):
+            network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.generator_adam = torch.optim.Adam(generator.parameters(), lr=config.generator_lr, betas=(0.0, 0.9))
         self.critic_adam = torch.optim.Adam(critic.parameters(), lr=config.critic_lr, betas=(0.0, 0.9))
@@ -174,7 +174,7 @@ class Wgan:
                 "frechet": distance,
             }
 
-    def _parts(self) -> dict[str, Any]:
+    def _stateful(self) -> dict[str, Any]:
         return {
             "generator": self.generator,
             "critic": self.critic,
@@ -184,7 +184,7 @@ class Wgan:
         }
 
     def _state(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()} | {
+        return {name: item.state_dict() for name, item in self._stateful().items()} | {
             "rng": self.rng.get_state(),
             "step": self.step,
             "best": self.best,
@@ -196,8 +196,8 @@ class Wgan:
         state = load_state(path)
         if state is None or state["config"] != asdict(self.config):
             return
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        for name, item in self._stateful().items():
+            item.load_state_dict(state[name])
         self.rng.set_state(state["rng"])
         self.step, self.best, self.history = state["step"], state["best"], state["history"]
 
@@ -219,7 +219,7 @@ def calibrate_batch_norm(generator: nn.Module, latent: LatentSpace, *, seed: int
     """
     rng = torch.Generator().manual_seed(seed)
     generator.eval()
-    norms = [part for part in generator.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    norms = [module for module in generator.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
     for norm in norms:

@@ -43,7 +43,7 @@ class ModelCard:
 
 
 def save_weights(folder: Path, card: ModelCard, weights: dict[str, Tensor]) -> ModelCard:
-    """Write weights and card; each file appears whole or not at all. Returns the card with its checksum."""
+    """Write weights and card; each file appears complete or not at all. Returns the card with its checksum."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{card.name}.safetensors"
     partial = path.with_suffix(".partial")
@@ -76,10 +76,10 @@ def load_weights(folder: Path, card: ModelCard) -> dict[str, Tensor]:
     """
     path = folder / f"{card.name}.safetensors"
     try:
-        found = sha256(path)
-        if found != card.sha256:
+        digest = sha256(path)
+        if digest != card.sha256:
             raise CheckpointError(
-                f"{path} has sha256 {found[:12]}..., its card says {card.sha256[:12]}...; install egbas again"
+                f"{path} has sha256 {digest[:12]}..., its card says {card.sha256[:12]}...; install egbas again"
             )
         return load_file(path)
     except (OSError, SafetensorError) as error:

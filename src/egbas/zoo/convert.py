@@ -16,7 +16,7 @@ def check_output(source: Path, out: Path, overwrite: bool) -> None:
     """Say whether a converted file may be written, before any work is done for it.
 
     Raises:
-        CheckpointError: its name or place does not do.
+        CheckpointError: its name or folder does not do.
     """
     if out.suffix.lower() != SUFFIX:
         raise CheckpointError(f"{out} does not end in {SUFFIX}; the file is of that kind: name it so")
@@ -34,7 +34,7 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
     Args:
         source: a checkpoint of any format that is read.
         out: file to write, ``.safetensors``.
-        write: writes a file whole or not at all.
+        write: writes a file completely or not at all.
         overwrite: whether a file there may be replaced.
 
     Returns:
@@ -44,8 +44,8 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
         CheckpointError: the source cannot be read or built, or the result cannot be written there.
     """
     check_output(source, out, overwrite)
-    name, parts = read_checkpoint(source)
-    build_networks(source, parts)  # what cannot be built is not written
+    name, blueprints = read_checkpoint(source)
+    build_networks(source, blueprints)  # what cannot be built is not written
     origin = {} if name == own.NAME else {"source_format": name, "source_sha256": sha256(source)}
-    write(out, own.dump(parts, origin))
+    write(out, own.dump(blueprints, origin))
     return name

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import NetworkError
+from egbas.geometry.invariance import is_scale_invariant
 from egbas.network import Network
 from egbas.zoo.models import Model
 
@@ -60,13 +61,13 @@ def check(model: Model, network: Network, z: Tensor, images: Tensor) -> dict[str
     """
     problems = []
     spread = float(images.std(dim=0).mean())
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "latents": len(z),
         "smallest": float(images.min()),
         "largest": float(images.max()),
         "outside_range": float((images.abs() > 1).float().mean()),
         "spread": spread,
-        "scale_invariant": _is_scale_invariant(network, z, images),
+        "scale_invariant": is_scale_invariant(network, model.latent),
     }
     if images.abs().max() > LARGE:
         problems.append(f"pixels reach {float(images.abs().max()):.3g}; images lie about -1 to 1")
@@ -74,22 +75,16 @@ def check(model: Model, network: Network, z: Tensor, images: Tensor) -> dict[str
         problems.append(f"all images are alike (spread {spread:.2g} over {len(z)} latents)")
     scores = _scores(model, images)
     if scores is not None:
-        found["scores"] = scores
+        facts["scores"] = scores
         if not all(math.isfinite(score) and abs(score) < TOO_HIGH for score in scores):
-            found["scores"] = [score if math.isfinite(score) else None for score in scores]
+            facts["scores"] = [score if math.isfinite(score) else None for score in scores]
             problems.append("the discriminator's scores are implausible; it may belong to another generator")
-    return {**found, "problems": problems}
+    return {**facts, "problems": problems}
 
 
 def _one_by_one(network: Network, z: Tensor) -> Tensor:
     """Images of latents, one at a time: at 1024 pixels a batch takes gigabytes."""
     return torch.cat([network.generate(row[None].to(network.device)).cpu() for row in z])
-
-
-def _is_scale_invariant(network: Network, z: Tensor, images: Tensor) -> bool:
-    """Whether G(3 z) = G(z) to rounding: then only the direction of a latent counts."""
-    scaled = _one_by_one(network, 3 * z[:1])
-    return float((scaled - images[:1]).abs().max()) <= 1e-4 * max(float(images[:1].abs().max()), 1e-6)
 
 
 def _scores(model: Model, images: Tensor) -> list[float] | None:

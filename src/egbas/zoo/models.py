@@ -122,28 +122,28 @@ def is_path(name: str) -> bool:
 
 def _load_file(name: str) -> Model:
     path = Path(name).expanduser()
-    format_name, parts = read_checkpoint(path)
+    format_name, blueprints = read_checkpoint(path)
     generator: Any
-    generator, discriminator = build_networks(path, parts)
+    generator, discriminator = build_networks(path, blueprints)
     generator.zoo_name = name
-    generator.latent = parts.latent  # egbas.explore reads it
+    generator.latent = blueprints.latent  # egbas.explore reads it
     return Model(
         name=name,
         generator=generator,
         discriminator=discriminator,
-        latent=parts.latent,
+        latent=blueprints.latent,
         sha256=sha256(path),
-        facts={"format": format_name, **parts.facts, **_deviation(discriminator)},
+        facts={"format": format_name, **blueprints.facts, **_deviation(discriminator)},
     )
 
 
 def _deviation(critic: nn.Module | None) -> dict[str, str]:
     """How a critic uses the minibatch deviation; nothing where it has none."""
-    part = deviation_of(critic)
-    if part is None:
+    layer = deviation_of(critic)
+    if layer is None:
         return {}
-    policy = f"{float(part.reference):g} for every image, whatever else is in its batch"
-    return {"minibatch_deviation": f"{policy}; {part.groups} groups of {part.size} in training"}
+    policy = f"{float(layer.reference):g} for every image, whatever else is in its batch"
+    return {"minibatch_deviation": f"{policy}; {layer.groups} groups of {layer.size} in training"}
 
 
 def cards(folder: Path = WEIGHTS) -> list[ModelCard]:

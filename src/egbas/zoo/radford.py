@@ -101,19 +101,19 @@ class RadfordGenerator(nn.Sequential):
 
     def __init__(self, config: RadfordConfig) -> None:
         """Build the generator."""
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
         before = config.latent_size
         for number, c in enumerate(config.channels, 1):
             stride, padding = (1, 0) if number == 1 else (2, 1)
-            parts[f"conv{number}"] = nn.ConvTranspose2d(before, c, 4, stride, padding, bias=False)
-            parts[f"norm{number}"] = nn.BatchNorm2d(c)
-            parts[f"relu{number}"] = nn.ReLU()
+            layers[f"conv{number}"] = nn.ConvTranspose2d(before, c, 4, stride, padding, bias=False)
+            layers[f"norm{number}"] = nn.BatchNorm2d(c)
+            layers[f"relu{number}"] = nn.ReLU()
             before = c
         last = f"conv{len(config.channels) + 1}"
-        parts[last] = nn.ConvTranspose2d(before, config.image_channels, 4, 2, 1, bias=False)
+        layers[last] = nn.ConvTranspose2d(before, config.image_channels, 4, 2, 1, bias=False)
         if config.tanh:
-            parts["tanh"] = nn.Tanh()
-        super().__init__(parts)
+            layers["tanh"] = nn.Tanh()
+        super().__init__(layers)
         self.config = config
 
 
@@ -122,19 +122,19 @@ class RadfordCritic(nn.Sequential):
 
     def __init__(self, config: RadfordCriticConfig) -> None:
         """Build the critic."""
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
         before = config.image_channels
         for number, c in enumerate(reversed(config.channels), 1):
-            parts[f"conv{number}"] = nn.Conv2d(before, c, 4, 2, 1, bias=False)
+            layers[f"conv{number}"] = nn.Conv2d(before, c, 4, 2, 1, bias=False)
             if number > 1:
-                parts[f"norm{number}"] = nn.BatchNorm2d(c)
-            parts[f"act{number}"] = nn.LeakyReLU(0.2)
+                layers[f"norm{number}"] = nn.BatchNorm2d(c)
+            layers[f"act{number}"] = nn.LeakyReLU(0.2)
             before = c
-        parts["score"] = nn.Conv2d(before, 1, 4, bias=False)
+        layers["score"] = nn.Conv2d(before, 1, 4, bias=False)
         if config.sigmoid:
-            parts["sigmoid"] = nn.Sigmoid()
-        parts["flatten"] = nn.Flatten()
-        super().__init__(parts)
+            layers["sigmoid"] = nn.Sigmoid()
+        layers["flatten"] = nn.Flatten()
+        super().__init__(layers)
         self.config = config
 
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from egbas.errors import CheckpointError, ConfigError
+from egbas.zoo.blueprint import Blueprint
 from egbas.zoo.containers.content import GENERATORS, open_content
 from egbas.zoo.formats import build_networks, gandissect, read_checkpoint
-from egbas.zoo.formats.pggan import Blueprint
 from tests.zoo.formats.reference import Draw, agree, load
 from tests.zoo.formats.test_gandissect import layout, original
 

@@ -94,7 +94,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (folder / name).write_bytes(data)
         assert len(data) < 8 * 2**20
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(ROOT / "tests/zoo/formats/bombs.py"), str(folder)]
+    command = [sys.executable, str(ROOT / "tests/zoo/containers/bombs.py"), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

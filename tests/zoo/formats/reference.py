@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from egbas.zoo.blueprint import Blueprints
 from egbas.zoo.formats import read_checkpoint
-from egbas.zoo.formats.pggan import Parts
 
 Reference = Callable[[Tensor], tuple[Tensor, list[Tensor]]]
 TOLERANCE = 1e-4
@@ -77,12 +77,12 @@ def consecutive_deviation(x: Tensor, size: int) -> Tensor:
     return torch.cat([x, torch.cat(values).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])], dim=1)
 
 
-def load(path: Path, name: str) -> tuple[Parts, nn.Module, nn.Module | None]:
+def load(path: Path, name: str) -> tuple[Blueprints, nn.Module, nn.Module | None]:
     """Read a file, which is of the format ``name``, and build its networks."""
-    found, parts = read_checkpoint(path)
+    found, blueprints = read_checkpoint(path)
     assert found == name
-    discriminator = parts.discriminator.build() if parts.discriminator is not None else None
-    return parts, parts.generator.build(), discriminator
+    discriminator = blueprints.discriminator.build() if blueprints.discriminator is not None else None
+    return blueprints, blueprints.generator.build(), discriminator
 
 
 def agree(network: nn.Module, x: Tensor, reference: Reference, *, one_by_one: bool = False) -> float:
@@ -103,7 +103,7 @@ def agree(network: nn.Module, x: Tensor, reference: Reference, *, one_by_one: bo
     for hook in hooks:
         hook.remove()
     expected = torch.cat([output for output, _ in runs])
-    layers = [torch.cat(parts) for parts in zip(*(pres for _, pres in runs), strict=True)]
+    layers = [torch.cat(batches) for batches in zip(*(pres for _, pres in runs), strict=True)]
     assert found.numel() == expected.numel()
     assert len(seen) == len(layers)
     n_near = n_units = 0

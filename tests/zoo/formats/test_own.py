@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprints
 from egbas.zoo.formats import build_networks, own, read_checkpoint
-from egbas.zoo.formats.pggan import Parts
 from tests.zoo.formats import test_examples_dcgan, test_gan_zoo
 from tests.zoo.formats.reference import Draw
 
@@ -25,22 +25,22 @@ def zoo(tmp_path: Path) -> Path:
     return tmp_path / "source.pt"
 
 
-def converted(source: Path) -> tuple[Parts, Path]:
+def converted(source: Path) -> tuple[Blueprints, Path]:
     out = source.with_name("out.safetensors")
-    _, parts = read_checkpoint(source)
-    out.write_bytes(own.dump(parts, {"source_format": "x"}))
-    return parts, out
+    _, blueprints = read_checkpoint(source)
+    out.write_bytes(own.dump(blueprints, {"source_format": "x"}))
+    return blueprints, out
 
 
 def test_the_same_networks_come_back_bit_for_bit(zoo: Path) -> None:
-    parts, out = converted(zoo)
+    blueprints, out = converted(zoo)
     name, found = read_checkpoint(out)
     assert name == "egbas"
-    assert found.latent == parts.latent
+    assert found.latent == blueprints.latent
     assert found.facts["source_format"] == "x"
     images = Draw(2)(3, 3, 16, 16)
     for part, x in (("generator", Draw(1)(3, 7)), ("discriminator", images)):
-        ours, theirs = getattr(found, part), getattr(parts, part)
+        ours, theirs = getattr(found, part), getattr(blueprints, part)
         assert ours.config == theirs.config
         assert ours.weights.keys() == theirs.weights.keys()
         assert all(torch.equal(ours.weights[key], theirs.weights[key]) for key in ours.weights)
@@ -51,10 +51,10 @@ def test_dcgans_come_back_with_their_counters(tmp_path: Path) -> None:
     generator, critic = test_examples_dcgan.networks()
     torch.save(generator.state_dict(), tmp_path / "netG.pth")
     torch.save(critic.state_dict(), tmp_path / "netD.pth")
-    parts, out = converted(tmp_path / "netG.pth")
+    blueprints, out = converted(tmp_path / "netG.pth")
     _, found = read_checkpoint(out)
     z = Draw(1)(2, 9, 1, 1)
-    assert torch.equal(found.generator.build()(z), parts.generator.build()(z))
+    assert torch.equal(found.generator.build()(z), blueprints.generator.build()(z))
     assert found.discriminator is not None
     assert found.discriminator.config.sigmoid
 
@@ -122,9 +122,9 @@ def test_damaged_headers_are_refused(zoo: Path, change: dict[str, Any], message:
 def test_missing_weights_are_noticed(zoo: Path) -> None:
     _, out = converted(zoo)
     changed(out, tensors={"generator.conv2.bias": None})
-    _, parts = read_checkpoint(out)
+    _, blueprints = read_checkpoint(out)
     with pytest.raises(CheckpointError, match=r"conv2\.bias"):
-        parts.generator.build()
+        blueprints.generator.build()
 
 
 @pytest.mark.parametrize("name", ["x", "discriminator.conv1.bias", "generators", "critic"])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from egbas.errors import ShapeError
-from egbas.evaluation.metrics.samples import critic_similarity
+from egbas.evaluation.metrics.critic import critic_similarity
 from egbas.zoo.pggan import PgganCritic, PgganCriticConfig, record_statistic
 
 BASE = PgganCriticConfig(channels=(7, 5, 4), head_channels=6)

@@ -56,7 +56,7 @@ class Content:
 
     @property
     def generator(self) -> Mapping[str, StoredTensor]:
-        """The tensors of the generator; empty where none is found."""
+        """The tensors of the generator; empty where there is none."""
         return self.states.get(self.generator_name, {})
 
     @property
@@ -66,12 +66,12 @@ class Content:
 
     def settings(self, *path: str) -> dict[str, Any]:
         """The plain settings under some names, such as ("generator", "conf"); empty where there are none."""
-        found = self.tree
+        node = self.tree
         for name in path:
-            found = found.get(name) if isinstance(found, dict) else None
-        if isinstance(found, Settings):
-            found = found.state
-        return found if isinstance(found, dict) else {}
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, Settings):
+            node = node.state
+        return node if isinstance(node, dict) else {}
 
 
 @contextmanager
@@ -150,13 +150,13 @@ def _open_safetensors(path: Path, stack: ExitStack, size: int) -> Content:
 
 
 def _safetensor(opened: Any, name: str, ledger: Ledger) -> StoredTensor:
-    part = opened.get_slice(name)
-    dtype = SAFETENSORS_DTYPES.get(part.get_dtype(), torch.int64)
+    entry = opened.get_slice(name)
+    dtype = SAFETENSORS_DTYPES.get(entry.get_dtype(), torch.int64)
 
     def read() -> Tensor:
         return opened.get_tensor(name).clone()  # not a view of the file, which may change or vanish
 
-    return StoredTensor(shape=tuple(part.get_shape()), dtype=dtype, read=read, ledger=ledger)
+    return StoredTensor(shape=tuple(entry.get_shape()), dtype=dtype, read=read, ledger=ledger)
 
 
 def _content(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> Content:
@@ -167,10 +167,10 @@ def _content(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -
 def _states(tree: dict[Any, Any]) -> Iterator[tuple[str, dict[str, StoredTensor]]]:
     """Find the networks of a checkpoint: one at the top, one under each name, or one under name.state_dict."""
     top = _tensors(tree)
-    parts = {name.partition(".")[0] for name in top}
-    if "generator" in parts and parts & set(DISCRIMINATORS):  # one flat file of several networks
-        for part in parts:
-            yield part, _bare({name: top[name] for name in top if name.startswith(f"{part}.")}, f"{part}.")
+    networks = {name.partition(".")[0] for name in top}
+    if "generator" in networks and networks & set(DISCRIMINATORS):  # one flat file of several networks
+        for network in networks:
+            yield network, _bare({name: top[name] for name in top if name.startswith(f"{network}.")}, f"{network}.")
         return
     if top:
         yield "", _bare(top)

@@ -89,8 +89,8 @@ class StoredTensor(Sealed):
         bad = values.numel() - int(values.isfinite().sum())
         if bad:
             raise CheckpointError(
-                f"tensor {name!r} holds {bad} values that are NaN or infinite in float32; the training that wrote it "
-                "diverged, or the file is damaged: use another checkpoint"
+                f"tensor {name!r} holds {bad} values that are NaN or infinite in float32; "
+                "the training that wrote it diverged, or the file is damaged: use another checkpoint"
             )
         return values
 

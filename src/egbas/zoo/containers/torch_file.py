@@ -72,10 +72,10 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
         CheckpointError: it is damaged, malicious, or no such file.
     """
     entries = {entry.filename: entry for entry in archive.infolist()}
-    found = sorted((name for name in entries if name.split("/")[-1] == "data.pkl"), key=len)
-    if not found:
+    pickles = sorted((name for name in entries if name.split("/")[-1] == "data.pkl"), key=len)
+    if not pickles:
         raise CheckpointError("it is a zip file, but not one that torch.save wrote; expected a checkpoint")
-    root = found[0].removesuffix("data.pkl")
+    root = pickles[0].removesuffix("data.pkl")
     if f"{root}constants.pkl" in entries:
         raise CheckpointError(
             "it is a TorchScript program, which runs code when loaded; save the network's state_dict instead"
@@ -93,10 +93,10 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
             raise CheckpointError("a tensor's bytes are missing or of another length; the file is damaged or malicious")
         return blocks.setdefault(key, Block(dtype=dtype, held=held, read=lambda: _extract(archive, entry)))
 
-    if entries[found[0]].file_size > MAX_PICKLE:
+    if entries[pickles[0]].file_size > MAX_PICKLE:
         raise CheckpointError("the pickle in it is larger than that of any network; it is damaged or malicious")
     ledger = Ledger(limit=2 * size)
-    return unpickle(io.BytesIO(_extract(archive, entries[found[0]])), _names(ledger), block)
+    return unpickle(io.BytesIO(_extract(archive, entries[pickles[0]])), _names(ledger), block)
 
 
 def read_legacy(file: mmap.mmap) -> Any:
@@ -113,7 +113,7 @@ def read_legacy(file: mmap.mmap) -> Any:
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError("its numbers are big-endian; load and save it again on an ordinary machine")
     blocks: dict[str, Block] = {}
-    places: dict[str, int] = {}
+    offsets: dict[str, int] = {}
 
     def block(pid: Any) -> Block:
         dtype, key, held = _describe(pid)
@@ -121,7 +121,7 @@ def read_legacy(file: mmap.mmap) -> Any:
             raise CheckpointError("it was written by a torch older than 0.4; load and save it again with a newer one")
 
         def read() -> bytearray:
-            begin = places[key]
+            begin = offsets[key]
             return bytearray(file[begin : begin + held * dtype.itemsize])
 
         return blocks.setdefault(key, Block(dtype=dtype, held=held, read=read))
@@ -133,12 +133,12 @@ def read_legacy(file: mmap.mmap) -> Any:
         held = blocks[key].held if isinstance(key, str) and key in blocks else -1
         if len(header) != 8 or struct.unpack("<q", header)[0] != held:
             raise CheckpointError("a tensor's bytes are missing or of another length; the file is truncated or damaged")
-        places[key] = file.tell()
-        end = places[key] + held * blocks[key].dtype.itemsize
+        offsets[key] = file.tell()
+        end = offsets[key] + held * blocks[key].dtype.itemsize
         if end > len(file):
             raise CheckpointError("it ends in the middle of a tensor; it is truncated: get it again")
         file.seek(end)
-    if blocks.keys() != places.keys():
+    if blocks.keys() != offsets.keys():
         raise CheckpointError("the bytes of some tensors are missing; it is truncated or damaged: get it again")
     return content
 
@@ -165,9 +165,9 @@ def _check_sizes(entries: dict[str, zipfile.ZipInfo], size: int) -> None:
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytearray:
     try:
-        with archive.open(entry) as part:
-            content = bytearray(part.read(entry.file_size))
-            part.read(1)  # at the end zipfile compares the checksum
+        with archive.open(entry) as file:
+            content = bytearray(file.read(entry.file_size))
+            file.read(1)  # at the end zipfile compares the checksum
     # ValueError: a name that is no text; struct.error: a header beyond the end.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise CheckpointError(f"its part {entry.filename[:80]!r} is damaged ({error}); get it again") from error

@@ -23,8 +23,8 @@ MAX_PAIRS = 10_000  # of all ordered dictionaries made from pairs
 # Extension codes, out-of-band buffers and textual persistent ids: no writer of weights uses them.
 FORBIDDEN = frozenset("EXT1 EXT2 EXT4 NEXT_BUFFER READONLY_BUFFER PERSID".split())
 STATE_DICT_HINT = (
-    "save only its weights where its code is installed, torch.save(model.state_dict(), 'weights.pth'), and "
-    "give egbas that file"
+    "save only its weights where its code is installed, torch.save(model.state_dict(), 'weights.pth'), "
+    "and give egbas that file"
 )
 FOREIGN = {
     "torch_utils.persistence": "a StyleGAN2-ADA or StyleGAN3 pickle of NVlabs, which brings its code along and runs "
@@ -68,7 +68,7 @@ class TfNetwork(Inert):
 
 
 class Unordered(Inert):
-    """A set. Weights have none, but the whole networks that are refused by name do; what is in it is dropped."""
+    """A set. Weights have none, but the complete networks that are refused by name do; what is in it is dropped."""
 
 
 class Table(dict[Any, Any]):
@@ -101,12 +101,12 @@ class _Unpickler(_InPython):
         self._storage = storage
 
     def find_class(self, module: str, name: str) -> Any:
-        found = self._names.get((module, name))
-        if found is None and name in ("BaseConfig", "Namespace"):
-            found = Settings  # its module depends on where the training was started
-        if found is None:
+        kind = self._names.get((module, name))
+        if kind is None and name in ("BaseConfig", "Namespace"):
+            kind = Settings  # its module depends on where the training was started
+        if kind is None:
             raise _refusal(module, name)
-        return found
+        return kind
 
     def persistent_load(self, pid: Any) -> Any:
         if self._storage is None:
@@ -217,9 +217,9 @@ def _refusal(module: str, name: str) -> CheckpointError:
     if module in FOREIGN:
         return CheckpointError(f"it is {FOREIGN[module]}; nothing in it has been run")
     return CheckpointError(
-        f"it is no plain file of weights: it asks for the Python code {_printable(module)}.{_printable(name)}, and "
-        "loading such a file runs whatever it names. Nothing in it has been run. If it is a whole pickled network that "
-        f"you trust, {STATE_DICT_HINT}"
+        f"it is no plain file of weights: it asks for the Python code {_printable(module)}.{_printable(name)}, "
+        "and loading such a file runs whatever it names. Nothing in it has been run. "
+        f"If it is a whole pickled network that you trust, {STATE_DICT_HINT}"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import nn
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprints
 from egbas.zoo.containers.content import Content, open_content
 from egbas.zoo.formats import (
     akanimax,
@@ -24,7 +25,6 @@ from egbas.zoo.formats import (
     refused,
     tkarras,
 )
-from egbas.zoo.formats.pggan import Parts
 
 
 class Format(Protocol):
@@ -41,7 +41,7 @@ class Format(Protocol):
         ...
 
     @staticmethod
-    def read(content: Content) -> Parts:
+    def read(content: Content) -> Blueprints:
         """Read the networks of a file that matches."""
         ...
 
@@ -66,7 +66,7 @@ DAMAGE = (
 )
 
 
-def read_checkpoint(path: Path) -> tuple[str, Parts]:
+def read_checkpoint(path: Path) -> tuple[str, Blueprints]:
     """Read a checkpoint of any known format.
 
     Args:
@@ -89,22 +89,22 @@ def read_checkpoint(path: Path) -> tuple[str, Parts]:
         ) from error
 
 
-def _read(content: Content) -> tuple[str, Parts]:
+def _read(content: Content) -> tuple[str, Blueprints]:
     for format_ in FORMATS:
         if format_.matches(content):
-            parts = format_.read(content)
+            blueprints = format_.read(content)
             if content.generator_name:
-                parts.facts["weights_of"] = content.generator_name
-            return format_.NAME, parts
+                blueprints.facts["weights_of"] = content.generator_name
+            return format_.NAME, blueprints
     raise CheckpointError(refused.reason(content) or refused.describe(content))
 
 
-def build_networks(path: Path, parts: Parts) -> tuple[nn.Module, nn.Module | None]:
+def build_networks(path: Path, blueprints: Blueprints) -> tuple[nn.Module, nn.Module | None]:
     """Build what was read of a checkpoint.
 
     Args:
         path: of the file, for the message.
-        parts: what it holds.
+        blueprints: of its networks.
 
     Returns:
         Generator, and discriminator where there is one, in eval mode.
@@ -113,9 +113,12 @@ def build_networks(path: Path, parts: Parts) -> tuple[nn.Module, nn.Module | Non
         CheckpointError: the weights are not those of the architecture; the message starts with the path.
     """
     try:
-        return parts.generator.build(), parts.discriminator.build() if parts.discriminator is not None else None
+        return (
+            blueprints.generator.build(),
+            blueprints.discriminator.build() if blueprints.discriminator is not None else None,
+        )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-__all__ = ["FORMATS", "Format", "Parts", "build_networks", "open_content", "read_checkpoint"]
+__all__ = ["FORMATS", "Blueprints", "Format", "build_networks", "open_content", "read_checkpoint"]

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import StoredTensor
-from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "akanimax-v3"
@@ -27,7 +28,7 @@ def matches(content: Content) -> bool:
     )
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator, and the discriminator where there is one, up to the resolution that was trained.
 
     Raises:
@@ -49,7 +50,7 @@ def read(content: Content) -> Parts:
             left_out.append("the discriminator, which is conditional")
         else:
             discriminator = _critic(content.discriminator, n - used)
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=discriminator,
         latent=normal(generator.config.latent_size),
@@ -60,7 +61,7 @@ def read(content: Content) -> Parts:
 def _used(content: Content, n: int) -> tuple[int, str]:
     """How many of n resolutions were trained, and what tells it; all where nothing does."""
     told = [(trained_depth(content.path), "the file's name"), (trained_layers(content), "the state of its optimizer")]
-    return min([(found, by) for found, by in told if found is not None and found < n], default=(n, ""))
+    return min([(count, by) for count, by in told if count is not None and count < n], default=(n, ""))
 
 
 def trained_depth(path: Path) -> int | None:
@@ -84,8 +85,8 @@ def trained_layers(content: Content) -> int | None:
     if not isinstance(moved, dict) or numbers != list(range(len(names))):
         return None
     layers = [re.fullmatch(r"layers\.(\d{1,4})\.conv_1\.weight", name) for name in names]
-    found = [int(layer[1]) for number, layer in enumerate(layers) if layer and number in moved]
-    return max(found) + 1 if found else None
+    numbers = [int(layer[1]) for number, layer in enumerate(layers) if layer and number in moved]
+    return max(numbers) + 1 if numbers else None
 
 
 def keep_layers(stored: Mapping[str, StoredTensor], kept: range) -> dict[str, StoredTensor]:
@@ -96,9 +97,9 @@ def keep_layers(stored: Mapping[str, StoredTensor], kept: range) -> dict[str, St
 
 def read_generator(tensors: Tensors, blocks: list[str], latent_norm: bool) -> Blueprint:
     """Read a generator whose blocks, from 4 pixels up, have these names."""
-    layers = [f"{block}.conv_{part}" for block in blocks for part in (1, 2)]
+    layers = [f"{block}.conv_{number}" for block in blocks for number in (1, 2)]
     rgb = f"rgb_converters.{len(blocks) - 1}"
-    needed = [f"{layer}.{part}" for layer in (*layers, rgb) for part in ("weight", "bias")]
+    needed = [f"{layer}.{name}" for layer in (*layers, rgb) for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"rgb_converters\.\d+\.(weight|bias)")
     first = from_transposed(tensors.load(f"{layers[0]}.weight", None, None, 4, 4))
     first = first.mul_(RELU_GAIN / first.shape[1] ** 0.5)  # fan in: the latent alone, not the 4x4 positions
@@ -137,8 +138,8 @@ def read_critic(tensors: Tensors, blocks: list[str], entry: tuple[str, bool], de
         deviation: how this version computes it.
     """
     rgb, is_activated = entry
-    layers = [f"{block}.conv_{part}" for block in blocks for part in (1, 2)]
-    needed = [f"{layer}.{part}" for layer in (rgb, *layers, f"{blocks[-1]}.conv_3") for part in ("weight", "bias")]
+    layers = [f"{block}.conv_{number}" for block in blocks for number in (1, 2)]
+    needed = [f"{layer}.{name}" for layer in (rgb, *layers, f"{blocks[-1]}.conv_3") for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"(from_rgb|rgb_to_features)\.\d+\.(0\.)?(weight|bias)")
     from_rgb = tensors.conv(f"{rgb}.weight", f"{rgb}.bias", 1)
     pairs: list[tuple[Conv, Conv]] = []

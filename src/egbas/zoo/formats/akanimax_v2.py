@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content, open_content
 from egbas.zoo.formats.akanimax import keep_layers, read_critic, read_generator
-from egbas.zoo.formats.pggan import Blueprint, Deviation, Parts, normal
+from egbas.zoo.formats.pggan import Deviation
 from egbas.zoo.formats.tensors import Tensors
 
 NAME = "akanimax-v2"
-# The whole batch is one group; a batch is at most this large.
+# All of a batch is one group; a batch is at most this large.
 DEVIATION = Deviation(groups="strided", group_size=2**16)
 
 
@@ -25,7 +26,7 @@ def matches(content: Content) -> bool:
     return any(name.startswith("initial_block.conv_1.") for name in content.generator)
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator, and the discriminator from the file beside it where there is one.
 
     Raises:
@@ -46,7 +47,7 @@ def read(content: Content) -> Parts:
     facts: dict[str, Any] = {"discriminator_file": beside.name} if beside is not None else {}
     if used < n:
         facts["left_out"] = f"layers above {generator.config.resolution} pixels, not trained yet by the file's name"
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=_critic(beside, used) if beside is not None else None,
         latent=normal(generator.config.latent_size),
@@ -66,8 +67,8 @@ def trained_depth(path: Path) -> int | None:
 def discriminator_beside(path: Path) -> Path | None:
     """The discriminator's file of a generator's, in the same folder; None where there is none."""
     named = re.fullmatch(r"GAN_GEN(?:_SHADOW)?_(\d+)(\.\w+)", path.name)
-    found = path.with_name(f"GAN_DIS_{named[1]}{named[2]}") if named else None
-    return found if found is not None and found.is_file() else None
+    beside = path.with_name(f"GAN_DIS_{named[1]}{named[2]}") if named else None
+    return beside if beside is not None and beside.is_file() else None
 
 
 def _critic(path: Path, used: int) -> Blueprint:

@@ -4,8 +4,8 @@
 import re
 from pathlib import Path
 
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content, open_content
-from egbas.zoo.formats.pggan import Blueprint, Parts, normal
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
 from egbas.zoo.formats.tensors import Tensors
@@ -19,7 +19,7 @@ def matches(content: Content) -> bool:
     return first is not None and len(first.shape) == 4 and "main.1.running_mean" in content.generator
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator, and the discriminator from the file beside it where there is one."""
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.count(r"main\.(\d+)\.weight") // 3  # convolution, norm, ReLU; the last convolution stands alone
@@ -27,7 +27,7 @@ def read(content: Content) -> Parts:
     norms = [f"main.{3 * i + 1}" for i in range(n)]
     generator = read_generator(tensors, convs, norms, tanh=True)
     beside = discriminator_beside(content.path)
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=_critic(beside) if beside is not None else None,
         latent=normal(generator.config.latent_size, 1, 1),
@@ -38,8 +38,8 @@ def read(content: Content) -> Parts:
 def discriminator_beside(path: Path) -> Path | None:
     """The discriminator's file of a generator's, in the same folder; None where there is none."""
     named = re.fullmatch(r"netG(_epoch_\d+)?(\.\w+)", path.name)
-    found = path.with_name(f"netD{named[1] or ''}{named[2]}") if named else None
-    return found if found is not None and found.is_file() else None
+    beside = path.with_name(f"netD{named[1] or ''}{named[2]}") if named else None
+    return beside if beside is not None and beside.is_file() else None
 
 
 def _critic(path: Path) -> Blueprint:

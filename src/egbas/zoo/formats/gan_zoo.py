@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import Conv, Tensors
 
 NAME = "pytorch_GAN_zoo-pgan"
@@ -24,11 +25,11 @@ DEVIATION = Deviation(groups="consecutive", group_size=4, unbiased=True, alone=0
 
 def matches(content: Content) -> bool:
     """Whether the first layer is there, and is linear."""
-    found = next((content.generator[name] for name in FORMAT_LAYERS if name in content.generator), None)
-    return found is not None and len(found.shape) == 2
+    first = next((content.generator[name] for name in FORMAT_LAYERS if name in content.generator), None)
+    return first is not None and len(first.shape) == 2
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read both networks.
 
     Raises:
@@ -43,7 +44,7 @@ def read(content: Content) -> Parts:
     discriminator = None
     if content.discriminator is not None:
         discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"), is_equalized)
-    return Parts(
+    return Blueprints(
         generator=generator,
         discriminator=discriminator,
         latent=normal(generator.config.latent_size),
@@ -58,23 +59,23 @@ def _check_config(config: dict[str, Any]) -> None:
         "without pixel norm": config.get("perChannelNormalization", True) is False,
         "with a leaky ReLU of another slope than 0.2": config.get("leakyReluLeak", SLOPE) != SLOPE,
     }
-    found = [what for what, is_so in refused.items() if is_so]
-    if found:
-        raise CheckpointError(f"the network is {found[0]}, and egbas does not read those")
+    reasons = [what for what, is_so in refused.items() if is_so]
+    if reasons:
+        raise CheckpointError(f"the network is {reasons[0]}, and egbas does not read those")
 
 
 def _generator(tensors: Tensors, is_equalized: bool) -> tuple[list[Conv], Conv]:
     dot = _infix(tensors)
     n = tensors.resolutions(2 * tensors.count(rf"toRGBLayers\.(\d+)\.{dot}weight"))
-    layers = [f"groupScale0.0.{dot}", *(f"scaleLayers.{k}.{part}.{dot}" for k in range(n - 1) for part in (0, 1))]
+    layers = [f"groupScale0.0.{dot}", *(f"scaleLayers.{k}.{number}.{dot}" for k in range(n - 1) for number in (0, 1))]
     rgb = f"toRGBLayers.{n - 1}.{dot}"
-    needed = [f"{layer}{part}" for layer in (f"formatLayer.{dot}", *layers, rgb) for part in ("weight", "bias")]
+    needed = [f"{layer}{name}" for layer in (f"formatLayer.{dot}", *layers, rgb) for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"toRGBLayers\.\d+\.(module\.)?(weight|bias)")
     depth = tensors.sizes(f"groupScale0.0.{dot}weight", None, None, 3, 3)[0]
     w = tensors.load(f"formatLayer.{dot}weight", 16 * depth, None)
     b = tensors.load(f"formatLayer.{dot}bias", 16 * depth)
     w, b = _scaled(w, b, is_equalized)
-    # Position (y, x) of the 4x4 output meets the latent, at the centre of its padding, at the mirrored place.
+    # Position (y, x) of the 4x4 output meets the latent, at the centre of its padding, at the mirrored position.
     first = w.view(depth, 4, 4, -1).permute(0, 3, 1, 2).flip(2, 3).contiguous()
     convs: list[Conv] = [(first, b.view(depth, 4, 4))]
     for layer in layers:
@@ -88,7 +89,7 @@ def _critic(tensors: Tensors, is_equalized: bool) -> Blueprint:
     pairs = [(f"scaleLayers.{k}.0.{dot}", f"scaleLayers.{k}.1.{dot}") for k in range(n - 1)]
     ends = (f"groupScaleZero.0.{dot}", f"groupScaleZero.1.{dot}", f"decisionLayer.{dot}")
     rgb = f"fromRGBLayers.{n - 1}.{dot}"
-    needed = [f"{layer}{part}" for layer in (rgb, *(sum(pairs, ())), *ends) for part in ("weight", "bias")]
+    needed = [f"{layer}{name}" for layer in (rgb, *(sum(pairs, ())), *ends) for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"fromRGBLayers\.\d+\.(module\.)?(weight|bias)")
     from_rgb = _layer(tensors, rgb, 1, None, is_equalized)
     blocks: list[tuple[Conv, Conv]] = []

@@ -2,9 +2,9 @@
 """DCGANs of pytorch_GAN_zoo: ``formatLayer.weight`` with four dimensions, and ``main.convTranspose1.weight``."""
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.formats.gan_zoo import TANH_LOSSES
-from egbas.zoo.formats.pggan import Blueprint, Parts, normal
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
 from egbas.zoo.formats.tensors import Tensors
@@ -14,11 +14,11 @@ NAME = "pytorch_GAN_zoo-dcgan"
 
 def matches(content: Content) -> bool:
     """Whether the first layer is there, and is a transposed convolution."""
-    found = content.generator.get("formatLayer.weight")
-    return found is not None and len(found.shape) == 4
+    first = content.generator.get("formatLayer.weight")
+    return first is not None and len(first.shape) == 4
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read both networks.
 
     Raises:
@@ -36,7 +36,9 @@ def read(content: Content) -> Parts:
     discriminator = None
     if content.discriminator is not None:
         discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"))
-    return Parts(generator=generator, discriminator=discriminator, latent=normal(generator.config.latent_size, 1, 1))
+    return Blueprints(
+        generator=generator, discriminator=discriminator, latent=normal(generator.config.latent_size, 1, 1)
+    )
 
 
 def _critic(tensors: Tensors) -> Blueprint:

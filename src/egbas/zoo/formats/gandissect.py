@@ -5,8 +5,9 @@ Pixel norm, upsampling, convolution times sqrt(2 / fan in), bias, leaky ReLU; on
 resolution is in the file. The scale of the output is 1 / sqrt(fan in).
 """
 
+from egbas.zoo.blueprint import Blueprints, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.pggan import Parts, normal, read_generator
+from egbas.zoo.formats.pggan import read_generator
 from egbas.zoo.formats.tensors import Tensors
 
 NAME = "gandissect"
@@ -17,7 +18,7 @@ def matches(content: Content) -> bool:
     return {"layer1.conv.weight", "layer1.wscale.b"} <= content.generator.keys()
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator; these files have no discriminator."""
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.resolutions(tensors.count(r"layer(\d+)\.conv\.weight") - 1)
@@ -25,4 +26,4 @@ def read(content: Content) -> Parts:
     side = 2 ** (n + 1)
     rgb = (f"output_{side}x{side}.conv.weight", f"output_{side}x{side}.wscale.b")
     generator = read_generator(tensors, layers, rgb)
-    return Parts(generator=generator, latent=normal(generator.config.latent_size))
+    return Blueprints(generator=generator, latent=normal(generator.config.latent_size))

@@ -7,16 +7,9 @@ Fused upsampling layers are (in, out, 3, 3): told by their shape where in and ou
 
 from typing import Any
 
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.pggan import (
-    Blueprint,
-    CriticLayers,
-    Deviation,
-    Parts,
-    normal,
-    pggan_critic,
-    pggan_generator,
-)
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "genforce"
@@ -29,7 +22,7 @@ def matches(content: Content) -> bool:
     return {"layer0.weight", "layer0.bias", "output0.weight"} <= content.generator.keys()
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator, and the discriminator where there is one."""
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.resolutions(tensors.count(r"layer(\d+)\.weight"))
@@ -52,7 +45,7 @@ def read(content: Content) -> Parts:
     if content.discriminator is not None:
         discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"))
         facts["fused_scale_of_discriminator"] = UNKNOWN
-    return Parts(
+    return Blueprints(
         generator=generator, discriminator=discriminator, latent=normal(generator.config.latent_size), facts=facts
     )
 
@@ -60,10 +53,10 @@ def read(content: Content) -> Parts:
 def _fused(tensors: Tensors, n: int) -> bool | None:
     """Whether the upsampling layers are fused; None where all of them have as many channels in as out."""
     for block in range(1, n):
-        found = tensors.stored[f"layer{2 * block}.weight"].shape
+        shape = tensors.stored[f"layer{2 * block}.weight"].shape
         after = tensors.stored[f"layer{2 * block + 1}.weight"].shape
-        if len(found) == 4 and len(after) == 4 and found[0] != found[1]:
-            return found[1] == after[1]
+        if len(shape) == 4 and len(after) == 4 and shape[0] != shape[1]:
+            return shape[1] == after[1]
     return None
 
 

@@ -5,8 +5,9 @@ An early version counts the layers from 1 and has one RGB layer, ``output_RxR``.
 ``layer{i}.weight`` (3, 3, in, out).
 """
 
+from egbas.zoo.blueprint import Blueprints, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.pggan import Parts, normal, pggan_generator
+from egbas.zoo.formats.pggan import pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "interfacegan"
@@ -18,7 +19,7 @@ def matches(content: Content) -> bool:
     return any({f"layer{first}.conv.weight", f"layer{first}.wscale.bias"} <= names for first in (0, 1))
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read the generator; these files have no discriminator."""
     tensors = Tensors(stored=content.generator, what="generator")
     first = 0 if "layer0.wscale.bias" in tensors.stored else 1
@@ -43,4 +44,4 @@ def read(content: Content) -> Parts:
             w = from_transposed(tensors.load(weight, 3, 3, n_in, None).permute(2, 3, 0, 1))
             convs.append((fold(w, RELU_GAIN), tensors.load(bias, len(w))))
     generator = pggan_generator(convs, tensors.conv(*rgb, 1, len(convs[-1][0]), gain=1.0))
-    return Parts(generator=generator, latent=normal(generator.config.latent_size), facts={"fused_scale": is_fused})
+    return Blueprints(generator=generator, latent=normal(generator.config.latent_size), facts={"fused_scale": is_fused})

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
+from egbas.zoo.blueprint import Blueprint, Blueprints, config_from_json, config_to_json, latent_shape
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.pggan import Blueprint, Parts, config_from_json, config_to_json, latent_shape
 from egbas.zoo.formats.tensors import Tensors
 
 NAME = "egbas"
@@ -30,7 +30,7 @@ def matches(content: Content) -> bool:
     return KEY in content.metadata
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read what ``dump`` wrote.
 
     Raises:
@@ -43,19 +43,19 @@ def read(content: Content) -> Parts:
             f"it is of version {header[KEY]!r} of the format, expected {VERSION!r}; use a newer egbas"
         )
     try:
-        described = {part: json.loads(header[part]) for part in PREFIXES if part in header}
+        described = {role: json.loads(header[role]) for role in PREFIXES if role in header}
         latent = json.loads(header["latent"])
         facts = json.loads(header.get("source", "{}"))
         space = LatentSpace(**{**latent, "shape": _shape(latent["shape"])})
-        networks = {part: (str(told["arch"]), dict(told["config"])) for part, told in described.items()}
+        networks = {role: (str(told["arch"]), dict(told["config"])) for role, told in described.items()}
     except (ValueError, KeyError, TypeError, ConfigError, RecursionError) as error:
         raise CheckpointError(f"its header is damaged ({type(error).__name__}: {error})") from error
     if "generator" not in networks:
         raise CheckpointError("its header describes no generator; it is damaged")
-    known = "|".join(re.escape(PREFIXES[part]) for part in networks)
+    known = "|".join(re.escape(PREFIXES[role]) for role in networks)
     Tensors(stored=content.tree, what="file").check_names((), ignored=rf"({known}).*")
-    blueprints = {part: _blueprint(content, part, *told) for part, told in networks.items()}
-    return Parts(
+    blueprints = {role: _blueprint(content, role, *told) for role, told in networks.items()}
+    return Blueprints(
         generator=blueprints["generator"],
         discriminator=blueprints.get("discriminator"),
         latent=_fitting(space, blueprints["generator"]),
@@ -63,20 +63,20 @@ def read(content: Content) -> Parts:
     )
 
 
-def dump(parts: Parts, source: Mapping[str, Any]) -> bytes:
+def dump(blueprints: Blueprints, source: Mapping[str, Any]) -> bytes:
     """Write networks as the bytes of a file.
 
     Args:
-        parts: the networks.
+        blueprints: the networks.
         source: what to tell of where they come from; kept in the header, and told by ``egbas inspect``.
     """
-    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(asdict(parts.latent))}
-    header["source"] = json.dumps({**parts.facts, **source})
+    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(asdict(blueprints.latent))}
+    header["source"] = json.dumps({**blueprints.facts, **source})
     tensors: dict[str, Tensor] = {}
-    for part, prefix in PREFIXES.items():
-        blueprint: Blueprint | None = getattr(parts, part)
+    for role, prefix in PREFIXES.items():
+        blueprint: Blueprint | None = getattr(blueprints, role)
         if blueprint is not None:
-            header[part] = json.dumps({"arch": blueprint.architecture, "config": config_to_json(blueprint)})
+            header[role] = json.dumps({"arch": blueprint.architecture, "config": config_to_json(blueprint)})
             tensors |= {prefix + name: value.contiguous() for name, value in blueprint.weights.items()}
     return _in_order(save(tensors, header))
 
@@ -91,11 +91,11 @@ def _in_order(written: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + memoryview(written)[end:]
 
 
-def _blueprint(content: Content, part: str, architecture: str, config: dict[str, Any]) -> Blueprint:
-    prefix = PREFIXES[part]
-    kind = "generator" if part == "generator" else "critic"
+def _blueprint(content: Content, role: str, architecture: str, config: dict[str, Any]) -> Blueprint:
+    prefix = PREFIXES[role]
+    kind = "generator" if role == "generator" else "critic"
     if not architecture.endswith(kind):
-        raise CheckpointError(f"its header calls a {architecture} the {part}; it is damaged")
+        raise CheckpointError(f"its header calls a {architecture} the {role}; it is damaged")
     stored = {name: value for name, value in content.tree.items() if name.startswith(prefix)}
     return Blueprint(
         architecture=architecture,

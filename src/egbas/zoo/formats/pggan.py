@@ -1,101 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What every format gives: networks as an architecture, its settings and its weights; and how they are built."""
+"""A PGGAN as plain convolutions: what its formats read, and how it becomes a blueprint."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from egbas.errors import CheckpointError, ConfigError
-from egbas.latent import LatentSpace
+from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint
 from egbas.zoo.formats.tensors import Conv, Tensors
-from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
-from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
+from egbas.zoo.pggan import PgganConfig, PgganCriticConfig
 
-ARCHITECTURES: dict[str, tuple[Any, Any]] = {
-    "pggan-generator": (PgganGenerator, PgganConfig),
-    "pggan-critic": (PgganCritic, PgganCriticConfig),
-    "dcgan-generator": (RadfordGenerator, RadfordConfig),
-    "dcgan-critic": (RadfordCritic, RadfordCriticConfig),
-}
 ALONE = 1e-4  # minibatch deviation of one image where nothing but the root's 1e-8 is left
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Blueprint:
-    """A network before it is built.
-
-    Attributes:
-        architecture: a name of ``ARCHITECTURES``.
-        config: of that architecture.
-        weights: the state dict.
-    """
-
-    architecture: str
-    config: Any
-    weights: dict[str, Tensor]
-
-    def build(self) -> nn.Module:
-        """Make the network, in eval mode and frozen; it takes over the weights.
-
-        Raises:
-            CheckpointError: names or shapes of the weights are not those of the architecture.
-        """
-        kind, _ = ARCHITECTURES[self.architecture]
-        try:
-            with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
-                network = kind(self.config)
-            network.load_state_dict(self.weights, assign=True)
-        except (RuntimeError, TypeError) as error:
-            problem = "; ".join(line.strip() for line in str(error).splitlines()[-3:])[:300]
-            raise CheckpointError(f"the weights do not fit the architecture {self.architecture}: {problem}") from error
-        return network.eval().requires_grad_(False)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Parts:
-    """What a format gives.
-
-    Attributes:
-        generator: of the file.
-        discriminator: of the file; None where it has none.
-        latent: where the generator's inputs come from.
-        facts: what else the file tells, for ``egbas inspect``.
-    """
-
-    generator: Blueprint
-    discriminator: Blueprint | None = None
-    latent: LatentSpace
-    facts: dict[str, Any] = field(default_factory=dict)
-
-
-def latent_shape(generator: Blueprint) -> tuple[int, ...]:
-    """Shape of one latent as a generator takes it: (d,) for a PGGAN, (d, 1, 1) for a DCGAN."""
-    d = generator.config.latent_size
-    return (d, 1, 1) if generator.architecture == "dcgan-generator" else (d,)
-
-
-def config_from_json(architecture: str, values: dict[str, Any]) -> Any:
-    """Read the settings of an architecture.
-
-    Raises:
-        CheckpointError: the architecture or a setting is unknown.
-    """
-    if architecture not in ARCHITECTURES:
-        raise CheckpointError(
-            f"its architecture {architecture!r} is unknown; expected one of {', '.join(ARCHITECTURES)}"
-        )
-    try:
-        return ARCHITECTURES[architecture][1].from_json(values)
-    except (ConfigError, TypeError) as error:  # TypeError: a size that is no number
-        raise CheckpointError(f"the settings of its {architecture} are damaged: {str(error)[:300]}") from error
-
-
-def config_to_json(blueprint: Blueprint) -> dict[str, Any]:
-    """The settings of a network as JSON holds them."""
-    return asdict(blueprint.config)
 
 
 def pggan_generator(
@@ -122,10 +40,10 @@ def pggan_generator(
     if channels != tuple(len(w) for w, _ in convs[1::2]):
         raise CheckpointError("two layers of one resolution have different numbers of channels; egbas cannot read that")
     is_positional = convs[0][1].ndim == 3
-    weights = {f"conv{i}.{part}": value for i, conv in enumerate(convs, 1) for part, value in _named(conv)}
+    weights = {f"conv{i}.{parameter}": value for i, conv in enumerate(convs, 1) for parameter, value in _named(conv)}
     if is_positional:
         weights["offset1.bias"] = weights.pop("conv1.bias")
-    weights |= {f"rgb.{part}": value for part, value in _named(rgb)}
+    weights |= {f"rgb.{parameter}": value for parameter, value in _named(rgb)}
     config = PgganConfig(
         latent_size=convs[0][0].shape[1],
         channels=channels,
@@ -196,8 +114,8 @@ def pggan_critic(
     n_in, width = layers.final[0].shape[1], channels[0]
     if n_in not in (width, width + 1) or len(layers.final[0]) != width:
         raise CheckpointError(
-            f"the last convolution of the discriminator maps {n_in} to {len(layers.final[0])} channels; expected "
-            f"{width} (or {width + 1}, with the minibatch deviation) to {width}"
+            f"the last convolution of the discriminator maps {n_in} to {len(layers.final[0])} channels; "
+            f"expected {width} (or {width + 1}, with the minibatch deviation) to {width}"
         )
     if len(layers.score[0]) != 1:
         raise CheckpointError(
@@ -208,7 +126,7 @@ def pggan_critic(
     convs = [*(conv for pair in layers.blocks for conv in pair), layers.final]
     named = {f"conv{i}": conv for i, conv in enumerate(convs, 1)}
     named |= {"rgb": layers.rgb, "feature": layers.feature, "score": layers.score}
-    weights = {f"{name}.{part}": value for name, conv in named.items() for part, value in _named(conv)}
+    weights = {f"{name}.{parameter}": value for name, conv in named.items() for parameter, value in _named(conv)}
     if has_deviation:
         weights["deviation.reference"] = torch.tensor(deviation.alone)
     config = PgganCriticConfig(
@@ -237,11 +155,6 @@ def read_generator(tensors: Tensors, layers: Sequence[tuple[str, str]], rgb: tup
     for weight, bias in layers[1:]:
         convs.append(tensors.conv(weight, bias, 3, len(convs[-1][0])))
     return pggan_generator(convs, tensors.conv(*rgb, 1, len(convs[-1][0]), gain=1.0))
-
-
-def normal(size: int, *more: int) -> LatentSpace:
-    """The latent space N(0, 1) of a shape."""
-    return LatentSpace(shape=(size, *more))
 
 
 def _named(conv: Conv) -> list[tuple[str, Tensor]]:

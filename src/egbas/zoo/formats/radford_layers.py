@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.formats.pggan import Blueprint
+from egbas.zoo.blueprint import Blueprint
 from egbas.zoo.formats.tensors import Tensors
 from egbas.zoo.radford import MAX_LAYERS, RadfordConfig, RadfordCriticConfig
 
@@ -75,13 +75,13 @@ def critic(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, sigm
 def _check(tensors: Tensors, convs: Sequence[str], norms: Sequence[str]) -> None:
     if not 2 <= len(convs) <= MAX_LAYERS + 1:
         raise CheckpointError(f"the {tensors.what} has {len(convs)} convolutions; expected 2 to {MAX_LAYERS + 1}")
-    needed = [*(f"{conv}.weight" for conv in convs), *(f"{norm}.{part}" for norm in norms for part in NORM)]
+    needed = [*(f"{conv}.weight" for conv in convs), *(f"{norm}.{kind}" for norm in norms for kind in NORM)]
     tensors.check_names(needed, ignored=r".*\.num_batches_tracked")
 
 
 def _norm(tensors: Tensors, name: str, new: str, width: int) -> dict[str, Tensor]:
-    found = {f"{new}.{part}": tensors.load(f"{name}.{part}", width) for part in NORM}
-    if float(found[f"{new}.running_var"].min()) < 0:
+    loaded = {f"{new}.{kind}": tensors.load(f"{name}.{kind}", width) for kind in NORM}
+    if float(loaded[f"{new}.running_var"].min()) < 0:
         raise CheckpointError(f"the variances of {name!r} are negative; the file is damaged")
-    # It plays no part in eval mode, and files of old versions of torch do not have it.
-    return found | {f"{new}.num_batches_tracked": torch.tensor(0)}
+    # It has no effect in eval mode, and files of old versions of torch do not have it.
+    return loaded | {f"{new}.num_batches_tracked": torch.tensor(0)}

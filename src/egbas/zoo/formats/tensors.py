@@ -41,10 +41,10 @@ class Tensors:
         Raises:
             CheckpointError: there are none, or more than a network can have.
         """
-        found = (n_layers + 1) // 2
-        if not 1 <= found <= MAX_RESOLUTIONS:
+        count = (n_layers + 1) // 2
+        if not 1 <= count <= MAX_RESOLUTIONS:
             raise CheckpointError(f"the {self.what} has {n_layers} layers; expected 2 to {2 * MAX_RESOLUTIONS}")
-        return found
+        return count
 
     def check_names(self, needed: Iterable[str], ignored: str = "") -> None:
         """Compare the names with those that the format needs.
@@ -60,7 +60,7 @@ class Tensors:
         missing = sorted(names - self.stored.keys())
         unknown = sorted(name for name in self.stored.keys() - names if not re.fullmatch(ignored, name))
         if missing or unknown:
-            told = [f"{kind}: {_some(found)}" for kind, found in (("missing", missing), ("unknown", unknown)) if found]
+            told = [f"{kind}: {_some(these)}" for kind, these in (("missing", missing), ("unknown", unknown)) if these]
             raise CheckpointError(
                 f"the {self.what} does not have the tensors of its format; {'; '.join(told)}. The file is damaged, "
                 "or of a variant that egbas does not know"
@@ -89,12 +89,12 @@ class Tensors:
         Raises:
             CheckpointError: it has another shape.
         """
-        found = self.stored[name].shape
-        fits = len(found) == len(shape) and all(want in (None, size) for size, want in zip(found, shape, strict=True))
-        if not fits or 0 in found:
+        sizes = self.stored[name].shape
+        fits = len(sizes) == len(shape) and all(want in (None, size) for size, want in zip(sizes, shape, strict=True))
+        if not fits or 0 in sizes:
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            raise CheckpointError(f"tensor {name!r} of the {self.what} has shape {found}; expected ({wanted})")
-        return found
+            raise CheckpointError(f"tensor {name!r} of the {self.what} has shape {sizes}; expected ({wanted})")
+        return sizes
 
     def refuse_growing(self) -> None:
         """Refuse a network that was saved before its highest resolution was in use.
@@ -102,13 +102,13 @@ class Tensors:
         Raises:
             CheckpointError: its level of detail is not 0, or no number.
         """
-        found = self.stored.get("lod")
-        if found is not None and math.prod(found.shape) != 1:
+        stored = self.stored.get("lod")
+        if stored is not None and math.prod(stored.shape) != 1:
             raise CheckpointError(
-                f"tensor 'lod' of the {self.what} has shape {found.shape}; expected one number, the level of detail. "
+                f"tensor 'lod' of the {self.what} has shape {stored.shape}; expected one number, the level of detail. "
                 "The file is damaged"
             )
-        lod = float(found.load("lod").sum()) if found is not None else 0.0
+        lod = float(stored.load("lod").sum()) if stored is not None else 0.0
         if lod:
             raise CheckpointError(
                 f"the {self.what} was still growing when it was saved (level of detail {lod:g}, 0 is full resolution); "

@@ -12,11 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.arrays import Array
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import Ledger
 from egbas.zoo.containers.unpickle import TfNetwork
-from egbas.zoo.formats.pggan import Blueprint, CriticLayers, Deviation, Parts, normal, pggan_critic, pggan_generator
+from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "tkarras"
@@ -28,7 +29,7 @@ def matches(content: Content) -> bool:
     return bool(_networks(content))
 
 
-def read(content: Content) -> Parts:
+def read(content: Content) -> Blueprints:
     """Read Gs and D of (G, D, Gs).
 
     Raises:
@@ -50,7 +51,7 @@ def read(content: Content) -> Parts:
         raise CheckpointError("it has no generator; expected a pickle of (G, D, Gs) or of Gs")
     blueprint = _generator(*generator)
     facts["fused_scale"] = "8x8/Conv0_up/weight" in generator[0].stored
-    return Parts(
+    return Blueprints(
         generator=blueprint,
         discriminator=_critic(*discriminator) if discriminator else None,
         latent=normal(blueprint.config.latent_size),
@@ -60,7 +61,7 @@ def read(content: Content) -> Parts:
 
 def _networks(content: Content) -> list[TfNetwork]:
     tree = content.tree
-    return [part for part in (tree if isinstance(tree, tuple | list) else [tree]) if isinstance(part, TfNetwork)]
+    return [item for item in (tree if isinstance(tree, tuple | list) else [tree]) if isinstance(item, TfNetwork)]
 
 
 def _state(network: TfNetwork) -> dict[Any, Any]:
@@ -69,8 +70,9 @@ def _state(network: TfNetwork) -> dict[Any, Any]:
         raise CheckpointError("a network in it has no state; the file is damaged")
     if "version" not in state and "param_values" in state:
         raise CheckpointError(
-            "it is of the first, Theano version of the original PGGAN, which egbas does not read; load and save it "
-            "once with the TensorFlow version (its legacy.py converts it), or take one of the published PyTorch files"
+            "it is of the first, Theano version of the original PGGAN, which egbas does not read; "
+            "load and save it once with the TensorFlow version (its legacy.py converts it), "
+            "or take one of the published PyTorch files"
         )
     return state
 
@@ -93,8 +95,8 @@ def _generator(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
     fused = "8x8/Conv0_up" if n > 1 and "8x8/Conv0_up/weight" in tensors.stored else ""
     ups = ["Conv0_up" if fused else "Conv0"] * (n - 1)
     sides = [2 ** (k + 3) for k in range(n - 1)]
-    layers = ["4x4/Conv", *(f"{r}x{r}/{part}" for r, up in zip(sides, ups, strict=True) for part in (up, "Conv1"))]
-    needed = [f"{layer}/{part}" for layer in ("4x4/Dense", *layers, "ToRGB_lod0") for part in ("weight", "bias")]
+    layers = ["4x4/Conv", *(f"{r}x{r}/{name}" for r, up in zip(sides, ups, strict=True) for name in (up, "Conv1"))]
+    needed = [f"{layer}/{name}" for layer in ("4x4/Dense", *layers, "ToRGB_lod0") for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"lod|ToRGB_lod\d+/(weight|bias)")
     bias = tensors.load("4x4/Dense/bias", None)
     w = tensors.load("4x4/Dense/weight", None, 16 * len(bias))  # (z, 16 c)
@@ -119,7 +121,7 @@ def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
     ends = ("4x4/Conv", "4x4/Dense0", "4x4/Dense1")
     layers = ("FromRGB_lod0", *(layer for pair in pairs for layer in pair), *ends)
     tensors.check_names(
-        [f"{layer}/{part}" for layer in layers for part in ("weight", "bias")],
+        [f"{layer}/{name}" for layer in layers for name in ("weight", "bias")],
         ignored=r"lod|FromRGB_lod\d+/(weight|bias)",
     )
     rgb = _kernel(tensors.load("FromRGB_lod0/weight", 1, 1, None, None))
@@ -150,10 +152,10 @@ def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
 
 def _check_settings(tensors: Tensors, settings: dict[Any, Any]) -> None:
     for name, expected in EXPECTED.items():
-        found = settings.get(name, expected)
-        if isinstance(found, bool | int) and found != expected:
+        setting = settings.get(name, expected)
+        if isinstance(setting, bool | int) and setting != expected:
             raise CheckpointError(
-                f"the {tensors.what} was built with {name}={found}; egbas reads {name}={expected} only"
+                f"the {tensors.what} was built with {name}={setting}; egbas reads {name}={expected} only"
             )
     tensors.refuse_growing()
 

@@ -125,8 +125,8 @@ def _from_json(cls: Any, values: dict[str, Any]) -> Any:
 def _refuse_bad_sizes(channels: tuple[int, ...], **sizes: int) -> None:
     if not 1 <= len(channels) <= MAX_BLOCKS:
         raise ConfigError(
-            f"channels has {len(channels)} entries; expected one for each of 4, 8, 16, ... pixels, at most "
-            f"{MAX_BLOCKS} (1024 pixels)"
+            f"channels has {len(channels)} entries; "
+            f"expected one for each of 4, 8, 16, ... pixels, at most {MAX_BLOCKS} (1024 pixels)"
         )
     bad = {name: size for name, size in [("channels", min(channels)), *sizes.items()] if size < 1}
     if bad:

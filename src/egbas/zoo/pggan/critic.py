@@ -32,29 +32,29 @@ class PgganCritic(nn.Sequential):
 
     def __init__(self, config: CriticConfig) -> None:
         """Build the critic."""
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
-        parts["rgb"] = nn.Conv2d(config.image_channels, config.channels[-1], 1)
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["rgb"] = nn.Conv2d(config.image_channels, config.channels[-1], 1)
         if config.input_activation:
-            parts["act0"] = nn.LeakyReLU(SLOPE)
+            layers["act0"] = nn.LeakyReLU(SLOPE)
         blocks = range(len(config.channels) - 1, 0, -1)
         for number, block in zip(range(1, 2 * len(blocks), 2), blocks, strict=True):
             c, c_next = config.channels[block], config.channels[block - 1]
-            parts[f"conv{number}"] = nn.Conv2d(c, c, 3, padding=1)
-            parts[f"act{number}"] = nn.LeakyReLU(SLOPE)
-            parts[f"conv{number + 1}"] = nn.Conv2d(c, c_next, 3, padding=1)
+            layers[f"conv{number}"] = nn.Conv2d(c, c, 3, padding=1)
+            layers[f"act{number}"] = nn.LeakyReLU(SLOPE)
+            layers[f"conv{number + 1}"] = nn.Conv2d(c, c_next, 3, padding=1)
             last: list[tuple[str, nn.Module]] = [("act", nn.LeakyReLU(SLOPE)), ("pool", nn.AvgPool2d(2))]
-            for kind, part in last if config.pooling == "after" else reversed(last):
-                parts[f"{kind}{number + 1}"] = part
+            for kind, layer in last if config.pooling == "after" else reversed(last):
+                layers[f"{kind}{number + 1}"] = layer
         number, c = 2 * len(blocks) + 1, config.channels[0]
         if config.groups != "none":
-            parts["deviation"] = MinibatchDeviation(config.groups, config.group_size, unbiased=config.unbiased)
-        parts[f"conv{number}"] = nn.Conv2d(c + (config.groups != "none"), c, 3, padding=1)
-        parts[f"act{number}"] = nn.LeakyReLU(SLOPE)
-        parts["flatten"] = nn.Flatten()
-        parts["feature"] = nn.Linear(16 * c, config.head_size)
-        parts[f"act{number + 1}"] = nn.LeakyReLU(SLOPE)
-        parts["score"] = nn.Linear(config.head_size, 1)
-        super().__init__(parts)
+            layers["deviation"] = MinibatchDeviation(config.groups, config.group_size, unbiased=config.unbiased)
+        layers[f"conv{number}"] = nn.Conv2d(c + (config.groups != "none"), c, 3, padding=1)
+        layers[f"act{number}"] = nn.LeakyReLU(SLOPE)
+        layers["flatten"] = nn.Flatten()
+        layers["feature"] = nn.Linear(16 * c, config.head_size)
+        layers[f"act{number + 1}"] = nn.LeakyReLU(SLOPE)
+        layers["score"] = nn.Linear(config.head_size, 1)
+        super().__init__(layers)
         self.config = config
 
     def block(self, index: int) -> nn.Sequential:
@@ -64,8 +64,8 @@ class PgganCritic(nn.Sequential):
         head = ("deviation", "flatten", "feature", "score") if index == 0 else ()
         return nn.Sequential(
             OrderedDict(
-                (name, part)
-                for name, part in self.named_children()
+                (name, layer)
+                for name, layer in self.named_children()
                 if name in head or name.lstrip("abcdefghijklmnopqrstuvwxyz") in numbers
             )
         )
@@ -87,11 +87,11 @@ def record_statistic(critic: PgganCritic, images: Float[Tensor, "n c h w"]) -> f
     if not len(images):
         raise ShapeError("there is no image to take the minibatch deviation of; expected (n, c, h, w) with n >= 1")
     below: list[nn.Module] = []
-    for part in critic:
-        if isinstance(part, MinibatchDeviation):
-            chunks = images.split(16 * part.size)
-            means = [part.statistic(nn.Sequential(*below)(chunk)).sum() for chunk in chunks]
-            part.reference.copy_(torch.stack(means).sum() / len(images))
-            return part.reference.item()
-        below.append(part)
+    for layer in critic:
+        if isinstance(layer, MinibatchDeviation):
+            chunks = images.split(16 * layer.size)
+            means = [layer.statistic(nn.Sequential(*below)(chunk)).sum() for chunk in chunks]
+            layer.reference.copy_(torch.stack(means).sum() / len(images))
+            return layer.reference.item()
+        below.append(layer)
     return 0.0

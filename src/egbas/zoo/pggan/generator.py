@@ -35,19 +35,19 @@ class PgganGenerator(nn.Sequential):
 
     def __init__(self, config: GeneratorConfig) -> None:
         """Build the generator."""
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
         if config.latent_norm:
-            parts["latent_norm"] = PixelNorm()
-        parts["reshape"] = nn.Unflatten(1, (config.latent_size, 1, 1))
+            layers["latent_norm"] = PixelNorm()
+        layers["reshape"] = nn.Unflatten(1, (config.latent_size, 1, 1))
         c_in = config.latent_size
         for block, c in enumerate(config.channels):
             for number in (2 * block + 1, 2 * block + 2):
-                parts |= _layer(number, c_in, c, config)
+                layers |= _layer(number, c_in, c, config)
                 c_in = c
-        parts["rgb"] = nn.Conv2d(c_in, config.image_channels, 1)
+        layers["rgb"] = nn.Conv2d(c_in, config.image_channels, 1)
         if config.output != "none":
-            parts["output"] = nn.Tanh() if config.output == "tanh" else nn.Hardtanh()
-        super().__init__(parts)
+            layers["output"] = nn.Tanh() if config.output == "tanh" else nn.Hardtanh()
+        super().__init__(layers)
         self.config = config
 
     def block(self, index: int) -> nn.Sequential:
@@ -56,8 +56,8 @@ class PgganGenerator(nn.Sequential):
         first = ("latent_norm", "reshape") if index == 0 else ()
         return nn.Sequential(
             OrderedDict(
-                (name, part)
-                for name, part in self.named_children()
+                (name, layer)
+                for name, layer in self.named_children()
                 if name in first or name.lstrip("abcdefghijklmnopqrstuvwxyz") in numbers
             )
         )
@@ -65,19 +65,19 @@ class PgganGenerator(nn.Sequential):
 
 def _layer(number: int, c_in: int, c_out: int, config: GeneratorConfig) -> "OrderedDict[str, nn.Module]":
     """The modules of one layer, by their names in the generator."""
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
     if number == 1:
-        parts["conv1"] = nn.Conv2d(c_in, c_out, 4, padding=3, bias=not config.positional_bias)
+        layers["conv1"] = nn.Conv2d(c_in, c_out, 4, padding=3, bias=not config.positional_bias)
         if config.positional_bias:
-            parts["offset1"] = PositionalBias(c_out, 4, 4)
+            layers["offset1"] = PositionalBias(c_out, 4, 4)
     else:
         if number % 2 == 1:
-            parts[f"up{number}"] = nn.Upsample(scale_factor=2, mode="nearest")
-        parts[f"conv{number}"] = nn.Conv2d(c_in, c_out, 3, padding=1)
+            layers[f"up{number}"] = nn.Upsample(scale_factor=2, mode="nearest")
+        layers[f"conv{number}"] = nn.Conv2d(c_in, c_out, 3, padding=1)
     order: tuple[Literal["norm", "act"], ...] = ("act", "norm") if config.norm_place == "after" else ("norm", "act")
     for kind in order:
         if kind == "act":
-            parts[f"act{number}"] = nn.LeakyReLU(SLOPE)
+            layers[f"act{number}"] = nn.LeakyReLU(SLOPE)
         elif number > 1 or config.first_norm:
-            parts[f"norm{number}"] = PixelNorm()
-    return parts
+            layers[f"norm{number}"] = PixelNorm()
+    return layers

@@ -36,15 +36,15 @@ class PositionalBias(nn.Module):
 
 def deviation_of(critic: nn.Module | None) -> "MinibatchDeviation | None":
     """The minibatch deviation of a critic; None where it has none."""
-    parts = () if critic is None else critic.modules()
-    return next((part for part in parts if isinstance(part, MinibatchDeviation)), None)
+    modules = () if critic is None else critic.modules()
+    return next((module for module in modules if isinstance(module, MinibatchDeviation)), None)
 
 
 class MinibatchDeviation(nn.Module):
     """Append a constant channel: how much the images of a group differ (Karras et al. 2018, section 3).
 
     In train mode it is the statistic of the group, so that a critic sees whether samples are all alike. In eval
-    mode it is the recorded ``reference``, as batch norm does it: features and scores of an image then do not
+    mode it is the stored ``reference``, as batch norm does it: features and scores of an image then do not
     depend on the images beside it. The reference is 0 until ``record_statistic`` sets it, which is what an image
     on its own has.
 

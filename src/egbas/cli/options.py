@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""The options that commands share, each written once; the defaults they show are those of the config classes.
+
+A setting that is not given is None: ``cli/settings.py`` then leaves the config's own default.
+"""
+
+import runpy
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_SOURCES = Path(__file__).parents[1]
+
+
+def defaults(path: str, name: str) -> Any:
+    """Make a config of its defaults.
+
+    Its file is run by itself: importing it would run its package's ``__init__``, which loads torch, and help is quick.
+
+    Args:
+        path: of the file, in ``egbas``.
+        name: of the class.
+    """
+    return runpy.run_path(str(_SOURCES / path))[name]()
+
+
+BEROPT = defaults("beropt/config.py", "BerOptConfig")
+GBRRT = defaults("samplers/gbrrt/config.py", "GbRrtConfig")
+
+
+def shown(value: float | int | None) -> str:
+    """What help says of a config's default."""
+    return "automatic" if value is None else f"{value:g}"
+
+
+DEFAULT_MODEL, DEFAULT_LAYER, DEFAULT_GEOMETRY, DEFAULT_DEVICE = "dcgan-mnist-2d", "1", "auto", "cpu"
+
+MODEL_HELP = (
+    "A model of the zoo (see 'egbas models'), a checkpoint file, or your own network as package.module:callable."
+)
+
+# What is explored.
+
+Model = Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)]
+Layer = Annotated[
+    str, typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'.")
+]
+Latent = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SEED|FILE",
+        help="The query, if not the one of --seed: another seed, or a .safetensors, .npy or .npz file.",
+    ),
+]
+LatentSize = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHAPE", help="Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
+    ),
+]
+Geometry = Annotated[
+    str,
+    typer.Option(
+        metavar="flat|sphere|auto",
+        help="Of the latents; auto: a sphere where the network ignores the length of its latent, else flat.",
+    ),
+]
+
+# How: BerOpt, then GB-RRT.
+
+Threshold = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Keep units with theta above P, 0 to 1.", show_default=shown(BEROPT.threshold)),
+]
+Sparsity = Annotated[
+    float | None,
+    typer.Option(
+        metavar="WEIGHT",
+        help="Higher keeps fewer units, and a rougher image.",
+        show_default=shown(BEROPT.sparsity),
+    ),
+]
+MaxSteps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Bound on BerOpt's gradient steps. A hundred give a first look at a large network, with a warning.",
+        show_default=shown(BEROPT.max_steps),
+    ),
+]
+HalfWidth = Annotated[
+    float | None,
+    typer.Option(
+        metavar="I",
+        help="Targets come from the box query +- I (a cap on a sphere), latent units.",
+        show_default=shown(GBRRT.half_width),
+    ),
+]
+StepSize = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DELTA",
+        help="Length of every edge of the tree, latent units.",
+        show_default=shown(GBRRT.step_size),
+    ),
+]
+Iterations = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default=shown(GBRRT.iterations)),
+]
+
+# On which machine, and what is printed.
+
+Device = Annotated[str, typer.Option(help="Where the networks run, such as cpu or cuda.")]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in --out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary; warnings stay.")]
+NoProgress = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What Tables 1 and 2 have in common: each is made of one measurement, and written as JSON beside the figures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from egbas.evaluation.comparison import Score
+from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
+from egbas.reproduce.shared_runs import Explored, Progress
+from egbas.storage import write_json
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of the paper: what it shows of the scores of a measurement.
+
+    Attributes:
+        name: of the file, without ``.json``.
+        rows_and_ratios: makes its rows, and the ratios of E-GBAS to each baseline with "paper", the printed ratio or
+            None.
+    """
+
+    name: str
+    rows_and_ratios: Callable[[Sequence[Score]], tuple[Rows, Rows]]
+
+    def run(
+        self,
+        model_names: Sequence[str] = MODELS,
+        layers: Sequence[int] | None = None,
+        n_queries: int = N_QUERIES,
+        out: Path = Path("runs/reproduce"),
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Measure, make the table, and write it to ``out/NAME.json``.
+
+        Args:
+            model_names: embedded generators.
+            layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
+            n_queries: how many queries.
+            out: folder of the file.
+            progress: called with (done, all, text).
+
+        Returns:
+            {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``.
+
+        Raises:
+            RunDirectoryError: the file cannot be written.
+        """
+        return self.write(measure(model_names, layers, n_queries, Explored(progress=progress)), out)
+
+    def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
+        """Make the table of a measurement, and write it to ``out/NAME.json``.
+
+        Args:
+            measured: scores of every model, layer, query and method.
+            out: folder of the file.
+
+        Returns:
+            As ``run`` does.
+
+        Raises:
+            RunDirectoryError: the file cannot be written.
+        """
+        rows, ratios = self.rows_and_ratios(measured.scores)
+        content = {"rows": rows, "ratios": ratios, "config": measured.config, "note": OTHER_MODELS}
+        write_json(out / f"{self.name}.json", content)
+        return content

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import typer.main
+
+from egbas.beropt import BerOptConfig
+from egbas.cli import app, options
+from egbas.samplers.gbrrt import GbRrtConfig
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+EXPLORING = ("explore", "compare", "estimate")
+OWN = {"seed", "out"}  # a seed is of one query or the first of many; each command writes another directory
+SHARED = {each.name for command in EXPLORING for each in COMMANDS[command].params} - OWN
+
+
+def option(command: str, name: str) -> tuple[Any, ...] | None:
+    """What help says of an option, and what it takes."""
+    for each in COMMANDS[command].params:
+        if each.name == name:
+            return (each.opts, each.help, each.metavar, each.show_default, each.default, each.is_flag)
+    return None
+
+
+@pytest.mark.parametrize(
+    "name", sorted({each.name for command in EXPLORING for each in COMMANDS[command].params} - OWN)
+)
+def test_an_option_is_the_same_in_all_commands(name: str) -> None:
+    told = [option(command, name) for command in EXPLORING]
+    assert len({str(each) for each in told if each is not None}) == 1
+
+
+@pytest.mark.parametrize("name", ["json", "latent_size"])
+def test_so_it_is_in_the_other_commands(name: str) -> None:
+    told = [option(command, name) for command in COMMANDS]
+    assert len({str(each) for each in told if each is not None}) == 1
+
+
+@pytest.mark.parametrize("command", EXPLORING)
+@pytest.mark.parametrize("config", [BerOptConfig(), GbRrtConfig()], ids=["BerOpt", "GB-RRT"])
+def test_shown_defaults_are_those_of_the_configs(command: str, config: BerOptConfig | GbRrtConfig) -> None:
+    settings = asdict(config)
+    shown = {each.name: each for each in COMMANDS[command].params if each.name in settings}
+    assert shown
+    for name, each in shown.items():
+        assert each.default is None  # so that the config's own default holds
+        assert each.show_default == options.shown(settings[name])
+
+
+def test_defaults_are_read_from_the_files_of_the_configs() -> None:
+    assert asdict(options.BEROPT) == asdict(BerOptConfig())
+    assert asdict(options.GBRRT) == asdict(GbRrtConfig())
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "automatic"), (1.0, "1"), (0.5, "0.5"), (2000, "2000")])
+def test_how_a_default_is_shown(value: float | int | None, text: str) -> None:
+    assert options.shown(value) == text
