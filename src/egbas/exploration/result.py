@@ -142,7 +142,7 @@ class Exploration:
         """Everything needed to repeat the run, as ``config.json`` holds it."""
         return {
             "model": {"name": self.model_name, "sha256": state_sha256(self.generator)},
-            "latent": dataclasses.asdict(self.latent),
+            "latent": self.latent.record(),
             "layer": dataclasses.asdict(self.layer),
             "query": self.query.tolist(),
             "seed": self.seed,

@@ -24,7 +24,7 @@ from egbas.errors import (
     NetworkError,
     ShapeError,
 )
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, Normal
 from egbas.network import Network
 from egbas.zoo.models import Model, is_path, load_model
 
@@ -130,7 +130,7 @@ def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:
 
     The support of the uniform prior is watched by ``egbas.explore``; on a sphere the norm means nothing.
     """
-    if latent.prior != "normal" or latent.geometry == "sphere":
+    if not isinstance(latent.prior, Normal) or latent.geometry == "sphere":
         return []
     d, norm = z0.numel(), float(z0.norm())
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # of the chi distribution

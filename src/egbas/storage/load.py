@@ -60,7 +60,7 @@ def _rebuild(
             f"(sha256 {config['model']['sha256'][:12]}..., now {found[:12]}...); pass the network of "
             "the run as generator="
         )
-    latent = LatentSpace(**config["latent"] | {"shape": tuple(config["latent"]["shape"])})
+    latent = LatentSpace.from_record(config["latent"])
     network = Network(generator, latent.shape)
     layer = network.resolve(config["layer"]["path"])
     _check_shapes(tensors, latent.size, layer.units)

@@ -7,7 +7,6 @@ It holds the weights as they are used, with nothing left to convert, so that it 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from safetensors.torch import save
@@ -46,7 +45,7 @@ def read(content: Content) -> Parts:
         described = {part: json.loads(header[part]) for part in PREFIXES if part in header}
         latent = json.loads(header["latent"])
         facts = json.loads(header.get("source", "{}"))
-        space = LatentSpace(**{**latent, "shape": _shape(latent["shape"])})
+        space = LatentSpace.from_record({**latent, "shape": _shape(latent["shape"])})
         networks = {part: (str(told["arch"]), dict(told["config"])) for part, told in described.items()}
     except (ValueError, KeyError, TypeError, ConfigError, RecursionError) as error:
         raise CheckpointError(f"its header is damaged ({type(error).__name__}: {error})") from error
@@ -70,7 +69,7 @@ def dump(parts: Parts, source: Mapping[str, Any]) -> bytes:
         parts: the networks.
         source: what to tell of where they come from; kept in the header, and told by ``egbas inspect``.
     """
-    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(asdict(parts.latent))}
+    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(parts.latent.record())}
     header["source"] = json.dumps({**parts.facts, **source})
     tensors: dict[str, Tensor] = {}
     for part, prefix in PREFIXES.items():
