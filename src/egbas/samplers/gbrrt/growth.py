@@ -3,7 +3,7 @@
 
 Many iterations share one forward pass, and the tree is still the one that Algorithm 2 builds one
 iteration at a time. Targets are drawn in order. A window of the next targets waits; each remembers its
-nearest node and its candidate. The candidates are tested together and committed in order (``commit``): a
+nearest node and its candidate. The candidates are tested together and decided in order (``decide``): a
 target whose nearest node was added in the meantime steers anew and waits for the next pass, with those
 that hang on what becomes of it; the others keep their answers.
 """
@@ -21,7 +21,7 @@ from egbas.region import Region
 from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.decide import choose, decide
 from egbas.samplers.gbrrt.extent import step_and_half_width
-from egbas.samplers.gbrrt.nearest.lookahead import Upcoming
+from egbas.samplers.gbrrt.nearest.lookahead import Lookahead
 from egbas.samplers.gbrrt.nearest.search import FEW
 from egbas.samplers.gbrrt.targets import Targets
 from egbas.samplers.gbrrt.tree import GbRrtStatus, Tree
@@ -87,7 +87,7 @@ class Growth:
         self.window_size = config.window or _FIRST_WINDOW
         room = min(config.window or _LARGEST_WINDOW, config.iterations)
         self.nodes, self.window = Nodes.empty(config.iterations + 1, query), Window.empty(room, query)
-        self.upcoming = Upcoming(self.targets, self.nodes)
+        self.lookahead = Lookahead(self.targets, self.nodes)
         self.n_nodes = self.n_pending = self.n_done = 0
         self.add(query[None], np.array([-1]), np.array([-1]))
         self.asked = np.zeros(room, np.int64)  # rows of the window whose candidates were proposed
@@ -105,7 +105,7 @@ class Growth:
     def propose(self) -> Float[Tensor, "m d"]:
         """Fill the window and return the candidates whose membership has to be tested, possibly none."""
         wanted = max(0, self.window_size - self.n_pending)  # the window may just have been narrowed
-        new, parents, squares = self.upcoming.take(wanted, self.n_nodes)
+        new, parents, squares = self.lookahead.take(wanted, self.n_nodes)
         if len(new):
             first = self.n_done + self.n_pending
             admit(self.window, self.n_pending, new, first, parents, squares, self.nodes, self.n_nodes, self.stride)

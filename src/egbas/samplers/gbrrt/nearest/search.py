@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once, idle_cores
 from egbas.samplers.gbrrt.distance import compare, square_length
-from egbas.samplers.gbrrt.nearest.few_dimensions import Columns
+from egbas.samplers.gbrrt.nearest.few_dimensions import FewDimensions
 from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
 from egbas.samplers.gbrrt.window import Array, Nodes
 
@@ -31,8 +31,8 @@ _EPS = {dtype().dtype.char: float(np.finfo(dtype).eps) for dtype in (np.float32,
 
 _WORTH_THREADS = 4_000_000  # products of two coordinates; fewer take less than a millisecond
 
-Found = tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]
-Look = Callable[[Array, int], Found]
+Nearest = tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]
+Search = Callable[[Array, int], Nearest]
 
 
 class NearestNodes:
@@ -41,49 +41,51 @@ class NearestNodes:
     def __init__(self, nodes: Nodes) -> None:
         """Take the tree."""
         self._nodes, d = nodes, nodes.latents.shape[1]
-        self._columns = Columns(nodes) if d <= FEW else None
+        self._few_dimensions = FewDimensions(nodes) if d <= FEW else None
 
-    def __call__(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+    def __call__(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         """For each target the nearest node, the first of several, and the square of its distance.
 
         Args:
             targets: m latents, of the dtype of the nodes.
             n_nodes: how many of the tree's nodes there are, at least 1.
         """
-        if self._columns is not None:
-            self._columns.catch_up(n_nodes)
-            return self._on_idle_cores(self._columns.nearest, targets, n_nodes)
+        if self._few_dimensions is not None:
+            self._few_dimensions.catch_up(n_nodes)
+            return self._on_idle_cores(self._few_dimensions.nearest, targets, n_nodes)
         return self._on_idle_cores(self._by_products, targets, n_nodes)
 
     def is_large(self, n_nodes: int) -> bool:
         """Whether looking through so many nodes takes long, so that it is better done for many targets at once."""
         return n_nodes * self._nodes.latents.shape[1] >= _LARGE
 
-    def _on_idle_cores(self, look: Look, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+    def _on_idle_cores(self, search: Search, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         """Share the targets among the cores, where there are many nodes to compare them with."""
-        is_long = targets.size * n_nodes >= _WORTH_THREADS and (self._columns is not None or self.is_large(n_nodes))
+        is_long = targets.size * n_nodes >= _WORTH_THREADS and (
+            self._few_dimensions is not None or self.is_large(n_nodes)
+        )
         n_threads = min(idle_cores(), len(targets)) if is_long else 1
         if n_threads < 2:
-            return look(targets, n_nodes)
-        found = at_once(lambda part: look(part, n_nodes), np.array_split(targets, n_threads))
-        parents, squares = map(np.concatenate, zip(*found, strict=True))
+            return search(targets, n_nodes)
+        answers = at_once(lambda share: search(share, n_nodes), np.array_split(targets, n_threads))
+        parents, squares = map(np.concatenate, zip(*answers, strict=True))
         return parents, squares
 
-    def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+    def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         latents, node_squares = self._nodes.latents, self._nodes.squares
         doubled = targets * -2
         slack = np.empty(len(targets), targets.dtype)
         _bound_errors(targets, node_squares[:n_nodes], 8 * (targets.shape[1] + 4) * _EPS[targets.dtype.char], slack)
-        short = Shortlist(slack, room=_ROOM)
+        shortlist = Shortlist(slack, room=_ROOM)
         for start in range(0, n_nodes, _BLOCK):
             end = min(start + _BLOCK, n_nodes)
-            short.look(_products(doubled, latents[start:end]), node_squares[start:end], start)
+            shortlist.add(_products(doubled, latents[start:end]), node_squares[start:end], start)
         parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
-        short.decide(targets, latents, parents, squares)
-        if len(rows := short.overfull):
-            found, distances = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf)
-            compare(targets[rows], np.zeros_like(rows), latents, n_nodes, found, distances)
-            parents[rows], squares[rows] = found, distances
+        shortlist.decide(targets, latents, parents, squares)
+        if len(rows := shortlist.overfull):
+            nodes, distances = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf)
+            compare(targets[rows], np.zeros_like(rows), latents, n_nodes, nodes, distances)
+            parents[rows], squares[rows] = nodes, distances
         return parents, squares
 
 
