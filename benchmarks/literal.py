@@ -1,43 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""The rival that the paper describes: Algorithm 2 line by line, one candidate a forward pass, the tree in NumPy."""
+"""The rival that the paper describes: Algorithm 2 line by line, one candidate a forward pass of the whole head."""
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.problems import Problem
+from egbas.region import SupportingRegion
 from egbas.samplers.gbrrt import Tree
+from egbas.samplers.gbrrt.algorithm_2 import grow_literally as algorithm_2
 
 
-def grow_literally(problem: Problem) -> tuple[np.ndarray, list[int]]:
-    """Grow the tree; returns its nodes (n, d) and their parents."""
-    config, geometry, region = problem.config, problem.geometry, problem.region
-    assert config.step_size is not None
-    assert config.half_width is not None
-    spacing, draws = geometry.chord(config.step_size), problem.targets()
-    start = problem.query.numpy()
-    nodes = np.empty((config.iterations + 1, len(start)), start.dtype)
-    nodes[0] = start
-    parents = [-1]
-    n_left = config.iterations
-    while n_left:
-        for target in geometry.targets(256, config.half_width, rng=draws)[:n_left].numpy():
-            tree = nodes[: len(parents)]
-            gaps = np.sqrt(((tree - target) ** 2).sum(axis=1))
-            parent = int(gaps.argmin())
-            origin, aim, gap = (torch.from_numpy(x) for x in (nodes[[parent]], target[None], gaps[[parent]]))
-            candidate = geometry.step(origin, aim, gap, config.step_size)
-            others = np.sqrt(((tree - candidate.numpy()) ** 2).sum(axis=1))
-            others[parent] = np.inf
-            if others.min() < spacing:
-                continue
-            if bool((region.split.head(candidate)[0, region.units] * region.signs >= 0).all()):
-                nodes[len(parents)] = candidate[0].numpy()
-                parents.append(parent)
-        n_left -= min(256, n_left)
-    return nodes[: len(parents)], parents
+class WholeHead:
+    """A supporting region as the paper tests it: all units of the layer, in the network's own precision."""
+
+    def __init__(self, region: SupportingRegion) -> None:
+        """Take the region's units and signs."""
+        self._head, self._units, self._signs = region.split.head, region.units, region.signs
+
+    def contains(self, z: Tensor) -> Tensor:
+        """Say which latents (n, d) lie in the region: bool (n,)."""
+        return (self._head(z)[:, self._units] * self._signs >= 0).all(dim=1)
 
 
-def is_same(tree: Tree, literal: tuple[np.ndarray, list[int]]) -> bool:
+def grow_literally(problem: Problem) -> Tree:
+    """Grow the tree."""
+    region = WholeHead(problem.region)
+    return algorithm_2(problem.query, region, problem.config, rng=problem.targets(), geometry=problem.geometry)
+
+
+def is_same(tree: Tree, literal: Tree) -> bool:
     """Whether both trees have the same edges, and nodes within rounding."""
-    nodes, parents = literal
-    return tree.parents.tolist() == parents and np.allclose(tree.latents.numpy(), nodes, rtol=0, atol=1e-4)
+    return torch.equal(tree.parents, literal.parents) and torch.allclose(
+        tree.latents, literal.latents, rtol=0, atol=1e-4
+    )

@@ -43,7 +43,14 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def on_sphere(d: int, radius: float = 2.0) -> Tensor:
+    """A query away from all axes, in float64."""
+    z = torch.linspace(-1.0, 2.0, d, dtype=torch.float64)
+    return radius * z / z.norm()
+
+
 def assert_same(a: Tree, b: Tree, tolerance: float = 0.0) -> None:
+    assert (a.status, a.step_size, a.half_width) == (b.status, b.step_size, b.half_width)
     assert torch.equal(a.parents, b.parents)
     assert torch.equal(a.rejected_reason, b.rejected_reason)
     torch.testing.assert_close(a.latents, b.latents, rtol=0, atol=tolerance)

@@ -14,7 +14,7 @@ from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, Normal, Uniform
 from egbas.region.kept_units import LinearLayer
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
@@ -211,7 +211,7 @@ def test_a_generator_that_ignores_the_length_of_its_latent_is_explored_on_a_sphe
         net.latent = LatentSpace(shape=(3,), prior="uniform", bound=4.0)  # says nothing of the geometry
     run = egbas.explore(net, z0, 1, rng=3, beropt=QUICK, gbrrt=GbRrtConfig(iterations=1000))
     assert run.latent.geometry == run.config()["latent"]["geometry"] == "sphere"
-    assert run.latent.prior == ("uniform" if is_carried else "normal")
+    assert run.latent.prior == (Uniform(4.0) if is_carried else Normal())
     assert run.beropt.units.tolist() == [0, 1, 2]
     assert torch.equal(run.latents[0], z0)
     radius = z0.norm()

@@ -47,14 +47,14 @@ def test_paths_are_checkpoints(here: Path) -> None:
 
 def test_a_network_may_bring_its_latent_or_be_a_model(here: Path) -> None:
     (here / "user_models.py").write_text(
-        "from torch import nn\nfrom egbas.latent import LatentSpace\nfrom egbas.zoo.models import Model\n"
+        "from torch import nn\nfrom egbas.latent import LatentSpace, Uniform\nfrom egbas.zoo.models import Model\n"
         "def carries():\n    net = nn.Linear(4, 4)\n"
         "    net.latent = LatentSpace(shape=(4,), prior='uniform')\n    return net\n"
         "def whole():\n    return Model(name='mine', generator=nn.Linear(4, 4), discriminator=None,\n"
         "                 latent=LatentSpace(shape=(4,)))\n"
         "plain = nn.Linear(4, 4)\n"
     )
-    assert find_model("user_models:carries", None).latent.prior == "uniform"
+    assert find_model("user_models:carries", None).latent.prior == Uniform(1.0)
     assert find_model("user_models:carries", "2x2").latent.shape == (2, 2)
     assert find_model("user_models:whole", None).name == "mine"
     assert isinstance(find_model("user_models:plain", "4"), Model)

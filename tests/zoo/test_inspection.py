@@ -48,7 +48,7 @@ def test_a_checkpoint_is_described(tmp_path: Path) -> None:
     found = inspect(load_model(tmp_path / "m.pt"))
     assert found["facts"]["format"] == "pytorch_GAN_zoo-pgan"
     assert found["facts"]["minibatch_deviation"].startswith("0 for every image")
-    assert (found["image"], found["channels"], found["latent"]["shape"]) == ([3, 16, 16], [6, 5, 4], (7,))
+    assert (found["image"], found["channels"], found["latent"]["shape"]) == ([3, 16, 16], [6, 5, 4], [7])
     assert [layer["units"] for layer in found["layers"]] == [96, 96, 320, 320, 1024, 1024]
     assert found["check"]["scale_invariant"] is True
     assert len(found["check"]["scores"]) == 4

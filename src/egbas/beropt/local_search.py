@@ -42,12 +42,12 @@ def local_search(
     """
     loss = _loss(kept[None], distance, price).item()
     for _ in range(rounds):
-        found = _good_flips(kept, loss, distance, price)
-        if len(found) == 0:
+        flips = _good_flips(kept, loss, distance, price)
+        if len(flips) == 0:
             break
-        together = torch.ones(len(found), len(found), dtype=torch.bool, device=kept.device).tril()
-        sets = kept.repeat(len(found), 1)
-        sets[:, found] ^= together  # row k: the best k + 1 flips
+        together = torch.ones(len(flips), len(flips), dtype=torch.bool, device=kept.device).tril()
+        sets = kept.repeat(len(flips), 1)
+        sets[:, flips] ^= together  # row k: the best k + 1 flips
         losses = _loss(sets, distance, price)
         best = losses.argmin()
         if losses[best] >= loss:  # other batches round differently

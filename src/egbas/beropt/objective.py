@@ -50,7 +50,7 @@ class Objective:
         """Relative distance between the masked image and the query's image."""
         nothing = self._a.new_zeros(len(masks), self.n_units)
         outputs = nothing.scatter(1, self._columns(len(masks)), masks.to(self._a) * self._a)  # (masks, units)
-        return torch.cat([self._distance(part) for part in self._parts(outputs)])
+        return torch.cat([self._distance(batch) for batch in self._batches(outputs)])
 
     @torch.no_grad()
     def distance_and_gradient(
@@ -58,16 +58,16 @@ class Objective:
     ) -> tuple[Tensor, Float[Tensor, " candidates"]]:
         """Mean relative distance of relaxed masks, and its gradient with respect to the logits of theta.
 
-        A mask is m = sigmoid((logits + noise) / T), so dm/dlogits = m (1 - m) / T. Part by part: no more than one
-        part's graph is kept.
+        A mask is m = sigmoid((logits + noise) / T), so dm/dlogits = m (1 - m) / T. Batch by batch: no more than one
+        batch's graph is kept.
         """
         if len(self._room) != len(masks):
             self._room = self._a.new_zeros(len(masks), self.n_units)
         outputs = self._room.scatter_(1, self._columns(len(masks)), masks * self._a)  # (masks, units)
         total, slopes = self.norm.new_zeros(()), []
-        for part in self._parts(outputs):
+        for batch in self._batches(outputs):
             with torch.enable_grad():
-                leaf = part.detach().requires_grad_()
+                leaf = batch.detach().requires_grad_()
                 distance = self._distance(leaf).sum()
             slopes.append(torch.autograd.grad(distance, leaf)[0].index_select(1, self.candidates))
             total = total + distance.detach()
@@ -95,6 +95,6 @@ class Objective:
     def _distance(self, outputs: Float[Tensor, "masks units"]) -> Float[Tensor, " masks"]:
         return (self.tail(outputs) - self.tail.x).flatten(1).norm(dim=1) / self.norm
 
-    def _parts(self, outputs: Float[Tensor, "masks units"]) -> Iterator[Tensor]:
+    def _batches(self, outputs: Float[Tensor, "masks units"]) -> Iterator[Tensor]:
         """Large images one by one: a batch of four of 256 x 256 takes a third longer than they do alone."""
         yield from outputs.split(max(1, _VALUES_AT_ONCE // self.tail.x.numel()))

@@ -49,7 +49,7 @@ def optimize(
     if objective.n_candidates and left > _MOSTLY_LOST * objective.empty_fidelity():
         descents.append(descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
     results = [_result(objective, descent, rng=rng) for descent in descents]
-    return min(results, key=lambda found: found.fidelity + config.sparsity * len(found.units) / objective.n_units)
+    return min(results, key=lambda result: result.fidelity + config.sparsity * len(result.units) / objective.n_units)
 
 
 def default_masks(image_size: int) -> int:
@@ -74,8 +74,8 @@ def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candida
         # three, for its way back takes as long as two.
         rounds = min(rounds, math.ceil(3 * len(descent.losses) * config.masks / TRIED_IN_A_ROUND))
     kept = theta > 0.5
-    found = local_search(kept, objective.distance, config.sparsity / objective.n_units, rounds=rounds)
-    return torch.where(found == kept, theta, found.to(theta))
+    searched = local_search(kept, objective.distance, config.sparsity / objective.n_units, rounds=rounds)
+    return torch.where(searched == kept, theta, searched.to(theta))
 
 
 def _result(objective: Objective, descent: Descent, *, rng: torch.Generator) -> BerOptResult:

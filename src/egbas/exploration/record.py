@@ -48,7 +48,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
     """Everything needed to repeat a run."""
     return {
         "model": {"name": run.model_name, "sha256": state_sha256(run.generator)},
-        "latent": dataclasses.asdict(run.latent),
+        "latent": run.latent.record(),
         "layer": None if run.layer is None else dataclasses.asdict(run.layer),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from egbas.geometry.flat import Flat
 from egbas.geometry.sphere import Sphere
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpaceLike
 
 
 @runtime_checkable
@@ -106,7 +106,7 @@ class Geometry(Protocol):
         ...
 
 
-def geometry_around(latent: LatentSpace, query: Float[Tensor, " d"]) -> Geometry:
+def geometry_around(latent: LatentSpaceLike, query: Float[Tensor, " d"]) -> Geometry:
     """The geometry that a latent space has around a query.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from egbas.errors import ConfigError, NetworkError
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, LatentSpaceLike
 from egbas.network import Network
 
 GEOMETRIES = ("auto", "flat", "sphere")
@@ -16,7 +16,7 @@ _FACTORS = (3.0, 1 / 3)
 _TOLERANCE = 1e-3  # of how much images differ; pixel norm's own 1e-8 under the root changes them by some 1e-7
 
 
-def choose_geometry(latent: LatentSpace, network: Network, wanted: str = "auto") -> LatentSpace:
+def choose_geometry(latent: LatentSpaceLike, network: Network, wanted: str = "auto") -> LatentSpace:
     """Settle the geometry of a latent space.
 
     Args:
@@ -32,10 +32,11 @@ def choose_geometry(latent: LatentSpace, network: Network, wanted: str = "auto")
         raise ConfigError(f"geometry {wanted!r} is unknown; expected one of {', '.join(GEOMETRIES)}")
     if wanted == "auto":
         wanted = "sphere" if latent.geometry == "sphere" or is_scale_invariant(network, latent) else "flat"
-    return latent if wanted == latent.geometry else replace(latent, geometry=wanted)
+    space = LatentSpace.of(latent)
+    return space if wanted == space.geometry else replace(space, geometry=wanted)
 
 
-def is_scale_invariant(network: Network, latent: LatentSpace) -> bool:
+def is_scale_invariant(network: Network, latent: LatentSpaceLike) -> bool:
     """Test whether G(3z) = G(z) = G(z / 3), on two latents of the prior that are the same in every run.
 
     Equal means that no pixel differs by more than a thousandth of what the images of the two latents differ by

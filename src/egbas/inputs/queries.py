@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from egbas.errors import CheckpointError, ConfigError, ShapeError
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, Normal
 
 QUERY_KEYS = ("query", "z0", "z", "latent")
 MAX_SEED = 2**63 - 1
@@ -67,7 +67,7 @@ def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:
 
     The support of the uniform prior is watched by ``egbas.explore``; on a sphere the norm means nothing.
     """
-    if latent.prior != "normal" or latent.geometry == "sphere":
+    if not isinstance(latent.prior, Normal) or latent.geometry == "sphere":
         return []
     d, norm = z0.numel(), float(z0.norm())
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # of the chi distribution

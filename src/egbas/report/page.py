@@ -306,7 +306,7 @@ def _certificate(run: Exploration) -> dict[str, str]:
 
 def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
     latent = run.latent
-    prior = f"{latent.prior} on -{latent.bound:g}..{latent.bound:g}" if latent.prior == "uniform" else latent.prior
+    prior = latent.description
     if run.layer is None:
         explored = ("region", f"given: {type(run.region).__name__}")
     else:

@@ -94,7 +94,7 @@ def _rebuild(
             f"(sha256 {config['model']['sha256'][:12]}..., now {checksum[:12]}...); pass the network of "
             "the run as generator="
         )
-    latent = latent or LatentSpace(**config["latent"] | {"shape": tuple(config["latent"]["shape"])})
+    latent = latent or LatentSpace.from_record(config["latent"])
     network = Network(generator, latent.shape)
     layer = None if config["layer"] is None else network.resolve(config["layer"]["path"])
     samples = _samples(record)

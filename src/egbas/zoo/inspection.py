@@ -41,7 +41,7 @@ def inspect(model: Model, seed: int = 0) -> dict[str, Any]:
         "sha256": model.sha256,
         "image": list(images.shape[1:]),
         "channels": _channels(network),
-        "latent": asdict(model.latent),
+        "latent": model.latent.record(),
         "parameters": sum(value.numel() for value in model.generator.parameters()),
         "discriminator_parameters": _count(model),
         "facts": model.facts,

@@ -96,7 +96,7 @@ def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
         module.load_state_dict(own)
         module.eval().requires_grad_(False)
-    latent = LatentSpace(**{**card.latent, "shape": tuple(card.latent["shape"])})
+    latent = LatentSpace.from_record(card.latent)
     generator.zoo_name = name
     generator.latent = latent  # egbas.explore reads it
     return Model(

@@ -3,100 +3,17 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.geometry import Flat, Sphere
-from egbas.geometry.polar import polar_angles
-from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE, GbRrtConfig, GbRrtStatus, Growth, Tree, grow
-from tests.regions import Box, Polytope, assert_same, rng
-
-Points = NDArray[np.float64]
-
-
-def literal(
-    targets: Points,
-    start: Points,
-    region: Polytope | Box,
-    config: GbRrtConfig,
-    gap: Callable[[Points, Points], float],
-    steer: Callable[[Points, Points], Points],
-) -> Tree:
-    """Algorithm 2, line by line, one candidate at a time, in NumPy."""
-    assert config.step_size is not None and config.half_width is not None
-    nodes, parents, rejected, reasons = [start], [-1], [], []
-    for target in targets[: config.iterations]:
-        parent = int(np.argmin([gap(target, node) for node in nodes]))
-        candidate = steer(nodes[parent], target)
-        others = [gap(candidate, q) for i, q in enumerate(nodes) if i != parent]
-        if others and min(others) < config.step_size:
-            rejected.append(candidate)
-            reasons.append(TOO_CLOSE)
-        elif bool(region.contains(torch.from_numpy(candidate)[None])):
-            nodes.append(candidate)
-            parents.append(parent)
-        else:
-            rejected.append(candidate)
-            reasons.append(OUTSIDE)
-    return Tree(
-        latents=torch.from_numpy(np.array(nodes)),
-        parents=torch.tensor(parents),
-        rejected=torch.from_numpy(np.array(rejected).reshape(-1, len(start))),
-        rejected_reason=torch.tensor(reasons, dtype=torch.int8),
-        evaluations=0,
-        rounds=0,
-        step_size=config.step_size,
-        half_width=config.half_width,
-        status=GbRrtStatus.COMPLETED,
-    )
-
-
-def literal_flat(z0: Tensor, region: Polytope, config: GbRrtConfig, seed: int) -> Tree:
-    draws, n_blocks = rng(seed), -(-config.iterations // 256)
-    uniform = torch.cat([torch.rand(256, len(z0), generator=draws, dtype=torch.float64) for _ in range(n_blocks)])
-
-    def gap(a: Points, b: Points) -> float:
-        return np.sqrt(((a - b) ** 2).sum())
-
-    def steer(q: Points, z: Points) -> Points:
-        return q + config.step_size / gap(z, q) * (z - q)
-
-    start = z0.numpy()
-    return literal(start + config.half_width * (2 * uniform.numpy() - 1), start, region, config, gap, steer)
-
-
-def literal_sphere(z0: Tensor, region: Polytope | Box, config: GbRrtConfig, seed: int) -> Tree:
-    """The same with arcs for distances and spherical interpolation for steps, both from the angle at the origin."""
-    start, draws, targets = z0.numpy(), rng(seed), []
-    radius = np.sqrt((start**2).sum())
-    assert config.step_size is not None and config.half_width is not None
-    for _ in range(-(-config.iterations // 256)):
-        uniform = torch.rand(256, generator=draws, dtype=torch.float64)
-        vectors = torch.randn(256, len(z0), generator=draws, dtype=torch.float64).numpy()
-        angles = polar_angles(uniform, d=len(z0), largest=min(config.half_width / radius, np.pi)).numpy()
-        for angle, vector in zip(angles, vectors, strict=True):
-            across = vector - (vector @ start) / radius**2 * start
-            targets.append(np.cos(angle) * start + radius * np.sin(angle) * across / np.sqrt((across**2).sum()))
-
-    def angle(a: Points, b: Points) -> float:
-        return 2 * np.arctan2(np.sqrt(((a - b) ** 2).sum()), np.sqrt(((a + b) ** 2).sum()))
-
-    def gap(a: Points, b: Points) -> float:
-        return radius * angle(a, b)
-
-    def steer(q: Points, z: Points) -> Points:
-        whole, part = angle(q, z), config.step_size / radius
-        return (np.sin(whole - part) * q + np.sin(part) * z) / np.sin(whole)
-
-    return literal(np.array(targets), start, region, config, gap, steer)
+from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, GbRrtStatus, Growth, grow
+from egbas.samplers.gbrrt.algorithm_2 import grow_literally
+from tests.regions import Box, Polytope, assert_same, on_sphere, rng
 
 
 @pytest.mark.parametrize("window", [1, 7, 32, None])
@@ -105,16 +22,10 @@ def test_batched_equals_the_literal_algorithm(d: int, step_size: float, window: 
     z0 = torch.zeros(d, dtype=torch.float64)
     config = GbRrtConfig(iterations=400, step_size=step_size, half_width=1.0, window=window)
     tree = grow(z0, Polytope(d, seed=d), config, rng=rng(3))
-    reference = literal_flat(z0, Polytope(d, seed=d), config, seed=3)
+    reference = grow_literally(z0, Polytope(d, seed=d), config, rng=rng(3))
     assert len(tree.latents) > 10
     assert len(tree.rejected) > 10
-    assert_same(tree, reference, tolerance=1e-12)  # NumPy sums in another order than torch.cdist
-
-
-def on_sphere(d: int, radius: float = 2.0) -> Tensor:
-    """A query away from all axes, in float64."""
-    z = torch.linspace(-1.0, 2.0, d, dtype=torch.float64)
-    return radius * z / z.norm()
+    assert_same(tree, reference, tolerance=1e-12)  # torch sums squares in another order
 
 
 @pytest.mark.parametrize("window", [1, 7, 32, None])
@@ -128,10 +39,10 @@ def test_batched_equals_the_literal_algorithm_on_a_sphere(
     region = Polytope(d, seed=d, centre=z0)
     config = GbRrtConfig(iterations=400, step_size=step_size, half_width=half_width, window=window)
     tree = grow(z0, region, config, rng=rng(3), geometry=Sphere(z0))
-    reference = literal_sphere(z0, region, config, seed=3)
+    reference = grow_literally(z0, region, config, rng=rng(3), geometry=Sphere(z0))
     assert len(tree.latents) > 10
     assert len(tree.rejected) > 10
-    assert_same(tree, reference, tolerance=1e-10)  # spherical interpolation loses digits where the target is far
+    assert_same(tree, reference, tolerance=1e-12)
 
 
 def test_large_steps_keep_their_spacing_along_the_sphere() -> None:
@@ -139,7 +50,7 @@ def test_large_steps_keep_their_spacing_along_the_sphere() -> None:
     z0 = on_sphere(3)
     config = GbRrtConfig(iterations=2000, step_size=1.6, half_width=7.0)
     tree = grow(z0, Box(9.0), config, rng=rng(), geometry=Sphere(z0))
-    assert_same(tree, literal_sphere(z0, Box(9.0), config, seed=0), tolerance=1e-10)
+    assert_same(tree, grow_literally(z0, Box(9.0), config, rng=rng(), geometry=Sphere(z0)), tolerance=1e-12)
     assert len(tree.latents) > 8
 
 

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""GB-RRT (Jeon et al. 2020, Algorithm 2): a rapidly-exploring random tree that stays in a generative region."""
+"""GB-RRT (Jeon et al. 2020, Algorithm 2): a rapidly-exploring random tree that stays in a generative region.
 
+``algorithm_2`` is the algorithm on one page; read it first. ``growth`` grows the same tree many iterations at a time,
+``many`` many trees side by side, and ``sampler`` stands between a tree and an exploration.
+"""
+
+from egbas.samplers.gbrrt.algorithm_2 import grow_literally
 from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.extent import exit_distances, with_automatic
 from egbas.samplers.gbrrt.growth import Growth, Progress, grow
@@ -19,6 +24,7 @@ __all__ = [
     "TreeSampler",
     "exit_distances",
     "grow",
+    "grow_literally",
     "grow_many",
     "with_automatic",
 ]

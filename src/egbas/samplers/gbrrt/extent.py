@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from egbas.errors import ConfigError
 from egbas.geometry import Flat, Geometry
 from egbas.region import Region
 from egbas.samplers.gbrrt.config import GbRrtConfig
@@ -62,6 +63,28 @@ def with_automatic(
 def smallest_step(geometry: Geometry, half_width: float, dtype: torch.dtype) -> float:
     """The least step size that the rounding of latents allows, in latent units."""
     return _LEAST_STEPS_OF_ROUNDING * geometry.rounding(half_width, dtype)
+
+
+def step_and_half_width(config: GbRrtConfig, geometry: Geometry, dtype: torch.dtype) -> tuple[float, float]:
+    """Step size and half-width, where both are given and the space has room and precision for them.
+
+    Raises:
+        ConfigError: one of them is None, or the step size is too small or too large for the space.
+    """
+    if config.step_size is None or config.half_width is None:
+        raise ConfigError("GB-RRT needs a step_size and a half_width; egbas.explore chooses them where they are None")
+    if geometry.limit(config.step_size) < config.step_size:
+        raise ConfigError(
+            f"a step size of {config.step_size:.3g} is more than the largest distance on a {geometry.description}, "
+            f"{geometry.limit(config.step_size):.3g}; lower it"
+        )
+    least = smallest_step(geometry, config.half_width, dtype)
+    if config.step_size < least:
+        raise ConfigError(
+            f"a step size of {config.step_size:.3g} is lost in the rounding of {dtype} latents; expected at "
+            f"least {least:.2g}: raise it, or use a network in float64"
+        )
+    return config.step_size, geometry.limit(config.half_width)
 
 
 def exit_distances(

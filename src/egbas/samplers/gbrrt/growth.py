@@ -3,7 +3,7 @@
 
 Many iterations share one forward pass, and the tree is still the one that Algorithm 2 builds one
 iteration at a time. Targets are drawn in order. A window of the next targets waits; each remembers its
-nearest node and its candidate. The candidates are tested together and committed in order (``commit``): a
+nearest node and its candidate. The candidates are tested together and decided in order (``decide``): a
 target whose nearest node was added in the meantime steers anew and waits for the next pass, with those
 that hang on what becomes of it; the others keep their answers.
 """
@@ -16,13 +16,12 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from egbas.errors import ConfigError
 from egbas.geometry import Flat, Geometry
 from egbas.region import Region
 from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.decide import choose, decide
-from egbas.samplers.gbrrt.extent import smallest_step
-from egbas.samplers.gbrrt.nearest.lookahead import Upcoming
+from egbas.samplers.gbrrt.extent import step_and_half_width
+from egbas.samplers.gbrrt.nearest.lookahead import Lookahead
 from egbas.samplers.gbrrt.nearest.search import FEW
 from egbas.samplers.gbrrt.targets import Targets
 from egbas.samplers.gbrrt.tree import GbRrtStatus, Tree
@@ -82,13 +81,13 @@ class Growth:
         """Start with the query as the only node."""
         self._device, z0 = z0.device, z0.detach().cpu()
         geometry = geometry or Flat(z0)
-        step_size, half_width = _checked(config, geometry, z0.dtype)
+        step_size, half_width = step_and_half_width(config, geometry, z0.dtype)
         self.config, self.stride, query = config, Stride.of(geometry, step_size), z0.numpy()
         self.targets = Targets(geometry, half_width, config.iterations, rng=rng)
         self.window_size = config.window or _FIRST_WINDOW
         room = min(config.window or _LARGEST_WINDOW, config.iterations)
         self.nodes, self.window = Nodes.empty(config.iterations + 1, query), Window.empty(room, query)
-        self.upcoming = Upcoming(self.targets, self.nodes)
+        self.lookahead = Lookahead(self.targets, self.nodes)
         self.n_nodes = self.n_pending = self.n_done = 0
         self.add(query[None], np.array([-1]), np.array([-1]))
         self.asked = np.zeros(room, np.int64)  # rows of the window whose candidates were proposed
@@ -106,7 +105,7 @@ class Growth:
     def propose(self) -> Float[Tensor, "m d"]:
         """Fill the window and return the candidates whose membership has to be tested, possibly none."""
         wanted = max(0, self.window_size - self.n_pending)  # the window may just have been narrowed
-        new, parents, squares = self.upcoming.take(wanted, self.n_nodes)
+        new, parents, squares = self.lookahead.take(wanted, self.n_nodes)
         if len(new):
             first = self.n_done + self.n_pending
             admit(self.window, self.n_pending, new, first, parents, squares, self.nodes, self.n_nodes, self.stride)
@@ -176,21 +175,3 @@ class Growth:
             self.window_size = min(2 * self.window_size, _LARGEST_WINDOW)
         elif n_decided < 0.4 * n_pending:
             self.window_size = max(self.window_size // 2, _SMALLEST_WINDOW)
-
-
-def _checked(config: GbRrtConfig, geometry: Geometry, dtype: torch.dtype) -> tuple[float, float]:
-    """Step size and half-width, where both are given and the space has room and precision for them."""
-    if config.step_size is None or config.half_width is None:
-        raise ConfigError("GB-RRT needs a step_size and a half_width; egbas.explore chooses them where they are None")
-    if geometry.limit(config.step_size) < config.step_size:
-        raise ConfigError(
-            f"a step size of {config.step_size:.3g} is more than the largest distance on a {geometry.description}, "
-            f"{geometry.limit(config.step_size):.3g}; lower it"
-        )
-    least = smallest_step(geometry, config.half_width, dtype)
-    if config.step_size < least:
-        raise ConfigError(
-            f"a step size of {config.step_size:.3g} is lost in the rounding of {dtype} latents; expected at "
-            f"least {least:.2g}: raise it, or use a network in float64"
-        )
-    return config.step_size, geometry.limit(config.half_width)

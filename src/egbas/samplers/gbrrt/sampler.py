@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.geometry import geometry_around
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpaceLike
 from egbas.region import Region
 from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.extent import with_automatic
@@ -45,7 +45,7 @@ class TreeSampler:
         self,
         region: Region,
         start: Float[Tensor, " d"],
-        latent: LatentSpace,
+        latent: LatentSpaceLike,
         rng: torch.Generator,
         progress: Progress | None = None,
     ) -> Tree:
@@ -67,7 +67,7 @@ class TreeSampler:
         self,
         regions: Sequence[Region],
         starts: Sequence[Float[Tensor, " d"]],
-        latent: LatentSpace,
+        latent: LatentSpaceLike,
         rngs: Sequence[torch.Generator],
         progress: Progress | None = None,
     ) -> list[Tree]:

@@ -53,8 +53,8 @@ class Nodes(NamedTuple):
     @classmethod
     def empty(cls, n: int, query: Array) -> "Nodes":
         """Room for n nodes."""
-        whole = np.zeros(n, np.int64)
-        return cls(np.empty((n, len(query)), query.dtype), np.empty(n, query.dtype), whole, whole.copy())
+        numbers = np.zeros(n, np.int64)
+        return cls(np.empty((n, len(query)), query.dtype), np.empty(n, query.dtype), numbers, numbers.copy())
 
     def first(self, n: int) -> "Nodes":
         """The first n of them."""
@@ -76,11 +76,11 @@ class Window(NamedTuple):
     @classmethod
     def empty(cls, n: int, query: Array) -> "Window":
         """Room for n targets."""
-        whole, flags, latents = np.zeros(n, np.int64), np.zeros(n, np.bool_), np.zeros((n, len(query)), query.dtype)
+        numbers, flags, latents = np.zeros(n, np.int64), np.zeros(n, np.bool_), np.zeros((n, len(query)), query.dtype)
         return cls(
-            iterations=whole,
+            iterations=numbers,
             targets=latents,
-            nearest=whole.copy(),
+            nearest=numbers.copy(),
             squares=np.zeros(n),
             is_displaced=flags,
             candidates=latents.copy(),

@@ -7,7 +7,6 @@ It holds the weights as they are used, with nothing left to convert, so that it 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from safetensors.torch import save
@@ -46,7 +45,7 @@ def read(content: Content) -> Blueprints:
         described = {role: json.loads(header[role]) for role in PREFIXES if role in header}
         latent = json.loads(header["latent"])
         facts = json.loads(header.get("source", "{}"))
-        space = LatentSpace(**{**latent, "shape": _shape(latent["shape"])})
+        space = LatentSpace.from_record({**latent, "shape": _shape(latent["shape"])})
         networks = {role: (str(told["arch"]), dict(told["config"])) for role, told in described.items()}
     except (ValueError, KeyError, TypeError, ConfigError, RecursionError) as error:
         raise CheckpointError(f"its header is damaged ({type(error).__name__}: {error})") from error
@@ -70,7 +69,7 @@ def dump(blueprints: Blueprints, source: Mapping[str, Any]) -> bytes:
         blueprints: the networks.
         source: what to tell of where they come from; kept in the header, and told by ``egbas inspect``.
     """
-    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(asdict(blueprints.latent))}
+    header = {"format": "pt", KEY: VERSION, "latent": json.dumps(blueprints.latent.record())}
     header["source"] = json.dumps({**blueprints.facts, **source})
     tensors: dict[str, Tensor] = {}
     for role, prefix in PREFIXES.items():

@@ -4,16 +4,16 @@
 import numpy as np
 import pytest
 
-from egbas.samplers.gbrrt.nearest.few_dimensions import Columns
+from egbas.samplers.gbrrt.nearest.few_dimensions import FewDimensions
 from egbas.samplers.gbrrt.window import Array
 from tests.samplers.gbrrt.nearest.test_search import nodes_at
 
 
 def nearest(targets: Array, latents: Array) -> tuple[Array, Array]:
-    columns = Columns(nodes_at(latents))
-    columns.catch_up(len(latents) // 2)
-    columns.catch_up(len(latents))
-    return columns.nearest(targets, len(latents))
+    nodes = FewDimensions(nodes_at(latents))
+    nodes.catch_up(len(latents) // 2)
+    nodes.catch_up(len(latents))
+    return nodes.nearest(targets, len(latents))
 
 
 @pytest.mark.parametrize("d", [1, 2, 7])

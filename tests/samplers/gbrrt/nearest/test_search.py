@@ -51,9 +51,8 @@ def test_answers_are_those_of_exact_arithmetic(
     a, b = ((query + spread * rng.standard_normal((n, d))).astype(dtype) for n in (5, 90))
     squares = exact(a, b)
     with pytest.MonkeyPatch.context() as patch:
-        if is_large:  # by rounded latents first
+        if is_large:  # shared among the cores
             patch.setattr("egbas.samplers.gbrrt.nearest.search._LARGE", 0)
-            patch.setattr("egbas.samplers.gbrrt.nearest.search.pays", lambda d: True)
         patch.setattr("egbas.samplers.gbrrt.nearest.search._WORTH_THREADS", 0)
         patch.setattr("egbas.samplers.gbrrt.nearest.search.idle_cores", lambda: n_cores)
         found, distances = search(a, b)
@@ -111,11 +110,10 @@ def test_nodes_that_are_not_there_yet_are_not_found() -> None:
 @pytest.mark.parametrize("d", [2, 40, 512])
 def test_nodes_that_come_later_are_found(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search._LARGE", 0)
-    monkeypatch.setattr("egbas.samplers.gbrrt.nearest.search.pays", lambda d: True)
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((n, d)).astype(np.float32) for n in (20, 300))
     growing = NearestNodes(nodes_at(b))
-    for n in (20, 150, 300):  # the step between whole numbers is chosen for the first of them
+    for n in (20, 150, 300):
         found, squares = growing(a, n)
         alone, alone_squares = NearestNodes(nodes_at(b[:n]))(a, n)
         assert (found.tolist(), squares.tolist()) == (alone.tolist(), alone_squares.tolist())

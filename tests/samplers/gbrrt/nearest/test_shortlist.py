@@ -14,8 +14,8 @@ def look(values: Array, slack: float, room: int, block: int) -> Shortlist:
     """Of one target at zero on a line, whose rough squared distances are the values."""
     short = Shortlist(np.array([slack], np.float32), room=room)
     for start in range(0, len(values), block):
-        part = values[start : start + block]
-        short.look(np.zeros((1, len(part)), np.float32), part, start)
+        rough = values[start : start + block]
+        short.add(np.zeros((1, len(rough)), np.float32), rough, start)
     return short
 
 

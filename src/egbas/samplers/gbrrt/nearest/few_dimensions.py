@@ -14,19 +14,19 @@ from egbas.samplers.gbrrt.window import Array, Nodes
 _CHUNK = 256  # nodes looked at together
 
 
-class Columns:
+class FewDimensions:
     """The nodes of a tree, coordinate by coordinate."""
 
     def __init__(self, nodes: Nodes) -> None:
         """Take the tree, as it grows."""
         self._nodes = nodes
-        self._columns = np.empty(nodes.latents.shape[::-1], nodes.latents.dtype)  # (d, n)
+        self._coordinates = np.empty(nodes.latents.shape[::-1], nodes.latents.dtype)  # (d, n)
         self._n_copied = 0
 
     def catch_up(self, n_nodes: int) -> None:
         """Take up the nodes that were added, of which there are so many now."""
         new = slice(self._n_copied, n_nodes)
-        self._columns[:, new] = self._nodes.latents[new].T
+        self._coordinates[:, new] = self._nodes.latents[new].T
         self._n_copied = n_nodes
 
     def nearest(
@@ -36,19 +36,19 @@ class Columns:
         info = np.finfo(targets.dtype)
         # A squared distance is a sum of d squared differences, each with an error of an eps or two, or less than tiny.
         relative, absolute = 4 * (targets.shape[1] + 4) * float(info.eps), 4 * targets.shape[1] * float(info.tiny)
-        return _search(targets, self._nodes.latents, self._columns, n_nodes, relative, absolute)
+        return _search(targets, self._nodes.latents, self._coordinates, n_nodes, relative, absolute)
 
 
 @compiled()
 @no_type_check
-def _search(targets, latents, columns, n_nodes, relative, absolute):
+def _search(targets, latents, coordinates, n_nodes, relative, absolute):
     parents, squares = np.zeros(len(targets), np.int64), np.full(len(targets), np.inf)
     rough = np.empty(_CHUNK, targets.dtype)
     for row in range(len(targets)):
         target, limit = targets[row], np.inf
         for begin in range(0, n_nodes, _CHUNK):
             end = min(begin + _CHUNK, n_nodes)
-            _fill(target, columns, begin, end, rough)
+            _fill(target, coordinates, begin, end, rough)
             if not _any_within(rough[: end - begin], rough.dtype.type(limit)):
                 continue
             for node in range(begin, end):
@@ -63,14 +63,14 @@ def _search(targets, latents, columns, n_nodes, relative, absolute):
 
 @compiled(is_sum=True)
 @no_type_check
-def _fill(target, columns, begin, end, rough):
+def _fill(target, coordinates, begin, end, rough):
     """Squared distances from a chunk of nodes, in the precision of the latents."""
     for j in range(end - begin):
         rough[j] = 0
     for i in range(len(target)):
-        x, column = target[i], columns[i, begin:end]
-        for j in range(len(column)):
-            gap = x - column[j]
+        x, values = target[i], coordinates[i, begin:end]
+        for j in range(len(values)):
+            gap = x - values[j]
             rough[j] += gap * gap
 
 

@@ -17,7 +17,7 @@ from egbas.samplers.gbrrt.window import Array, Nodes
 _AHEAD, _FAR_AHEAD = 64, 256  # targets; far ahead where the tree is large
 
 
-class Upcoming:
+class Lookahead:
     """The next targets of a tree."""
 
     def __init__(self, targets: Targets, nodes: Nodes) -> None:

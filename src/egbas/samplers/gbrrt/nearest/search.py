@@ -4,8 +4,8 @@
 Every way bounds the rounding error of its squared distances, and tells the nodes that are the nearest within that bound
 apart by ``square_distance``. So no answer depends on what else is in the batch, and the trees of all windows are one.
 
-In few dimensions all distances are computed (``columns``). In many, those of all pairs come from
-||a||^2 + ||b||^2 - 2 ab, a matrix product; of large trees first from one of rounded latents (``rounded``).
+In few dimensions all distances are computed (``few_dimensions``). In many, those of all pairs come from
+||a||^2 + ||b||^2 - 2 ab, a matrix product.
 """
 
 from collections.abc import Callable
@@ -19,22 +19,20 @@ from numpy.typing import NDArray
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once, idle_cores
 from egbas.samplers.gbrrt.distance import compare, square_length
-from egbas.samplers.gbrrt.nearest.few_dimensions import Columns
+from egbas.samplers.gbrrt.nearest.few_dimensions import FewDimensions
 from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
-from egbas.samplers.gbrrt.rounded import Rounded, pays
 from egbas.samplers.gbrrt.window import Array, Nodes
 
 FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache
 _ROOM = 32  # nodes that products may leave for each target; with more of them all are looked at one by one
-_LARGE = 2**22  # values of all nodes; from there on products of rounded ones pay
+_LARGE = 2**22  # coordinates of all nodes; from there on looking through them takes long
 _EPS = {dtype().dtype.char: float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 
 _WORTH_THREADS = 4_000_000  # products of two coordinates; fewer take less than a millisecond
-_OVERFULL = -1  # in the place of a node: too many may be the nearest
 
-Found = tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]
-Look = Callable[[Array, int], Found]
+Nearest = tuple[Int[NDArray[np.int64], " m"], Float[NDArray[np.float64], " m"]]
+Search = Callable[[Array, int], Nearest]
 
 
 class NearestNodes:
@@ -43,68 +41,51 @@ class NearestNodes:
     def __init__(self, nodes: Nodes) -> None:
         """Take the tree."""
         self._nodes, d = nodes, nodes.latents.shape[1]
-        self._columns = Columns(nodes) if d <= FEW else None
-        self._rounded: Rounded | None = None
-        self._may_round = d > FEW and nodes.latents.dtype == np.float32
+        self._few_dimensions = FewDimensions(nodes) if d <= FEW else None
 
-    def __call__(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+    def __call__(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         """For each target the nearest node, the first of several, and the square of its distance.
 
         Args:
             targets: m latents, of the dtype of the nodes.
             n_nodes: how many of the tree's nodes there are, at least 1.
         """
-        if self._columns is not None:
-            self._columns.catch_up(n_nodes)
-            return self._on_idle_cores(self._columns.nearest, targets, n_nodes)
-        if self._may_round and self.is_large(n_nodes) and len(targets) and pays(targets.shape[1]):
-            self._rounded = self._rounded or Rounded(self._nodes, n_nodes, targets)
-            self._rounded.catch_up(n_nodes)
-            parents, squares = self._on_idle_cores(self._by_rounded, targets, n_nodes)
-            rows = np.flatnonzero(parents == _OVERFULL)
-            # Nodes as close together as that are no more told apart by rounded latents when there are more of them.
-            self._may_round = 2 * len(rows) < len(targets)
-            if len(rows):
-                parents[rows], squares[rows] = self._by_products(targets[rows], n_nodes)
-            return parents, squares
+        if self._few_dimensions is not None:
+            self._few_dimensions.catch_up(n_nodes)
+            return self._on_idle_cores(self._few_dimensions.nearest, targets, n_nodes)
         return self._on_idle_cores(self._by_products, targets, n_nodes)
 
     def is_large(self, n_nodes: int) -> bool:
         """Whether looking through so many nodes takes long, so that it is better done for many targets at once."""
         return n_nodes * self._nodes.latents.shape[1] >= _LARGE
 
-    def _on_idle_cores(self, look: Look, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+    def _on_idle_cores(self, search: Search, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         """Share the targets among the cores, where there are many nodes to compare them with."""
-        is_long = targets.size * n_nodes >= _WORTH_THREADS and (self._columns is not None or self.is_large(n_nodes))
+        is_long = targets.size * n_nodes >= _WORTH_THREADS and (
+            self._few_dimensions is not None or self.is_large(n_nodes)
+        )
         n_threads = min(idle_cores(), len(targets)) if is_long else 1
         if n_threads < 2:
-            return look(targets, n_nodes)
-        found = at_once(lambda part: look(part, n_nodes), np.array_split(targets, n_threads))
-        parents, squares = map(np.concatenate, zip(*found, strict=True))
+            return search(targets, n_nodes)
+        answers = at_once(lambda share: search(share, n_nodes), np.array_split(targets, n_threads))
+        parents, squares = map(np.concatenate, zip(*answers, strict=True))
         return parents, squares
 
-    def _by_rounded(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
-        assert self._rounded is not None
-        short = self._rounded.shortlist(targets, n_nodes)
-        parents, squares = np.full(len(targets), _OVERFULL, np.int64), np.empty(len(targets))
-        short.decide(targets, self._nodes.latents, parents, squares)
-        return parents, squares
-
-    def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Found:
+    def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         latents, node_squares = self._nodes.latents, self._nodes.squares
         doubled = targets * -2
         slack = np.empty(len(targets), targets.dtype)
         _bound_errors(targets, node_squares[:n_nodes], 8 * (targets.shape[1] + 4) * _EPS[targets.dtype.char], slack)
-        short = Shortlist(slack, room=_ROOM)
+        shortlist = Shortlist(slack, room=_ROOM)
         for start in range(0, n_nodes, _BLOCK):
             end = min(start + _BLOCK, n_nodes)
-            short.look(_products(doubled, latents[start:end]), node_squares[start:end], start)
+            shortlist.add(_products(doubled, latents[start:end]), node_squares[start:end], start)
         parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
-        short.decide(targets, latents, parents, squares)
-        if len(rows := short.overfull):
-            found, distances = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf)
-            compare(targets[rows], np.zeros_like(rows), latents, n_nodes, found, distances)
-            parents[rows], squares[rows] = found, distances
+        shortlist.decide(targets, latents, parents, squares)
+        if len(rows := shortlist.overfull):
+            nodes, distances = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf)
+            compare(targets[rows], np.zeros_like(rows), latents, n_nodes, nodes, distances)
+            parents[rows], squares[rows] = nodes, distances
         return parents, squares
 
 

@@ -26,19 +26,19 @@ class Shortlist:
         m = len(slack)
         self.slack = slack
         self._least = np.full(m, np.inf, slack.dtype)  # of the squared distances, without the target's own square
-        self._found, self._values = np.empty((m, room), np.int64), np.empty((m, room), slack.dtype)
+        self._nodes, self._values = np.empty((m, room), np.int64), np.empty((m, room), slack.dtype)
         self._counts = np.zeros(m, np.int64)
         self._lost = np.full(m, np.inf, slack.dtype)  # least of the values that there was no room for
 
-    def look(self, products: Float[Array, "m n"], node_squares: Float[Array, " n"], start: int) -> None:
-        """Look at a block of nodes, whose squared distances are ``products + node_squares``.
+    def add(self, products: Float[Array, "m n"], node_squares: Float[Array, " n"], start: int) -> None:
+        """Add a block of nodes, whose squared distances are ``products + node_squares``.
 
         Args:
             products: (m, n), -2 ab.
             node_squares: (n,).
             start: number of the first of the nodes.
         """
-        notes = (self._least, self._found, self._values, self._counts, self._lost)
+        notes = (self._least, self._nodes, self._values, self._counts, self._lost)
         _scan(products, node_squares, start, self.slack, *notes)
 
     def decide(
@@ -49,7 +49,7 @@ class Shortlist:
         squares: Float[NDArray[np.float64], " m"],
     ) -> None:
         """Write the nearest node of each target and its squared distance, but not for those that are overfull."""
-        _tell_apart(targets, latents, self._found, np.where(self._is_overfull, 0, self._counts), parents, squares)
+        _tell_apart(targets, latents, self._nodes, np.where(self._is_overfull, 0, self._counts), parents, squares)
 
     @property
     def overfull(self) -> Int[NDArray[np.int64], " k"]:
@@ -64,7 +64,7 @@ class Shortlist:
 @compiled()
 @no_type_check
 def _scan(  # noqa: PLR0913, PLR0917
-    products, node_squares, start, slack, least, found, values, counts, lost
+    products, node_squares, start, slack, least, nodes, values, counts, lost
 ):
     """Note of a block of nodes those that may be the nearest."""
     for row in range(len(products)):
@@ -80,14 +80,14 @@ def _scan(  # noqa: PLR0913, PLR0917
                 if value < least[row]:
                     least[row] = value
                     limit = value + slack[row]
-                if counts[row] == len(found[row]):
-                    counts[row] = _still_near(found[row], values[row], limit)
-                if counts[row] == len(found[row]):  # the farther half has to go
+                if counts[row] == len(nodes[row]):
+                    counts[row] = _still_near(nodes[row], values[row], limit)
+                if counts[row] == len(nodes[row]):  # the farther half has to go
                     middle = min(values[row].mean(), values[row].max())  # which is rounded, and may be above them all
-                    counts[row], lost[row] = _nearer(found[row], values[row], middle, lost[row])
-                found[row, counts[row]], values[row, counts[row]] = start + j, value
+                    counts[row], lost[row] = _nearer(nodes[row], values[row], middle, lost[row])
+                nodes[row, counts[row]], values[row, counts[row]] = start + j, value
                 counts[row] += 1
-        counts[row] = _still_near(found[row, : counts[row]], values[row, : counts[row]], limit)
+        counts[row] = _still_near(nodes[row, : counts[row]], values[row, : counts[row]], limit)
 
 
 @compiled()
@@ -102,24 +102,24 @@ def _any_within(product, node_squares, limit):
 
 @compiled()
 @no_type_check
-def _still_near(found, values, limit):
+def _still_near(nodes, values, limit):
     """Keep, in order, those within the limit; how many they are."""
     n = 0
-    for k in range(len(found)):
+    for k in range(len(nodes)):
         if values[k] <= limit:
-            found[n], values[n] = found[k], values[k]
+            nodes[n], values[n] = nodes[k], values[k]
             n += 1
     return n
 
 
 @compiled()
 @no_type_check
-def _nearer(found, values, middle, lost):
+def _nearer(nodes, values, middle, lost):
     """Keep, in order, those nearer than the middle; how many they are, and the least of all values that were lost."""
     n = 0
-    for k in range(len(found)):
+    for k in range(len(nodes)):
         if values[k] < middle:
-            found[n], values[n] = found[k], values[k]
+            nodes[n], values[n] = nodes[k], values[k]
             n += 1
         else:
             lost = min(lost, values[k])
@@ -128,12 +128,12 @@ def _nearer(found, values, middle, lost):
 
 @compiled()
 @no_type_check
-def _tell_apart(targets, latents, found, counts, parents, squares):
+def _tell_apart(targets, latents, nodes, counts, parents, squares):
     """Compare each target with the nodes that may be its nearest."""
     for row in range(len(targets)):
         if counts[row] > 0:
             squares[row] = np.inf
         for k in range(counts[row]):
-            square = square_distance(targets[row], latents[found[row, k]])
+            square = square_distance(targets[row], latents[nodes[row, k]])
             if square < squares[row]:
-                parents[row], squares[row] = found[row, k], square
+                parents[row], squares[row] = nodes[row, k], square
