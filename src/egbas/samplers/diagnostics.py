@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Whether chains agree, and how many independent draws theirs are worth (Vehtari et al. 2021).
+
+In: draws of many chains. Out: rank-normalised split R-hat and bulk effective sample size, the worst over the
+coordinates, the distance to the query and whatever else is asked about.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from egbas.samplers.kernel import Array
+
+_FEWEST = 4  # draws of a chain: two in each half
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostics:
+    """How far chains have converged.
+
+    What cannot be told counts as the worst: series that are not finite, do not move, or are too short have an R-hat
+    of infinity and no effective draw.
+
+    Attributes:
+        r_hat: rank-normalised split R-hat, the worst over all series; 1 is best.
+        ess: bulk effective sample size, the worst over all series, in draws.
+        worst: name of the series with the largest R-hat.
+        n_chains: chains.
+        n_draws: draws of each.
+    """
+
+    r_hat: float
+    ess: float
+    worst: str
+    n_chains: int
+    n_draws: int
+
+
+def diagnose(
+    draws: Float[Tensor, "chains n d"],
+    query: Float[Tensor, " d"],
+    extra: Mapping[str, Float[Tensor, "chains n"]] | None = None,
+) -> Diagnostics:
+    """Diagnose the coordinates of draws, |z - z0|, and further series.
+
+    Args:
+        draws: states of the chains, in order.
+        query: z0.
+        extra: further series by their names, such as the image distance. One that is the same everywhere is passed
+            over: it says nothing about the chains.
+    """
+    z = draws.numpy(force=True).astype(np.float64)
+    names = [f"coordinate {i}" for i in range(z.shape[2])]
+    series = [*np.moveaxis(z, 2, 0), np.linalg.norm(z - query.numpy(force=True).astype(np.float64), axis=2)]
+    names.append("|z - z0|")
+    for name, values in (extra or {}).items():
+        array = values.numpy(force=True).astype(np.float64)
+        if np.ptp(array) != 0:
+            series.append(array)
+            names.append(name)
+    r_hats, sizes = _r_hats_and_sizes(np.stack(series))
+    worst = int(np.argmax(r_hats))
+    return Diagnostics(
+        r_hat=float(r_hats[worst]),
+        ess=float(sizes.min()),
+        worst=names[worst],
+        n_chains=z.shape[0],
+        n_draws=z.shape[1],
+    )
+
+
+def r_hat_between(draws: Float[Tensor, "chains n d"], groups: NDArray[np.int64]) -> float:
+    """R-hat of groups of chains, each group taken as one long chain: whether they agree, whatever each does within.
+
+    Args:
+        draws: states of the chains, in order.
+        groups: (chains,) the number of each chain's group; the groups are of equal size.
+
+    Returns:
+        The worst over the coordinates; NaN for a single group, and infinity where it cannot be told.
+    """
+    numbers = np.unique(groups)
+    if len(numbers) < 2:
+        return math.nan
+    z = draws.numpy(force=True).astype(np.float64)
+    # In the order of time, so that halves are early and late.
+    long = np.stack([z[groups == number].swapaxes(0, 1).reshape(-1, z.shape[2]) for number in numbers])
+    return float(_r_hats_and_sizes(np.moveaxis(long, 2, 0))[0].max())
+
+
+def _r_hats_and_sizes(series: Float[Array, "s chains n"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
+    """R-hat and bulk effective sample size of each series; infinity and 0 where they cannot be told."""
+    from arviz_stats.base.array import array_stats
+
+    r_hats, sizes = np.full(len(series), np.inf), np.zeros(len(series))
+    moves = np.isfinite(series).all(axis=(1, 2)) & (np.ptp(series, axis=(1, 2)) > 0)
+    if series.shape[2] < _FEWEST or not moves.any():
+        return r_hats, sizes
+    with np.errstate(invalid="ignore", divide="ignore"):  # a chain that stands still has no variance
+        found = (method(series[moves], chain_axis=1, draw_axis=2) for method in (array_stats.rhat, array_stats.ess))
+        r_hats[moves], sizes[moves] = found
+    return np.where(np.isnan(r_hats), np.inf, r_hats), np.where(np.isnan(r_hats) | np.isnan(sizes), 0.0, sizes)
