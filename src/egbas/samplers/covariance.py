@@ -6,8 +6,7 @@ from jaxtyping import Float
 
 from egbas.samplers.kernel import Array
 
-_WEIGHT = 64.0  # of the diagonal, in states
-_LEAST = 0.02  # share of the diagonal
+_LEAST = 1e-4  # share of the diagonal
 
 
 def shrunk_covariance(states: Float[Array, "n d"]) -> Float[Array, "d d"]:
@@ -21,5 +20,6 @@ def shrunk_covariance(states: Float[Array, "n d"]) -> Float[Array, "d d"]:
     largest = diagonal.max()
     # Chains that have not moved say nothing.
     diagonal = np.maximum(diagonal, 1e-6 * largest) if largest > 0 else np.ones_like(diagonal)
-    share = max(_LEAST, _WEIGHT / (len(states) / 2 + _WEIGHT))
+    d = len(diagonal)  # the diagonal counts as much as 2 d states
+    share = max(_LEAST, d / (len(states) / 2 + d))
     return (1 - share) * covariance + share * np.diag(diagonal)

@@ -17,7 +17,7 @@ points.
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ class Brackets(NamedTuple):
         return a[:, None] * self.z[which] + b[:, None] * self.p[which]
 
 
+@runtime_checkable
 class Curves(Protocol):
     """The curves of a target."""
 

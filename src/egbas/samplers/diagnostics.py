@@ -79,17 +79,18 @@ def r_hat_between(draws: Float[Tensor, "chains n d"], groups: NDArray[np.int64])
 
     Args:
         draws: states of the chains, in order.
-        groups: (chains,) the number of each chain's group; the groups are of equal size.
+        groups: (chains,) the number of each chain's group; of each, the first chains are taken, as many of all.
 
     Returns:
         The worst over the coordinates; NaN for a single group, and infinity where it cannot be told.
     """
-    numbers = np.unique(groups)
+    numbers, counts = np.unique(groups, return_counts=True)
     if len(numbers) < 2:
         return math.nan
     z = draws.numpy(force=True).astype(np.float64)
     # In the order of time, so that halves are early and late.
-    long = np.stack([z[groups == number].swapaxes(0, 1).reshape(-1, z.shape[2]) for number in numbers])
+    chains = [z[groups == number][: counts.min()] for number in numbers]
+    long = np.stack([group.swapaxes(0, 1).reshape(-1, z.shape[2]) for group in chains])
     return float(_r_hats_and_sizes(np.moveaxis(long, 2, 0))[0].max())
 
 

@@ -32,10 +32,12 @@ from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 
 _QUARTER_TURN = math.pi / 2
 _WARM_UP = 32  # flights
+_FEW_BOUNCES, _MANY_BOUNCES = 200, 400  # of a flight; where there are more it is made shorter
 _ROUNDS = 4  # of the estimate of C, each of which has twice as many flights as the one before
 _LONG = 4.0  # duration of a straight flight, whose speed is a deviation of the target
 _MOST_BOUNCES = 20_000
 _REFUSED = -1
+_LEAST_SHARE = 1e-12  # of a flight's duration
 
 
 class Polytope(NamedTuple):
@@ -51,8 +53,8 @@ class HamiltonianKernel:
     """Exact flights within a polytope.
 
     Attributes:
-        refusals: flights that were refused, so far.
-        bounces: reflections, so far.
+        refusals: flights that were refused since the warm-up.
+        bounces: reflections since the warm-up.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class HamiltonianKernel:
             normals, offsets = np.concatenate([normals, eye, -eye]), np.concatenate([offsets, -low, high])
         self._polytope = Polytope(np.ascontiguousarray(normals), offsets.copy(), normals.copy(), normals @ normals.T)
         self._factor = torch.eye(target.d, dtype=torch.float64)  # its transpose times it is C
+        self._share = 1.0  # of the duration of a flight in a large region
         self.refusals = self.bounces = 0
 
     @property
@@ -86,17 +89,22 @@ class HamiltonianKernel:
         return self._is_inside.evaluations
 
     def adapt(self, z: Float[Tensor, "chains d"], rng: np.random.Generator) -> Float[Tensor, "chains d"]:
-        """Forget where the chains started; in a box, learn how the target is stretched."""
+        """Forget where the chains started; learn how long to fly and, in a box, how the target is stretched."""
         state = z.numpy(force=True).astype(np.float64)
         if isinstance(self._target, UniformBox):
-            # At first the region's extent is unknown: flights across the box, bounced back as often as it takes.
+            # At first the region's extent is unknown, and all that is known is the box.
             width = (self._target.high - self._target.low).cpu().double().numpy()
             self._stretch(np.diag(width**2 / 12))
             for level in range(_ROUNDS):
+                state = self._shorten(state, rng)
                 states = self._fly_on(state, 2**level * _WARM_UP // 2, rng)
                 state = states[:, -1]
                 self._stretch(shrunk_covariance(states.reshape(-1, states.shape[2])))
-        return torch.from_numpy(self._fly_on(state, _WARM_UP, rng)[:, -1].copy())
+        for _ in range(2):  # from where the chains started, and from where they are then
+            state = self._shorten(state, rng)
+            state = self._fly_on(state, _WARM_UP // 2, rng)[:, -1]
+        self.refusals = self.bounces = 0
+        return torch.from_numpy(state.copy())
 
     def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:
         """The ends of the next n flights."""
@@ -106,7 +114,18 @@ class HamiltonianKernel:
         normals, offsets = self._polytope.normals, self._polytope.offsets
         turned = normals @ covariance
         self._polytope = Polytope(normals, offsets, turned, turned @ normals.T)
+        self._share = 1.0
         self._factor = torch.from_numpy(np.linalg.cholesky(covariance).T.astype(np.float64))
+
+    def _shorten(self, z: Float[Array, "chains d"], rng: np.random.Generator) -> Float[Array, "chains d"]:
+        """Fly until a flight does not meet too many walls: across a small region it would take for ever."""
+        while True:
+            n_refused, n_before = self.refusals, self.bounces
+            z = self._flight(z, rng)
+            n_met = (self.bounces - n_before + _MOST_BOUNCES * (self.refusals - n_refused)) / len(z)
+            if n_met <= _MANY_BOUNCES or self._share < _LEAST_SHARE:
+                return z
+            self._share *= _FEW_BOUNCES / n_met
 
     def _fly_on(self, z: Float[Array, "chains d"], n: int, rng: np.random.Generator) -> Float[Array, "chains n d"]:
         states = np.empty((len(z), n, z.shape[1]))
@@ -132,13 +151,13 @@ class HamiltonianKernel:
         p = rng.standard_normal(z.shape)
         if isinstance(self._target, UniformBox):
             # By torch: the threads of numpy's products wait for each other, and are slow where others work, too.
-            return (torch.from_numpy(p) @ self._factor).numpy(), np.full(len(z), _LONG), 0.0
+            return (torch.from_numpy(p) @ self._factor).numpy(), np.full(len(z), self._share * _LONG), 0.0
         if isinstance(self._target, Gaussian):
-            return p, np.full(len(z), _QUARTER_TURN), 0.0
+            return p, np.full(len(z), self._share * _QUARTER_TURN), 0.0
         curvature = self._target.radius**-2
         p -= curvature * (p * z).sum(axis=1, keepdims=True) * z
         p *= self._target.radius / np.linalg.norm(p, axis=1, keepdims=True)
-        return p, rng.uniform(0, math.pi, len(z)), curvature
+        return p, self._share * rng.uniform(0, math.pi, len(z)), curvature
 
 
 @compiled()

@@ -24,7 +24,7 @@ from egbas.samplers.kernel import Array, ContainsLatents, Membership
 from egbas.samplers.target import Target
 
 _ROUNDS = 4  # of the warm-up, each twice as long as the one before
-_SNAPSHOTS = 4  # of each chain, for each draw's worth of moves of the warm-up
+_SNAPSHOTS = 4  # of each chain in the first of them, a draw's worth of moves in all, or four moves each
 _MOST_TRIES = 100  # after which a bracket has no length left
 
 
@@ -62,7 +62,7 @@ class HitAndRunKernel:
 
     def adapt(self, z: Float[Tensor, "chains d"], rng: np.random.Generator) -> Float[Tensor, "chains d"]:
         """Learn how the target is stretched, from states of all chains."""
-        state, every = z.numpy(force=True).astype(np.float64), max(1, self.moves // _SNAPSHOTS)
+        state, every = z.numpy(force=True).astype(np.float64), max(4, self.moves // _SNAPSHOTS)
         for level in range(_ROUNDS):
             states = self._move(state, _SNAPSHOTS * 2**level, every, rng)
             state = states[:, -1]

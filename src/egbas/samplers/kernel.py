@@ -31,6 +31,7 @@ class LinearRegion(ContainsLatents, Protocol):
         ...
 
 
+@runtime_checkable
 class Kernel(Protocol):
     """A Markov kernel that leaves a distribution, restricted to a region, as it is; many chains side by side.
 
