@@ -70,6 +70,12 @@ def test_chains_that_stand_still_in_different_places() -> None:
     assert found.r_hat > 1e6 and found.ess < 10
 
 
+def test_short_chains_that_disagree_are_worth_little() -> None:
+    # Eight draws of 64 chains that hardly move: worth as many draws as there are chains, or twice that.
+    draws = torch.from_numpy(RNG.standard_normal((64, 1, 2)) + 0.05 * RNG.standard_normal((64, 8, 2)))
+    assert 60 < diagnose(draws, torch.zeros(2)).ess < 140
+
+
 def test_groups_of_chains() -> None:
     groups = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     assert r_hat_between(DRAWS, groups) < 1.02

@@ -90,6 +90,17 @@ def test_progress_is_told_early() -> None:
     assert len(told) > 4 and told[-1][:2] == (500, 500)
 
 
+def test_further_series_have_to_agree() -> None:
+    asked = []
+
+    def distance(z: Tensor) -> Tensor:
+        asked.append(len(z))
+        return torch.full((len(z),), math.nan) if len(asked) < 3 else z.norm(dim=1)
+
+    found = PriorSampler(config=SMALL, series={"distance": distance}).sample(HALF, START, LATENT, rng())
+    assert found.status == "CONVERGED" and len(asked) == 3  # and not before the coordinates had agreed
+
+
 def mirrored(region: ContainsLatents, z: Tensor) -> Tensor:
     """Starts: all to where z1 > 1, half of them mirrored."""
     z[:, 0] = z[:, 0].abs() + 1

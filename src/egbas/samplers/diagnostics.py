@@ -16,6 +16,7 @@ from torch import Tensor
 
 from egbas.samplers.kernel import Array
 
+LARGEST_R_HAT = 1.05  # of chains that are said to agree
 _FEWEST = 4  # draws of a chain: two in each half
 
 
@@ -24,7 +25,8 @@ class Diagnostics:
     """How far chains have converged.
 
     What cannot be told counts as the worst: series that are not finite, do not move, or are too short have an R-hat
-    of infinity and no effective draw.
+    of infinity and no effective draw. Where chains disagree, their effective draws are no more than the variance
+    between them allows: a short chain cannot see how long it remembers.
 
     Attributes:
         r_hat: rank-normalised split R-hat, the worst over all series; 1 is best.
@@ -105,4 +107,13 @@ def _r_hats_and_sizes(series: Float[Array, "s chains n"]) -> tuple[Float[Array, 
     with np.errstate(invalid="ignore", divide="ignore"):  # a chain that stands still has no variance
         found = (method(series[moves], chain_axis=1, draw_axis=2) for method in (array_stats.rhat, array_stats.ess))
         r_hats[moves], sizes[moves] = found
-    return np.where(np.isnan(r_hats), np.inf, r_hats), np.where(np.isnan(r_hats) | np.isnan(sizes), 0.0, sizes)
+    is_known = ~(np.isnan(r_hats) | np.isnan(sizes))
+    sizes = np.where(r_hats > LARGEST_R_HAT, np.minimum(sizes, _allowed(r_hats, series.shape)), sizes)
+    return np.where(is_known, r_hats, np.inf), np.where(is_known, sizes, 0.0)
+
+
+def _allowed(r_hats: Float[Array, " s"], shape: tuple[int, ...]) -> Float[Array, " s"]:
+    """Effective draws by the variance between half chains (Gelman et al. 2003, section 11.6): m n var+ / B."""
+    n_halves, n = 2 * shape[1], shape[2] // 2
+    # R-hat^2 = var+ / W and var+ = W (n - 1) / n + B / n; written so that infinity gives the number of halves
+    return n_halves / (1 - (1 - 1 / n) / r_hats**2)

@@ -8,7 +8,7 @@ same samples.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from egbas.errors import ConfigError, StartOutsideRegionError
 from egbas.latent import LatentSpace
 from egbas.samplers.chains import Chains, Fact, History
-from egbas.samplers.diagnostics import Diagnostics, diagnose, r_hat_between
+from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, r_hat_between
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
 from egbas.samplers.kernel import ContainsLatents, Kernel, LinearRegion
@@ -30,8 +30,8 @@ from egbas.samplers.target import Density, Target, UniformBox, UniformSphere, pr
 Progress = Callable[[int, int, str], None]
 KernelFactory = Callable[[ContainsLatents, Target], Kernel | None]
 Starts = Callable[[ContainsLatents, Tensor], Tensor]
+Series = Callable[[Tensor], Tensor]
 
-LARGEST_R_HAT = 1.05  # of chains that are said to agree
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
 _FIRST_CHECK, _GROWTH = 8, 1.5  # draws of each chain at the first look, and from one look to the next
 _AT_ONCE = 16  # draws of each chain between two looks at what has been spent
@@ -74,12 +74,15 @@ class ExactSampler(ABC):
             enough.
         starts: brings latents (n, d) into a region; half of the chains start so. What it leaves outside is not used.
             None: all chains start from the query.
+        series: further functions of latents, (n, d) to (n,), that have to agree among the chains, by name; asked only
+            once the coordinates do, on the device of the query.
     """
 
     name: ClassVar[str]
     config: ExactConfig = field(default_factory=ExactConfig)
     reflection: KernelFactory | None = None
     starts: Starts | None = None
+    series: Mapping[str, Series] = field(default_factory=dict)
 
     @abstractmethod
     def target(self, latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
@@ -114,7 +117,7 @@ class ExactSampler(ABC):
             progress(0, self.config.samples, "warming up")
         kernel = self._kernel(region, target, start.device)
         states = kernel.adapt(states, random)
-        return _Run(kernel, start.cpu(), groups, self.config, progress).until_converged(states, random)
+        return _Run(kernel, start, groups, self, progress).until_converged(states, random)
 
     def _kernel(self, region: ContainsLatents, target: Target, device: torch.device) -> Kernel:
         """Flights between walls where there are walls, reflection where there are constraints, or else hit-and-run."""
@@ -182,12 +185,12 @@ class _Run(NamedTuple):
     kernel: Kernel
     query: Float[Tensor, " d"]
     groups: NDArray[np.int64]
-    config: ExactConfig
+    sampler: ExactSampler
     progress: Progress | None
 
     def until_converged(self, states: Float[Tensor, "chains d"], random: np.random.Generator) -> Chains:
         """Draw, look, and draw on until the chains agree or the evaluations are spent."""
-        config, check = self.config, _FIRST_CHECK
+        config, check = self.sampler.config, _FIRST_CHECK
         history = History(max(_ROOM, _SPARE * config.samples // config.n_chains))
         n, left = _FIRST_CHECK, 0
         while True:
@@ -198,7 +201,7 @@ class _Run(NamedTuple):
             # In whole draws: what the last ones took says how many more there may be.
             left = (config.max_evaluations - self.kernel.evaluations) * n // max(1, self.kernel.evaluations - before)
             if history.seen >= check or left < 1:
-                found = diagnose(history.recent(), self.query)
+                found = self._look(history.recent())
                 if self.progress:
                     text = f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws"
                     self.progress(int(min(found.ess, config.samples)), config.samples, text)
@@ -207,8 +210,16 @@ class _Run(NamedTuple):
                 check = math.ceil(_GROWTH * history.seen)
             n = min(_AT_ONCE, check - history.seen, left)
 
+    def _look(self, draws: Float[Tensor, "chains n d"]) -> Diagnostics:
+        found = diagnose(draws, self.query)
+        if not self.sampler.series or not self._has_converged(found):
+            return found
+        flat = draws.reshape(-1, draws.shape[2]).to(self.query.device)
+        extra = {name: of(flat).reshape(draws.shape[:2]) for name, of in self.sampler.series.items()}
+        return diagnose(draws, self.query, extra)
+
     def _has_converged(self, found: Diagnostics) -> bool:
-        return found.n_draws >= _FEWEST and found.r_hat <= LARGEST_R_HAT and found.ess >= self.config.samples
+        return found.n_draws >= _FEWEST and found.r_hat <= LARGEST_R_HAT and found.ess >= self.sampler.config.samples
 
     def _chains(self, history: History, found: Diagnostics) -> Chains:
         draws = history.recent()
@@ -244,7 +255,7 @@ class _Run(NamedTuple):
         return r_hat_between(draws, self.groups), query, prior
 
     def _sentence(self, found: Diagnostics, between: float | None, within: list[float | None]) -> str:
-        told = f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws of {self.config.samples} wanted"
+        told = f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws of {self.sampler.config.samples} wanted"
         if self._has_converged(found):
             return f"The chains agree: {told}."
         text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {found.worst}."

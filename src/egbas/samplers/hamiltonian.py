@@ -32,7 +32,7 @@ from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 
 _QUARTER_TURN = math.pi / 2
 _WARM_UP = 32  # flights
-_FEW_BOUNCES, _MANY_BOUNCES = 200, 400  # of a flight; where there are more it is made shorter
+_FEW_BOUNCES, _MANY_BOUNCES = 1000, 2000  # of a flight; where there are more it is made shorter
 _ROUNDS = 4  # of the estimate of C, each of which has twice as many flights as the one before
 _LONG = 4.0  # duration of a straight flight, whose speed is a deviation of the target
 _MOST_BOUNCES = 20_000
