@@ -8,7 +8,7 @@ from torch import Tensor
 
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
-from egbas.samplers.target import Gaussian
+from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 from tests.samplers import closed_forms
 from tests.samplers.closed_forms import Oracle, Polytope, Problem, z_scores
 
@@ -60,11 +60,16 @@ def test_the_test_finds_a_wrong_kernel() -> None:
     assert max(map(abs, scores.values())) > 2 * LARGEST, scores
 
 
-def test_two_kernels_of_one_region_agree() -> None:
+@pytest.mark.parametrize(
+    "target",
+    [Gaussian(6), UniformSphere(6, 2.0), UniformBox(-torch.ones(6), 2 * torch.ones(6))],
+    ids=["gaussian", "sphere", "box"],
+)
+def test_two_kernels_of_one_region_agree(target: Gaussian | UniformSphere | UniformBox) -> None:
     rng = np.random.default_rng(2)
     normals = torch.from_numpy(rng.standard_normal((12, 6)))
-    region = Polytope(normals, 0.5 + torch.from_numpy(rng.uniform(size=12)))
-    target, start = Gaussian(6), torch.zeros(300, 6, dtype=torch.float64)
+    start = torch.full((300, 6), 2 / math.sqrt(6), dtype=torch.float64)
+    region = Polytope(normals, 0.5 + torch.from_numpy(rng.uniform(size=12)) - normals @ start[0])
     flights = HamiltonianKernel(region, region.linear(), target)
     slices = HitAndRunKernel(Oracle(region.contains), target, moves=6)
     found = [kernel.draw(kernel.adapt(start, rng), 15, rng) for kernel in (flights, slices)]
