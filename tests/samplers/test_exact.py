@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import json
 import math
 
 import numpy as np
@@ -77,8 +78,21 @@ def test_the_evaluations_are_bounded() -> None:
     found = PriorSampler(config=config).sample(Oracle(HALF.contains), START, LATENT, rng())
     assert found.status == "NOT_CONVERGED" and found.evaluations <= 20_000 * 1.02
     assert "Raise max_evaluations" in found.sentence and "100000 wanted" in found.sentence
-    least = ExactConfig(n_chains=8, max_evaluations=1)
-    assert len(PriorSampler(config=least).sample(HALF, START, LATENT, rng()).latents) == 8 * 6
+
+
+def test_a_first_look_is_always_had() -> None:
+    found = PriorSampler(config=ExactConfig(n_chains=8, max_evaluations=1)).sample(HALF, START, LATENT, rng())
+    assert len(found.latents) == 8 * 6
+
+
+def test_facts_are_fit_for_json() -> None:
+    # No chain can move, so that R-hat is infinite; half of the chains are elsewhere.
+    points = Oracle(lambda z: (z == START.to(z)).all(1) | (z == -START.to(z)).all(1))
+    starts = lambda region, z: (-START).repeat(len(z), 1)  # noqa: E731
+    found = PriorSampler(config=ExactConfig(n_chains=8, max_evaluations=1), starts=starts)
+    facts = found.sample(points, START, LATENT, rng()).facts
+    json.dumps(facts, allow_nan=False)
+    assert facts["r_hat"] is None and facts["ess"] == 0 and facts["chains_from_prior"] == 4
 
 
 def test_progress_is_told_early() -> None:

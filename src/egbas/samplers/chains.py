@@ -27,7 +27,8 @@ class Chains:
         sentence: the same in words, and what to do.
         evaluations: latents whose membership was asked.
         diagnostics: of these draws.
-        facts: the kernel, the chains, and how groups of them agree, by name; None where it does not apply.
+        facts: the kernel, the chains, and how groups of them agree, by name, fit for JSON; None where it
+            does not apply or cannot be told.
     """
 
     latents: Float[Tensor, "m d"]

@@ -227,6 +227,8 @@ class _Run(NamedTuple):
         between, *within = self._agreement(draws)
         facts: dict[str, Fact] = {
             "kernel": type(self.kernel).__name__,
+            "r_hat": _told(found.r_hat),
+            "ess": found.ess,
             "chains": n_chains,
             "chains_from_prior": int(self.groups.sum()),
             "draws_per_chain": history.seen,
@@ -252,7 +254,7 @@ class _Run(NamedTuple):
         if not 0 < self.groups.sum() < len(self.groups):
             return None, None, None
         query, prior = (diagnose(draws[self.groups == group], self.query).r_hat for group in (0, 1))
-        return r_hat_between(draws, self.groups), query, prior
+        return _told(r_hat_between(draws, self.groups)), _told(query), _told(prior)
 
     def _sentence(self, found: Diagnostics, between: float | None, within: list[float | None]) -> str:
         told = f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws of {self.sampler.config.samples} wanted"
@@ -267,3 +269,8 @@ class _Run(NamedTuple):
                 "share of the region."
             )
         return f"{text} Raise max_evaluations."
+
+
+def _told(r_hat: float) -> float | None:
+    """R-hat as JSON can hold it; None where it cannot be told."""
+    return r_hat if math.isfinite(r_hat) else None
