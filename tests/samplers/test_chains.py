@@ -20,3 +20,10 @@ def test_a_short_history_is_kept_whole() -> None:
     history = History(8)
     history.add(torch.arange(8.0).reshape(1, 8, 1))
     assert history.stride == 1 and history.recent()[0, :, 0].tolist() == [2, 3, 4, 5, 6, 7]
+
+
+def test_what_is_kept_holds_on_to_nothing_else() -> None:
+    history = History(4)
+    for _ in range(10):
+        history.add(torch.zeros(1, 16, 1))
+    assert sum(state.untyped_storage().nbytes() for state in history._kept) == 4 * len(history._kept)

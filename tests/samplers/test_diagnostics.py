@@ -23,6 +23,7 @@ def test_independent_draws() -> None:
     found = diagnose(DRAWS, QUERY)
     assert 0.99 < found.r_hat < 1.02 and 500 < found.ess < 1100
     assert (found.n_chains, found.n_draws) == (8, 100)
+    assert found.text == f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws"
 
 
 def test_correlated_draws_count_less() -> None:
@@ -67,7 +68,7 @@ def test_chains_that_stand_still_in_different_places() -> None:
     apart = DRAWS.clone()
     apart[..., 0] = torch.arange(8.0)[:, None]
     found = diagnose(apart, QUERY)
-    assert found.r_hat > 1e6 and found.ess < 10
+    assert found.r_hat > 1e6 and found.ess < 10 and found.text.startswith("R-hat above 100, ")
 
 
 def test_short_chains_that_disagree_are_worth_little() -> None:

@@ -60,7 +60,7 @@ class History:
     def add(self, draws: Float[Tensor, "chains n d"]) -> None:
         """Add the next draws."""
         first = -self.seen % self.stride
-        self._kept += draws[:, first :: self.stride].unbind(1)
+        self._kept += [state.clone() for state in draws[:, first :: self.stride].unbind(1)]  # each by itself
         self.seen += draws.shape[1]
         while len(self._kept) > self._capacity:
             self._kept = self._kept[::2]

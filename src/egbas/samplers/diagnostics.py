@@ -42,6 +42,12 @@ class Diagnostics:
     n_chains: int
     n_draws: int
 
+    @property
+    def text(self) -> str:
+        """Such as ``R-hat 1.21, 40 effective draws``."""
+        r_hat = f"{self.r_hat:.2f}" if self.r_hat < 100 else "above 100"
+        return f"R-hat {r_hat}, {self.ess:.0f} effective draws"
+
 
 def diagnose(
     draws: Float[Tensor, "chains n d"],

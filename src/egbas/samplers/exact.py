@@ -203,8 +203,7 @@ class _Run(NamedTuple):
             if history.seen >= check or left < 1:
                 found = self._look(history.recent())
                 if self.progress:
-                    text = f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws"
-                    self.progress(int(min(found.ess, config.samples)), config.samples, text)
+                    self.progress(int(min(found.ess, config.samples)), config.samples, found.text)
                 if self._has_converged(found) or left < 1:
                     return self._chains(history, found)
                 check = math.ceil(_GROWTH * history.seen)
@@ -257,7 +256,7 @@ class _Run(NamedTuple):
         return _told(r_hat_between(draws, self.groups)), _told(query), _told(prior)
 
     def _sentence(self, found: Diagnostics, between: float | None, within: list[float | None]) -> str:
-        told = f"R-hat {found.r_hat:.2f}, {found.ess:.0f} effective draws of {self.sampler.config.samples} wanted"
+        told = f"{found.text} of {self.sampler.config.samples} wanted"
         if self._has_converged(found):
             return f"The chains agree: {told}."
         text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {found.worst}."
