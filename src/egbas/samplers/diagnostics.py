@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Whether chains agree, and how many independent draws theirs are worth (Vehtari et al. 2021).
+
+In: draws of many chains. Out: rank-normalised split R-hat and bulk effective sample size, the worst over the
+coordinates, the distance to the query and whatever else is asked about.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from egbas.samplers.kernel import Array
+
+LARGEST_R_HAT = 1.05  # of chains that are said to agree
+_FEWEST = 4  # draws of a chain: two in each half
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnostics:
+    """How far chains have converged.
+
+    What cannot be told counts as the worst: series that are not finite, do not move, or are too short have an R-hat
+    of infinity and no effective draw. Where chains disagree, their effective draws are no more than the variance
+    between them allows: a short chain cannot see how long it remembers.
+
+    Attributes:
+        r_hat: rank-normalised split R-hat, the worst over all series; 1 is best.
+        ess: bulk effective sample size, the worst over all series, in draws.
+        worst: name of the series with the largest R-hat.
+        n_chains: chains.
+        n_draws: draws of each.
+    """
+
+    r_hat: float
+    ess: float
+    worst: str
+    n_chains: int
+    n_draws: int
+
+    @property
+    def text(self) -> str:
+        """Such as ``R-hat 1.21, 40 effective draws``."""
+        r_hat = f"{self.r_hat:.2f}" if self.r_hat < 100 else "above 100"
+        return f"R-hat {r_hat}, {self.ess:.0f} effective draws"
+
+
+def diagnose(
+    draws: Float[Tensor, "chains n d"],
+    query: Float[Tensor, " d"],
+    extra: Mapping[str, Float[Tensor, "chains n"]] | None = None,
+) -> Diagnostics:
+    """Diagnose the coordinates of draws, |z - z0|, and further series.
+
+    Args:
+        draws: states of the chains, in order.
+        query: z0.
+        extra: further series by their names, such as the image distance. One that is the same everywhere is passed
+            over: it says nothing about the chains.
+    """
+    z = draws.numpy(force=True).astype(np.float64)
+    names = [f"coordinate {i}" for i in range(z.shape[2])]
+    series = [*np.moveaxis(z, 2, 0), np.linalg.norm(z - query.numpy(force=True).astype(np.float64), axis=2)]
+    names.append("|z - z0|")
+    for name, values in (extra or {}).items():
+        array = values.numpy(force=True).astype(np.float64)
+        if np.ptp(array) != 0:
+            series.append(array)
+            names.append(name)
+    r_hats, sizes = _r_hats_and_sizes(np.stack(series))
+    worst = int(np.argmax(r_hats))
+    return Diagnostics(
+        r_hat=float(r_hats[worst]),
+        ess=float(sizes.min()),
+        worst=names[worst],
+        n_chains=z.shape[0],
+        n_draws=z.shape[1],
+    )
+
+
+def r_hat_between(draws: Float[Tensor, "chains n d"], groups: NDArray[np.int64]) -> float:
+    """R-hat of groups of chains, each group taken as one long chain: whether they agree, whatever each does within.
+
+    Args:
+        draws: states of the chains, in order.
+        groups: (chains,) the number of each chain's group; of each, the first chains are taken, as many of all.
+
+    Returns:
+        The worst over the coordinates; NaN for a single group, and infinity where it cannot be told.
+    """
+    numbers, counts = np.unique(groups, return_counts=True)
+    if len(numbers) < 2:
+        return math.nan
+    z = draws.numpy(force=True).astype(np.float64)
+    # In the order of time, so that halves are early and late.
+    chains = [z[groups == number][: counts.min()] for number in numbers]
+    long = np.stack([group.swapaxes(0, 1).reshape(-1, z.shape[2]) for group in chains])
+    return float(_r_hats_and_sizes(np.moveaxis(long, 2, 0))[0].max())
+
+
+def _r_hats_and_sizes(series: Float[Array, "s chains n"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:
+    """R-hat and bulk effective sample size of each series; infinity and 0 where they cannot be told."""
+    from arviz_stats.base.array import array_stats
+
+    r_hats, sizes = np.full(len(series), np.inf), np.zeros(len(series))
+    moves = np.isfinite(series).all(axis=(1, 2)) & (np.ptp(series, axis=(1, 2)) > 0)
+    if series.shape[2] < _FEWEST or not moves.any():
+        return r_hats, sizes
+    with np.errstate(invalid="ignore", divide="ignore"):  # a chain that stands still has no variance
+        found = (method(series[moves], chain_axis=1, draw_axis=2) for method in (array_stats.rhat, array_stats.ess))
+        r_hats[moves], sizes[moves] = found
+    is_known = ~(np.isnan(r_hats) | np.isnan(sizes))
+    sizes = np.where(r_hats > LARGEST_R_HAT, np.minimum(sizes, _allowed(r_hats, series.shape)), sizes)
+    return np.where(is_known, r_hats, np.inf), np.where(is_known, sizes, 0.0)
+
+
+def _allowed(r_hats: Float[Array, " s"], shape: tuple[int, ...]) -> Float[Array, " s"]:
+    """Effective draws by the variance between half chains (Gelman et al. 2003, section 11.6): m n var+ / B."""
+    n_halves, n = 2 * shape[1], shape[2] // 2
+    # R-hat^2 = var+ / W and var+ = W (n - 1) / n + B / n; written so that infinity gives the number of halves
+    return n_halves / (1 - (1 - 1 / n) / r_hats**2)

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Exact samples of a region: the prior, or the uniform distribution, restricted to it.
+
+In: a region, a query in it, a latent space. Out: draws of many chains that agree, or the word that they do not. The
+kernel follows from what the region offers; when to stop follows from the draws alone, so that the same seed gives the
+same samples.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from egbas.errors import ConfigError, StartOutsideRegionError
+from egbas.latent import LatentSpace
+from egbas.samplers.chains import Chains, Fact, History
+from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, r_hat_between
+from egbas.samplers.hamiltonian import HamiltonianKernel
+from egbas.samplers.hit_and_run import HitAndRunKernel
+from egbas.samplers.kernel import ContainsLatents, Kernel, LinearRegion
+from egbas.samplers.target import Density, Target, UniformBox, UniformSphere, prior_target, uniform_target
+
+Progress = Callable[[int, int, str], None]
+KernelFactory = Callable[[ContainsLatents, Target], Kernel | None]
+Starts = Callable[[ContainsLatents, Tensor], Tensor]
+Series = Callable[[Tensor], Tensor]
+
+_FEWEST = 16  # recent draws of each chain, without which nothing is said
+_FIRST_CHECK, _GROWTH = 8, 1.5  # draws of each chain at the first look, and from one look to the next
+_AT_ONCE = 16  # draws of each chain between two looks at what has been spent
+_ROOM = 128  # draws of each chain that are kept at most, or ...
+_SPARE = 8  # ... so many times those that are wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactConfig:
+    """Settings of the exact samplers.
+
+    Attributes:
+        samples: effective draws wanted. >= 1.
+        max_evaluations: latents whose membership is asked at most; the warm-up and a first look are always done.
+        n_chains: chains side by side. >= 4.
+        half_width: of the box of the uniform distribution, in latent units; None: the largest the latent space has.
+    """
+
+    samples: int = 100
+    max_evaluations: int = 2_000_000
+    n_chains: int = 64
+    half_width: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, least in (("samples", 1), ("max_evaluations", 1), ("n_chains", 4)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"the exact samplers' {name} is {getattr(self, name)}; it must be at least {least}")
+        if self.half_width is not None and not (math.isfinite(self.half_width) and self.half_width > 0):
+            raise ConfigError(f"the exact samplers' half_width is {self.half_width}; it must be positive, or None")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactSampler(ABC):
+    """Chains that leave a distribution, restricted to a region, as it is, until they agree.
+
+    Attributes:
+        config: the settings.
+        reflection: gives a kernel for a region that has constraints; None, or where it gives None: membership is
+            enough.
+        starts: brings latents (n, d) into a region; half of the chains start so. What it leaves outside is not used.
+            None: all chains start from the query.
+        series: further functions of latents, (n, d) to (n,), that have to agree among the chains, by name; asked only
+            once the coordinates do, on the device of the query.
+    """
+
+    name: ClassVar[str]
+    config: ExactConfig = field(default_factory=ExactConfig)
+    reflection: KernelFactory | None = None
+    starts: Starts | None = None
+    series: Mapping[str, Series] = field(default_factory=dict)
+
+    @abstractmethod
+    def target(self, latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
+        """What is restricted to the region."""
+
+    def sample(
+        self,
+        region: ContainsLatents,
+        start: Float[Tensor, " d"],
+        latent: LatentSpace,
+        rng: torch.Generator,
+        progress: Progress | None = None,
+    ) -> Chains:
+        """Sample a region.
+
+        Args:
+            region: tells which latents are inside; where it has ``linear()``, that is used.
+            start: the query, inside the region.
+            latent: the latent space.
+            rng: a CPU generator, from which the seed of the chains is drawn.
+            progress: called with (effective draws so far, wanted, text).
+
+        Raises:
+            StartOutsideRegionError: the query lies outside the region or the target's support.
+        """
+        target = self.target(latent, start)
+        if not bool(region.contains(start[None])) or not bool(target.contains(start[None].cpu().double())):
+            raise StartOutsideRegionError("the query lies outside the region or the support of the prior")
+        random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=rng)))
+        states, groups = self._beginning(region, start, target, latent, rng)
+        if progress:
+            progress(0, self.config.samples, "warming up")
+        kernel = self._kernel(region, target, start.device)
+        states = kernel.adapt(states, random)
+        return _Run(kernel, start, groups, self, progress).until_converged(states, random)
+
+    def _kernel(self, region: ContainsLatents, target: Target, device: torch.device) -> Kernel:
+        """Flights between walls where there are walls, reflection where there are constraints, or else hit-and-run."""
+        walls = region.linear() if isinstance(region, LinearRegion) else None
+        if walls is not None and not isinstance(target, Density):
+            return HamiltonianKernel(region, walls, target, device=device)
+        kernel = self.reflection(region, target) if self.reflection else None
+        return HitAndRunKernel(region, target, device=device) if kernel is None else kernel
+
+    def _beginning(
+        self,
+        region: ContainsLatents,
+        query: Float[Tensor, " d"],
+        target: Target,
+        latent: LatentSpace,
+        rng: torch.Generator,
+    ) -> tuple[Float[Tensor, "chains d"], NDArray[np.int64]]:
+        """States to start from, and the group of each chain: 0 from the query, 1 from the prior."""
+        states = query.cpu().double().repeat(self.config.n_chains, 1)
+        groups = np.zeros(self.config.n_chains, np.int64)
+        if self.starts is None:
+            return states, groups
+        drawn = latent.sample(self.config.n_chains // 2, rng).double()
+        if isinstance(target, UniformBox):  # the box need not be where the prior is
+            low, high = target.low.cpu().double(), target.high.cpu().double()
+            drawn = low + (high - low) * torch.rand(drawn.shape, generator=rng, dtype=torch.float64)
+        brought = self.starts(region, drawn.to(query.device)).double()
+        if isinstance(target, UniformSphere):
+            brought = brought * (target.radius / brought.norm(dim=1, keepdim=True))
+        is_good = region.contains(brought).cpu() & target.contains(brought.cpu())
+        which = torch.arange(len(brought))[is_good]
+        states[which] = brought.cpu()[is_good]
+        groups[which.numpy()] = 1
+        return states, groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorSampler(ExactSampler):
+    """The prior restricted to a region; its attributes are those of ``ExactSampler``."""
+
+    name: ClassVar[str] = "prior"
+
+    def target(self, latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
+        """The latent space's own distribution."""
+        return prior_target(latent, query)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformSampler(ExactSampler):
+    """The uniform distribution in a region and a box around the query, or on the sphere through the query.
+
+    Its attributes are those of ``ExactSampler``.
+    """
+
+    name: ClassVar[str] = "uniform"
+
+    def target(self, latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
+        """Uniform in the box within the prior's support, or on the sphere."""
+        return uniform_target(latent, query, self.config.half_width)
+
+
+class _Run(NamedTuple):
+    """Chains on their way."""
+
+    kernel: Kernel
+    query: Float[Tensor, " d"]
+    groups: NDArray[np.int64]
+    sampler: ExactSampler
+    progress: Progress | None
+
+    def until_converged(self, states: Float[Tensor, "chains d"], random: np.random.Generator) -> Chains:
+        """Draw, look, and draw on until the chains agree or the evaluations are spent."""
+        config, check = self.sampler.config, _FIRST_CHECK
+        history = History(max(_ROOM, _SPARE * config.samples // config.n_chains))
+        n, left = _FIRST_CHECK, 0
+        while True:
+            before = self.kernel.evaluations
+            draws = self.kernel.draw(states, n, random)
+            history.add(draws)
+            states = draws[:, -1].clone()
+            # In whole draws: what the last ones took says how many more there may be.
+            left = (config.max_evaluations - self.kernel.evaluations) * n // max(1, self.kernel.evaluations - before)
+            if history.seen >= check or left < 1:
+                found = self._look(history.recent())
+                if self.progress:
+                    self.progress(int(min(found.ess, config.samples)), config.samples, found.text)
+                if self._has_converged(found) or left < 1:
+                    return self._chains(history, found)
+                check = math.ceil(_GROWTH * history.seen)
+            n = min(_AT_ONCE, check - history.seen, left)
+
+    def _look(self, draws: Float[Tensor, "chains n d"]) -> Diagnostics:
+        found = diagnose(draws, self.query)
+        if not self.sampler.series or not self._has_converged(found):
+            return found
+        flat = draws.reshape(-1, draws.shape[2]).to(self.query.device)
+        extra = {name: of(flat).reshape(draws.shape[:2]) for name, of in self.sampler.series.items()}
+        return diagnose(draws, self.query, extra)
+
+    def _has_converged(self, found: Diagnostics) -> bool:
+        return found.n_draws >= _FEWEST and found.r_hat <= LARGEST_R_HAT and found.ess >= self.sampler.config.samples
+
+    def _chains(self, history: History, found: Diagnostics) -> Chains:
+        draws = history.recent()
+        n_chains, n, d = draws.shape
+        between, *within = self._agreement(draws)
+        facts: dict[str, Fact] = {
+            "kernel": type(self.kernel).__name__,
+            "r_hat": _told(found.r_hat),
+            "ess": found.ess,
+            "chains": n_chains,
+            "chains_from_prior": int(self.groups.sum()),
+            "draws_per_chain": history.seen,
+            "stride": history.stride,
+            "r_hat_between_starts": between,
+            "r_hat_of_query_chains": within[0],
+            "r_hat_of_prior_chains": within[1],
+            "refusals": getattr(self.kernel, "refusals", None),
+        }
+        has_converged = self._has_converged(found)
+        return Chains(
+            latents=draws.reshape(-1, d),
+            chain=torch.arange(n_chains).repeat_interleave(n),
+            status="CONVERGED" if has_converged else "NOT_CONVERGED",
+            sentence=self._sentence(found, between, within),
+            evaluations=self.kernel.evaluations,
+            diagnostics=found,
+            facts=facts,
+        )
+
+    def _agreement(self, draws: Float[Tensor, "chains n d"]) -> tuple[float | None, float | None, float | None]:
+        """R-hat between the groups of chains, and within each; None where there is one group."""
+        if not 0 < self.groups.sum() < len(self.groups):
+            return None, None, None
+        query, prior = (diagnose(draws[self.groups == group], self.query).r_hat for group in (0, 1))
+        return _told(r_hat_between(draws, self.groups)), _told(query), _told(prior)
+
+    def _sentence(self, found: Diagnostics, between: float | None, within: list[float | None]) -> str:
+        told = f"{found.text} of {self.sampler.config.samples} wanted"
+        if self._has_converged(found):
+            return f"The chains agree: {told}."
+        text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {found.worst}."
+        # From the query they agree, so that what the others found is not reached from there.
+        if between is not None and within[0] is not None and between > max(LARGEST_R_HAT, within[0]):
+            return (
+                f"{text} Chains from the query and from the prior stay apart (R-hat {between:.2f} between them): the "
+                "region may have parts that no chain has crossed between, and the share of draws in each is not its "
+                "share of the region."
+            )
+        return f"{text} Raise max_evaluations."
+
+
+def _told(r_hat: float) -> float | None:
+    """R-hat as JSON can hold it; None where it cannot be told."""
+    return r_hat if math.isfinite(r_hat) else None

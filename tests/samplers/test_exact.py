@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from egbas.errors import ConfigError, StartOutsideRegionError
+from egbas.latent import LatentSpace
+from egbas.samplers.exact import ExactConfig, PriorSampler, UniformSampler
+from egbas.samplers.kernel import ContainsLatents, Kernel
+from egbas.samplers.target import Target, UniformBox
+from tests.regions import rng
+from tests.samplers.closed_forms import Oracle, Polytope
+
+HALF = Polytope([[1.0, 0.0]], [0.0])
+START, LATENT = torch.tensor([1.0, 0.0]), LatentSpace(shape=(2,))
+SMALL = ExactConfig(n_chains=8)
+
+
+def test_a_polytope_is_sampled_by_flights() -> None:
+    found = PriorSampler(config=SMALL).sample(HALF, START, LATENT, rng())
+    assert found.status == "CONVERGED" and found.facts["kernel"] == "HamiltonianKernel"
+    assert found.diagnostics.r_hat <= 1.05 and found.diagnostics.ess >= 100
+    assert found.latents.dtype == torch.float64 and bool(HALF.contains(found.latents).all())
+    assert found.chain.tolist() == sorted(found.chain.tolist()) and set(found.chain.tolist()) == set(range(8))
+    assert len(found.chain) == len(found.latents) == found.diagnostics.n_draws * 8
+    # A half-normal of mean 0.8 and deviation 0.6, by at least 100 effective draws.
+    assert abs(found.latents[:, 0].mean().item() - math.sqrt(2 / math.pi)) < 4 * 0.06
+
+
+def test_membership_is_enough() -> None:
+    found = PriorSampler(config=SMALL).sample(Oracle(HALF.contains), START, LATENT, rng())
+    assert found.status == "CONVERGED" and found.facts["kernel"] == "HitAndRunKernel"
+    assert found.evaluations > len(found.latents) and found.facts["refusals"] is None
+    assert "R-hat" in found.sentence and "effective draws" in found.sentence
+
+
+def test_a_linear_region_may_say_that_it_is_none() -> None:
+    class Curved(Polytope):
+        def linear(self) -> None:
+            return None
+
+    found = PriorSampler(config=SMALL).sample(Curved([[1.0, 0.0]], [0.0]), START, LATENT, rng())
+    assert found.facts["kernel"] == "HitAndRunKernel"
+
+
+def test_the_uniform_distribution_stays_in_its_box() -> None:
+    config = ExactConfig(n_chains=8, half_width=1.5)
+    for region in (HALF, Oracle(HALF.contains)):
+        found = UniformSampler(config=config).sample(region, START, LATENT, rng())
+        z = found.latents
+        assert found.status == "CONVERGED"
+        assert z[:, 0].min() >= 0 and z[:, 0].max() <= 2.5 and z[:, 1].abs().max() <= 1.5
+        assert abs(z[:, 0].mean().item() - 1.25) < 4 * 0.072
+
+
+def test_the_sphere_goes_through_the_query() -> None:
+    sphere = LatentSpace(shape=(2,), geometry="sphere")
+    for sampler in (PriorSampler(config=SMALL), UniformSampler(config=SMALL)):
+        for region in (HALF, Oracle(HALF.contains)):
+            found = sampler.sample(region, 3 * START, sphere, rng())
+            torch.testing.assert_close(found.latents.norm(dim=1), torch.full((len(found.latents),), 3.0).double())
+
+
+def test_same_rng_same_draws() -> None:
+    for region in (HALF, Oracle(HALF.contains)):
+        first, second, other = (
+            PriorSampler(config=SMALL).sample(region, START, LATENT, rng(seed)).latents for seed in (1, 1, 2)
+        )
+        assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+def test_the_evaluations_are_bounded() -> None:
+    config = ExactConfig(n_chains=8, samples=100_000, max_evaluations=20_000)
+    found = PriorSampler(config=config).sample(Oracle(HALF.contains), START, LATENT, rng())
+    assert found.status == "NOT_CONVERGED" and found.evaluations <= 20_000 * 1.02
+    assert "Raise max_evaluations" in found.sentence and "100000 wanted" in found.sentence
+
+
+def test_a_first_look_is_always_had() -> None:
+    found = PriorSampler(config=ExactConfig(n_chains=8, max_evaluations=1)).sample(HALF, START, LATENT, rng())
+    assert len(found.latents) == 8 * 6
+
+
+def test_facts_are_fit_for_json() -> None:
+    # No chain can move, so that R-hat is infinite; half of the chains are elsewhere.
+    points = Oracle(lambda z: (z == START.to(z)).all(1) | (z == -START.to(z)).all(1))
+    starts = lambda region, z: (-START).repeat(len(z), 1)  # noqa: E731
+    found = PriorSampler(config=ExactConfig(n_chains=8, max_evaluations=1), starts=starts)
+    facts = found.sample(points, START, LATENT, rng()).facts
+    json.dumps(facts, allow_nan=False)
+    assert facts["r_hat"] is None and facts["ess"] == 0 and facts["chains_from_prior"] == 4
+
+
+def test_progress_is_told_early() -> None:
+    told = []
+    sampler = PriorSampler(config=ExactConfig(n_chains=8, samples=500))
+    sampler.sample(HALF, START, LATENT, rng(), progress=lambda *update: told.append(update))
+    assert told[0] == (0, 500, "warming up")
+    assert told[1][2].startswith("R-hat ") and told[1][2].endswith(" effective draws")
+    assert len(told) > 4 and told[-1][:2] == (500, 500)
+
+
+def test_further_series_have_to_agree() -> None:
+    asked = []
+
+    def distance(z: Tensor) -> Tensor:
+        asked.append(len(z))
+        return torch.full((len(z),), math.nan) if len(asked) < 3 else z.norm(dim=1)
+
+    found = PriorSampler(config=SMALL, series={"distance": distance}).sample(HALF, START, LATENT, rng())
+    assert found.status == "CONVERGED" and len(asked) == 3  # and not before the coordinates had agreed
+
+
+def mirrored(region: ContainsLatents, z: Tensor) -> Tensor:
+    """Starts: all to where z1 > 1, half of them mirrored."""
+    z[:, 0] = z[:, 0].abs() + 1
+    z[::2, 0] *= -1
+    return z
+
+
+def test_groups_that_agree() -> None:
+    found = PriorSampler(config=SMALL, starts=mirrored).sample(HALF, START, LATENT, rng())
+    assert found.status == "CONVERGED"
+    assert found.facts["chains_from_prior"] == 2  # those of the four that were brought inside
+    assert found.facts["r_hat_between_starts"] < 1.05
+
+
+class Step:
+    """Draws anew on the side of z1 = 0 where a chain is."""
+
+    evaluations = 0
+
+    def adapt(self, z: Tensor, rng: np.random.Generator) -> Tensor:
+        return z
+
+    def draw(self, z: Tensor, n: int, rng: np.random.Generator) -> Tensor:
+        self.evaluations += n * len(z)
+        draws = torch.from_numpy(rng.standard_normal((len(z), n, 2)))
+        draws[..., 0] = (1 + draws[..., 0].abs()) * z[:, :1].sign()
+        return draws
+
+
+def test_parts_that_no_chain_crosses_between_are_told() -> None:
+    def kernel(region: ContainsLatents, target: Target) -> Kernel:
+        return Step()
+
+    def other_side(region: ContainsLatents, z: Tensor) -> Tensor:
+        z[:, 0] = -z[:, 0].abs() - 1
+        return z
+
+    parts = Oracle(lambda z: z[:, 0].abs() >= 1)
+    config = ExactConfig(n_chains=8, max_evaluations=2000)
+    found = PriorSampler(config=config, reflection=kernel, starts=other_side).sample(parts, START, LATENT, rng())
+    assert found.status == "NOT_CONVERGED" and "stay apart" in found.sentence
+    assert found.facts["r_hat_between_starts"] > 1.3 and found.facts["r_hat_of_query_chains"] < 1.05
+
+
+def test_a_factory_that_has_no_kernel_is_passed_over() -> None:
+    sampler = PriorSampler(config=SMALL, reflection=lambda region, target: None)
+    assert sampler.sample(Oracle(HALF.contains), START, LATENT, rng()).facts["kernel"] == "HitAndRunKernel"
+
+
+def test_starts_of_the_uniform_distribution_come_from_its_box() -> None:
+    seen = []
+
+    def starts(region: ContainsLatents, z: Tensor) -> Tensor:
+        seen.append(z)
+        return z
+
+    box = UniformBox.around(START, 0.5)
+    UniformSampler(config=ExactConfig(n_chains=200, half_width=0.5), starts=starts).sample(HALF, START, LATENT, rng())
+    assert len(seen[0]) == 100 and bool(box.contains(seen[0]).all())
+
+
+def test_a_query_outside_is_refused() -> None:
+    with pytest.raises(StartOutsideRegionError):
+        PriorSampler().sample(HALF, -START, LATENT, rng())
+    with pytest.raises(StartOutsideRegionError):
+        PriorSampler().sample(HALF, 2 * START, LatentSpace(shape=(2,), prior="uniform"), rng())
+
+
+def test_settings_are_checked() -> None:
+    for settings in ({"samples": 0}, {"max_evaluations": 0}, {"n_chains": 3}, {"half_width": -1.0}):
+        with pytest.raises(ConfigError, match=next(iter(settings))):
+            ExactConfig(**settings)
+    assert (PriorSampler.name, UniformSampler.name) == ("prior", "uniform")
