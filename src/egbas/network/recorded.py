@@ -5,14 +5,17 @@ In: a graph of a stem. Out: its value for a batch, and later products of a vecto
 turn out to need one. Autograd would pull back the whole batch, or compute the rows anew.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.grad
 from torch import Tensor, fx, nn
 
-Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+Record = dict[int, Tensor]
+
 _TOLERANCE = 1e-4  # of the largest gradient
 _N_PROBES = 4
 
@@ -31,10 +34,7 @@ class _Block:
     run: Callable[..., Sequence[Tensor]]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    linear: Linear | None
-
-
-Record = dict[int, Tensor]
+    linear: "Linear | None"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ class RecordedStem:
             latents: an example (n, *latent_shape).
         """
         try:
-            recorded = _divided(stem)
+            recorded = _divided(_with_channels_last(stem))
             return recorded if _agrees(recorded, stem, latents[:_N_PROBES]) else None
         except Exception:  # whatever a graph of a form that nobody thought of may raise; autograd does it then
             return None
@@ -104,14 +104,77 @@ def _picked(values: Tensor, rows: Tensor) -> Tensor:
     return values.index_select(0, rows)
 
 
-def _pulled_linear(module: Linear, gradient: Tensor, like: Tensor) -> Tensor:
+def _pulled_linear(module: "Linear", gradient: Tensor, like: Tensor) -> Tensor:
     if isinstance(module, nn.Linear):
         return gradient @ module.weight
+    if isinstance(module, _ToPlaces):
+        return module.pulled(gradient)
     steps = {"stride": module.stride, "padding": module.padding}
     if isinstance(module, nn.ConvTranspose2d):  # its transpose is the convolution with the same weights
         return nn.functional.conv2d(gradient, module.weight, **steps)
     shape = (len(gradient), *like.shape[1:])
     return torch.nn.grad.conv2d_input(shape, module.weight, gradient, **steps)
+
+
+class _ToPlaces(nn.Module):
+    """A matrix whose values are the channels of places, batch normalised: they come out with the channels last."""
+
+    def __init__(self, linear: nn.Linear, shape: tuple[int, ...], norm: nn.Module | None) -> None:
+        super().__init__()
+        self.shape = shape
+        c, h, w = shape
+        weight = linear.weight.double()
+        given = getattr(linear, "bias", None)  # a Linear of torch may have none
+        bias = weight.new_zeros(len(weight)) if given is None else given.double()
+        if norm is not None:
+            ones, zeros = torch.ones(c, dtype=torch.float64), torch.zeros(c, dtype=torch.float64)
+            with torch.no_grad():  # what it makes of 0 and 1 in each channel says all of it
+                offset, value = (copy.deepcopy(norm).double()(each[None, :, None, None])[0] for each in (zeros, ones))
+            scale, offset = (each.expand(c, h, w).reshape(-1) for each in (value - offset, offset))
+            weight, bias = weight * scale[:, None], bias * scale + offset
+        order = torch.arange(c * h * w).reshape(shape).permute(1, 2, 0).reshape(-1)
+        self.matrix = weight[order].to(linear.weight).T.contiguous()  # (d, h w c)
+        self.offset = bias[order].to(linear.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        c, h, w = self.shape
+        return torch.addmm(self.offset, x, self.matrix).view(-1, h, w, c).permute(0, 3, 1, 2)
+
+    def pulled(self, gradient: Tensor) -> Tensor:
+        return gradient.permute(0, 2, 3, 1).reshape(len(gradient), -1) @ self.matrix.T
+
+
+Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d | _ToPlaces
+
+
+def _with_channels_last(stem: fx.GraphModule) -> fx.GraphModule:
+    """The same with one matrix for a linear map, the shape of its values, and their batch normalisation."""
+    stem = fx.GraphModule(stem, copy.deepcopy(stem.graph))
+    for node in list(stem.graph.nodes):
+        below: Any = node.args[0] if node.args else None
+        linear, shape = _called(stem, below), _called(stem, node)
+        if type(shape) is not nn.Unflatten or type(linear) is not nn.Linear or len(below.users) > 1:
+            continue
+        if shape.dim != 1 or len(shape.unflattened_size) != 3:
+            continue
+        last = next(iter(node.users)) if len(node.users) == 1 else node
+        norm = _called(stem, last)
+        is_normalised = type(norm) is nn.BatchNorm2d and not norm.training and norm.running_mean is not None
+        last, norm = (last, norm) if is_normalised else (node, None)
+        name = f"places_{node.name}"
+        stem.add_submodule(name, _ToPlaces(linear, tuple(shape.unflattened_size), norm))
+        with stem.graph.inserting_before(last):
+            last.replace_all_uses_with(stem.graph.call_module(name, (below.args[0],)))
+        for passed in dict.fromkeys((last, node, below)):
+            stem.graph.erase_node(passed)
+    stem.recompile()
+    return stem
+
+
+def _called(stem: fx.GraphModule, node: Any) -> nn.Module | None:
+    """The module that a node calls with one argument, if it does."""
+    is_plain = isinstance(node, fx.Node) and node.op == "call_module" and len(node.args) == 1 and not node.kwargs
+    return stem.get_submodule(str(node.target)) if is_plain else None
 
 
 def _divided(stem: fx.GraphModule) -> RecordedStem:
@@ -147,12 +210,10 @@ def _block(stem: fx.GraphModule, group: list[fx.Node], numbers: dict[fx.Node, in
     )
 
 
-def _linear(stem: fx.GraphModule, node: fx.Node) -> Linear | None:
+def _linear(stem: fx.GraphModule, node: fx.Node) -> "Linear | None":
     """The module that a node calls, if its transpose is known here."""
-    if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
-        return None
-    module: Any = stem.get_submodule(str(node.target))
-    if type(module) is nn.Linear:
+    module: Any = _called(stem, node)
+    if type(module) is nn.Linear or type(module) is _ToPlaces:
         return module
     if type(module) is nn.Conv2d:
         return module if module.padding_mode == "zeros" and not isinstance(module.padding, str) else None

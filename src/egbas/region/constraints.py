@@ -8,7 +8,7 @@ the latent, so that float32 is exact enough.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torch import Tensor
 Pull = Callable[[Float[Tensor, "n k"]], Float[Tensor, "n d"]]
 
 
+@runtime_checkable
 class Constraints(Protocol):
     """Scaled margins of a region; negative outside."""
 
@@ -113,6 +114,28 @@ class JoinedConstraints:
             return torch.stack([one(w).float() for one, w in zip(pulls, v.split(widths, dim=1), strict=True)]).sum(0)
 
         return torch.cat([part.float() for part in margins], dim=1), pull
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShiftedConstraints:
+    """Those of a larger region, m_k(z) / s_k >= level.
+
+    Attributes:
+        inner: of the region.
+        level: that its scaled margins must reach; negative.
+    """
+
+    inner: Constraints
+    level: float
+
+    def margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Compute the scaled margins of latents."""
+        return self.inner.margins(z) - self.level
+
+    def vjp(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n k"], Pull]:
+        """Compute the scaled margins, and what pulls a vector back; see ``Constraints``."""
+        margins, pull = self.inner.vjp(z)
+        return margins - self.level, pull
 
 
 def violations(margins: Float[Tensor, "n k"], above: float = 0.0) -> Float[Tensor, "n k"]:

@@ -7,7 +7,7 @@ rows alone are pulled back.
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,13 +15,38 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from egbas.network.affine import affine_units
 from egbas.network.kept_units import Array, KeptUnits, LinearLayer, Packed
 from egbas.network.recorded import RecordedStem
-from egbas.region.constraints import Pull, violations
+from egbas.region.constraints import AffineConstraints, Constraints, FunctionConstraints, Pull, violations
 from egbas.region.region import Region
 
 _SAFETY = 8.0  # of the measured rounding error, as for the region itself
-_AT_ONCE = 32  # latents: what a stem remembers of them fills a core's cache
+_LEAST_SCALE = 1e-12  # of a margin, relative to the largest value: a unit that never changes has none
+_AT_ONCE = 64  # latents: what a stem remembers of them fills a core's cache
+
+
+def constraints_of(region: Region, probes: Float[Tensor, "n d"]) -> Constraints:
+    """The constraints of a region, by the quickest way that its layer allows.
+
+    Args:
+        region: of the kept units.
+        probes: draws of the prior, of which s_k is the deviation.
+    """
+    stem = StemConstraints.of(region, probes)
+    if stem is not None:
+        return stem
+    signs = region.signs.double()
+    exact = torch.cat([region.exact.head(part)[:, region.units] for part in probes.split(_AT_ONCE)]) * signs
+    scale = exact.std(dim=0).clamp(min=_LEAST_SCALE * exact.abs().max())
+    affine = affine_units(region.exact, region.units, probes.shape[1], dtype=torch.float64)
+    if affine is not None:
+        factor = (signs / scale).to(affine.weight)
+        return AffineConstraints(weight=(affine.weight * factor).T.contiguous(), offset=affine.offset * factor)
+    split = region.split
+    return FunctionConstraints(
+        function=lambda z: split.differentiable(z)[:, region.units] * region.signs, scale=scale.to(split.dtype)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +90,7 @@ class StemConstraints:
             return None
         exact = torch.cat([region.exact.head(part)[:, region.units] for part in probes.split(_AT_ONCE)])
         exact = (exact * region.signs).T  # (k, n)
-        scale = exact.std(dim=1, keepdim=True).clamp(min=1e-12 * exact.abs().max())
+        scale = exact.std(dim=1, keepdim=True).clamp(min=_LEAST_SCALE * exact.abs().max())
         matrix, offset = _sparse(units, region.signs, scale, layer.in_shape)
         x = torch.cat([_flat(layer.below(part)) for part in latents.split(_AT_ONCE)])
         norms = x.norm(dim=1)
@@ -81,6 +106,10 @@ class StemConstraints:
             tolerance=(_SAFETY * errors.max() / scale).float(),
             reference=reference,
         )
+
+    def shifted(self, level: float) -> "StemConstraints":
+        """Those of a larger region, m_k(z) / s_k >= level."""
+        return replace(self, offset=self.offset - level)
 
     def margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Compute the scaled margins of latents."""
@@ -184,7 +213,7 @@ def _compressed(matrix: Tensor) -> Tensor:
         indices = compressed.crow_indices().int(), compressed.col_indices().int()
         compressed = torch.sparse_csr_tensor(*indices, compressed.values(), compressed.shape)
     try:
-        compressed @ torch.zeros(matrix.shape[1], 1)
-        return compressed
+        torch.mm(compressed, torch.zeros(matrix.shape[1], 1))
     except RuntimeError:
         return matrix
+    return compressed

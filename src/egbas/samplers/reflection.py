@@ -5,7 +5,7 @@ In: a region, its constraints and the target. Out: chains whose states are exact
 a flow and a step that are fixed afterwards.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,13 @@ class ReflectionConfig:
         rounds: of the warm-up, each with the covariance that the one before has found.
         steps: of each chain in a round.
         share_outside: of the steps, which the size of a step is adapted to.
-        first_step: size of a step before that, in units of time.
-        lengths: of trajectories after the warm-up; their step is adapted.
+        lengths: of trajectories after the warm-up; the step is the first one there.
     """
 
     rounds: int = 6
     steps: int = 300
-    share_outside: float = 0.5
-    first_step: float = 0.2
-    lengths: Lengths = Lengths(step=0.2)
+    share_outside: float = 0.6
+    lengths: Lengths = field(default_factory=Lengths)
 
 
 _HASTE = 0.25  # of the adaptation of the step
@@ -64,7 +62,7 @@ class ReflectionKernel:
         """
         self.evaluations = 0
         self.config = config or ReflectionConfig()
-        self.lengths = replace(self.config.lengths, step=self.config.first_step)
+        self.lengths = self.config.lengths
         self._target = target
         self._walls = walls_of(region, constraints, target)
         is_curved = not hasattr(target, "low")
@@ -88,9 +86,7 @@ class ReflectionKernel:
         self.lengths = replace(self.config.lengths, step=self.lengths.step)
         return z
 
-    def draw(
-        self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator
-    ) -> Float[Tensor, "chains n d"]:
+    def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:
         """Draw the next n states of each chain: the ends of n trajectories.
 
         Args:

@@ -38,11 +38,11 @@ class Lengths:
         patience: steps outside in a row after which a move is refused.
     """
 
-    step: float
+    step: float = 0.2
     shortest: float = 2.0
     longest: float = 6.0
     jitter: float = 0.2
-    patience: int = 50
+    patience: int = 100
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Float[Values, " n"], Rows]:
         """Steps and numbers of moves of n trajectories; about half of all steps end outside."""

@@ -6,7 +6,7 @@ batch. The gradient is that of the squared violations; it decides how far the ch
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +18,7 @@ from egbas.region.stem_constraints import StemConstraints
 Judged = tuple[Bool[Tensor, " n"], Float[Tensor, "outside d"]]
 
 
+@runtime_checkable
 class Contains(Protocol):
     """A region: it says which latents (n, d) lie in it, bool (n,)."""
 
@@ -26,6 +27,7 @@ class Contains(Protocol):
         ...
 
 
+@runtime_checkable
 class Walls(Protocol):
     """What a state may meet."""
 
@@ -35,7 +37,7 @@ class Walls(Protocol):
 
 
 def walls_of(region: Contains, constraints: Constraints, target: Any) -> Walls:
-    """The walls of a region for a target: Gaussian, uniform in a box (``low``, ``high``) or on a sphere (``radius``)."""
+    """The walls of a region for a target: Gaussian, or uniform in a box (``low``, ``high``) or sphere (``radius``)."""
     is_shared = isinstance(constraints, StemConstraints)
     walls = StemWalls(region, constraints) if is_shared else RegionWalls(region, constraints)
     if hasattr(target, "radius"):
