@@ -68,14 +68,15 @@ def test_recording_when_first_inside_is_wrong() -> None:
     """The trap: a number of steps, and then on until inside, prefers states that are reached late."""
     chains = started(orthant, orthant, Lengths(step=0.6, shortest=1e6, longest=1e6, patience=10**9))
     means = []
-    for _ in range(N_DRAWS):
+    for _ in range(25):
         chains._begin(np.arange(N_CHAINS))
         for _ in range(8):
             chains.step(np.arange(N_CHAINS))
-        while len(rows := (chains._outside > 0).nonzero()[0]):
-            chains.step(rows)
+        for _ in range(60):  # a few orbits never come back
+            if len(rows := (chains._outside > 0).nonzero()[0]):
+                chains.step(rows)
         means.append(chains.z.mean(dim=1))
-    assert abs(z_score(torch.stack(means[10:], dim=1), MEAN_HALF)) > 6
+    assert abs(z_score(torch.stack(means[5:], dim=1), MEAN_HALF)) > 6
 
 
 def test_the_way_back_after_a_refusal_is_the_one_that_would_be_computed() -> None:

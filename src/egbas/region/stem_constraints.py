@@ -192,7 +192,8 @@ def _sparse(
     rows = np.repeat(np.arange(len(windows)), [len(places) for places, _ in windows])
     values = np.concatenate([weights for _, weights in windows]) * (factor * packed.scale)[rows]
     indices = torch.from_numpy(np.stack([rows, np.concatenate([places for places, _ in windows])]))
-    matrix = torch.sparse_coo_tensor(indices, torch.from_numpy(values).float(), (len(windows), math.prod(in_shape)))
+    size = len(windows), math.prod(in_shape)
+    matrix = torch.sparse_coo_tensor(indices, torch.from_numpy(values).float(), size, check_invariants=True)
     return _compressed(matrix.coalesce()), torch.from_numpy(factor * packed.offset).float()[:, None]
 
 
@@ -211,7 +212,7 @@ def _compressed(matrix: Tensor) -> Tensor:
         warnings.simplefilter("ignore")  # torch calls them beta
         compressed = matrix.to_sparse_csr()
         indices = compressed.crow_indices().int(), compressed.col_indices().int()
-        compressed = torch.sparse_csr_tensor(*indices, compressed.values(), compressed.shape)
+        compressed = torch.sparse_csr_tensor(*indices, compressed.values(), compressed.shape, check_invariants=True)
     try:
         torch.mm(compressed, torch.zeros(matrix.shape[1], 1))
     except RuntimeError:
