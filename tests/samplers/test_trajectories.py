@@ -21,7 +21,7 @@ from tests.samplers.closed_forms import (
     z_score,
 )
 
-# Each chain is one repetition. Of some 60 scores of a right sampler one is above 4 in 1 of 250 runs; the seeds are fixed.
+# Each chain is one repetition. Of some 60 scores of a right sampler one is above 4 in 1 of 250 runs; seeds are fixed.
 N_CHAINS, N_DRAWS = 400, 60
 
 
