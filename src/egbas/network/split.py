@@ -107,13 +107,25 @@ class Split:
             ShapeError: z is not (n, d).
             NetworkError: forward raised, or took a way around the layer.
         """
-        latents = self._forward.prepare(z)
+        with torch.no_grad():
+            return self._head(self._forward.prepare(z))
+
+    def differentiable(self, z: Tensor) -> Tensor:
+        """Compute the same of flat latents z (n, d) on the network's device, with gradients where z asks for them.
+
+        Raises:
+            NetworkError: as ``head`` does.
+        """
+        latents = z.to(self._forward.dtype).reshape(-1, *self._forward.latent_shape)
+        return self._head(latents.clone())  # the network may overwrite it
+
+    def _head(self, latents: Tensor) -> Tensor:
         n = latents.shape[0]
         if n == 0:
             return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
         capture, replica = Capture(), self._forward.replica
         # The hooks are on the one replica: one pass at a time.
-        with replica.door, torch.no_grad(), visiting(replica.module, self.layer, capture):
+        with replica.door, visiting(replica.module, self.layer, capture):
             try:
                 replica(latents)
             except Stop:

@@ -4,6 +4,7 @@
 In: a latent space and a query. Out: N(0, I), the uniform distribution in a box or on a sphere, or any density.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.errors import ConfigError, ShapeError
-from egbas.latent import LatentSpace
+from egbas.latent import Frozen, LatentSpace, Normal, Product, Sphere, Uniform
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,26 @@ def prior_target(latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
     """The prior of a latent space; with geometry ``"sphere"``, that of directions, at the query's length.
 
     Raises:
-        ConfigError: the latent space has no density.
+        ConfigError: the latent space has no density on all of its coordinates.
     """
     prior = getattr(latent, "prior", None)
-    if prior == "normal":
+    if isinstance(prior, Normal):
         return _on_sphere(query) if latent.geometry == "sphere" else Gaussian(latent.size)
-    if prior == "uniform":  # also on a sphere: directions of a cube's points are not uniform
-        return _support(latent)
+    if isinstance(prior, Uniform):  # also on a sphere: directions of a cube's points are not uniform
+        return _support(prior, latent.size)
+    if isinstance(prior, Sphere):
+        return UniformSphere(latent.size, prior.scale(latent.size) * math.sqrt(latent.size))
+    if isinstance(prior, Product) and any(isinstance(part, Frozen) for _, part in prior.parts):
+        raise ConfigError(
+            "the latent space has frozen coordinates, in which exact samples are not to be had yet; take the tree: "
+            "samplers=['tree']"
+        )
     log_density = getattr(latent, "log_density", None)
-    if log_density is None:
-        raise ConfigError("the latent space has no log_density, so that its prior cannot be restricted to a region")
+    if log_density is None or log_density(query[None].double()) is None:
+        raise ConfigError(
+            "the latent space has no log_density, so that its prior cannot be restricted to a region; take the tree: "
+            "samplers=['tree']"
+        )
     return Density(log_density, latent.size)
 
 
@@ -137,14 +148,15 @@ def uniform_target(latent: LatentSpace, query: Float[Tensor, " d"], half_width: 
         query: z0.
         half_width: of the box, in latent units; None: the largest that the latent space has. Unused on a sphere.
     """
-    if latent.geometry == "sphere":
+    prior = getattr(latent, "prior", None)
+    if latent.geometry == "sphere" or isinstance(prior, Sphere):
         return _on_sphere(query)
     box = UniformBox.around(query.cpu(), latent.largest_half_width if half_width is None else half_width)
-    return box.within(_support(latent)) if latent.prior == "uniform" else box
+    return box.within(_support(prior, latent.size)) if isinstance(prior, Uniform) else box
 
 
-def _support(latent: LatentSpace) -> UniformBox:
-    return UniformBox.around(torch.zeros(latent.size, dtype=torch.float64), latent.bound)
+def _support(prior: Uniform, size: int) -> UniformBox:
+    return UniformBox.around(torch.zeros(size, dtype=torch.float64), prior.bound)
 
 
 def _on_sphere(query: Float[Tensor, " d"]) -> UniformSphere:
