@@ -10,7 +10,8 @@ from torch import Tensor
 from egbas.errors import ConfigError
 from egbas.region.constraints import AffineConstraints
 from egbas.samplers.mass import LevelRegion, Mass, MassConfig, measure_mass, prior_draws, reflection_levels
-from tests.samplers.curved_forms import Gaussian, Told, UniformBox, UniformSphere, cone, constraints
+from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
+from tests.samplers.curved_forms import Told, cone, constraints
 
 
 def measured(weight: Tensor, offset: Tensor, seed: int = 0) -> Mass:

@@ -8,17 +8,9 @@ from egbas.network import Network
 from egbas.region import Precisions, SupportingRegion
 from egbas.region.stem_constraints import constraints_of
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
+from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 from egbas.zoo.models import load_model
-from tests.samplers.curved_forms import (
-    MEAN_HALF,
-    Gaussian,
-    Told,
-    UniformBox,
-    UniformSphere,
-    constraints,
-    orthant,
-    z_score,
-)
+from tests.samplers.curved_forms import MEAN_HALF, Told, constraints, orthant, z_score
 
 QUICK = ReflectionConfig(rounds=2, steps=60)
 

@@ -2,7 +2,8 @@
 import torch
 
 from egbas.samplers.starts import descend
-from tests.samplers.curved_forms import Gaussian, Told, UniformBox, UniformSphere, ball, constraints, orthant
+from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
+from tests.samplers.curved_forms import Told, ball, constraints, orthant
 
 RNG = torch.Generator().manual_seed(0)
 

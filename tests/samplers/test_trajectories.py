@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from egbas.samplers.target import Gaussian
 from egbas.samplers.trajectories import Lengths, Trajectories
 from egbas.samplers.walls import RegionWalls
 from tests.samplers.curved_forms import (
     MEAN_HALF,
     MOMENTS,
     Function,
-    Gaussian,
     Told,
     constraints,
     orthant,

@@ -4,9 +4,10 @@ import torch
 from egbas.network import Network
 from egbas.region import Precisions, SupportingRegion
 from egbas.region.stem_constraints import StemConstraints
+from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 from egbas.samplers.walls import BoxWalls, RegionWalls, SphereWalls, StemWalls, walls_of
 from egbas.zoo.models import load_model
-from tests.samplers.curved_forms import Gaussian, Told, UniformBox, UniformSphere, constraints, orthant
+from tests.samplers.curved_forms import Told, constraints, orthant
 
 Z = torch.tensor([[1.0, 2.0], [-1.0, 2.0], [-3.0, -4.0]], dtype=torch.float64)
 WALLS = RegionWalls(Told(orthant), constraints(orthant, 2))
