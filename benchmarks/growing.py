@@ -92,10 +92,12 @@ def lockstep(full: bool, device: str) -> list[Row]:
 
         def alone(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
             for seed, query in enumerate(queries):
-                explore(module, query, layer, rng=seed, latent=latent, gbrrt=GbRrtConfig())
+                explore(module, query, layer, rng=seed, latent=latent, gbrrt=GbRrtConfig(), samples=0)
 
         def many(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
-            explore_many(module, queries, layer, rng=list(range(N_QUERIES)), latent=latent, gbrrt=GbRrtConfig())
+            explore_many(
+                module, queries, layer, rng=list(range(N_QUERIES)), latent=latent, gbrrt=GbRrtConfig(), samples=0
+            )
 
         times = in_turns(_on_one_core(alone), many, 1)
         times["ratio_all_cores"] = in_turns(alone, many, 1, is_warm=True)["ratio"]

@@ -93,7 +93,7 @@ def _use_memory(what: str, model: str, device: str) -> None:
             module(query.to(device))
     else:
         few = BerOptConfig(anneal_steps=3, max_steps=3)
-        explore(module, query[0], 4, rng=0, latent=latent, beropt=few, gbrrt=GbRrtConfig(iterations=200))
+        explore(module, query[0], 4, rng=0, latent=latent, beropt=few, gbrrt=GbRrtConfig(iterations=200), samples=0)
     # Not ru_maxrss, which a new process inherits from the one that started it.
     (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     print(json.dumps({"gigabytes": int(peak.split()[1]) / 1e6}))

@@ -43,12 +43,19 @@ def colour_run() -> Exploration:
 
 
 @functools.cache
+def exact_run() -> Exploration:
+    """The exploration of ``plane_run`` with exact samples beside the tree."""
+    latent = LatentSpace(shape=(2,), prior="uniform")
+    return _run(small_network(), torch.tensor([0.3, -0.2]), latent, samples=50)
+
+
+@functools.cache
 def sphere_run() -> Exploration:
     """An exploration of the sphere in a 5-D latent space, images (1, 4, 4); the generator says that it is one."""
     return _run(ScaleInvariantNet(5), torch.tensor([0.5, -0.4, 0.3, 1.0, -1.0]), LatentSpace(shape=(5,)))
 
 
-def _run(network: nn.Module, z0: Tensor, latent: LatentSpace) -> Exploration:
+def _run(network: nn.Module, z0: Tensor, latent: LatentSpace, samples: int = 0) -> Exploration:
     return explore(
         network,
         z0,
@@ -57,5 +64,6 @@ def _run(network: nn.Module, z0: Tensor, latent: LatentSpace) -> Exploration:
         latent=latent,
         beropt=QUICK,
         gbrrt=GbRrtConfig(iterations=200),
+        samples=samples,
         model_name="small <net>",
     )

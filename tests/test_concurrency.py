@@ -65,7 +65,7 @@ JOBS: list[Job] = [
 
 def explored(network: nn.Module, d: int, seed: int) -> Exploration:
     z0 = 0.3 + 0.1 * torch.rand(d, generator=torch.Generator().manual_seed(seed))
-    return egbas.explore(network, z0, 1, rng=seed, beropt=QUICK, gbrrt=SHORT)
+    return egbas.explore(network, z0, 1, rng=seed, beropt=QUICK, gbrrt=SHORT, samples=0)
 
 
 def bits(run: Exploration) -> tuple[object, ...]:

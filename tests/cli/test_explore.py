@@ -24,7 +24,7 @@ from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import save
 
 SMALL = ["explore", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
-QUICK = ["--iterations", "60", "--sparsity", "1"]
+QUICK = ["--iterations", "60", "--sparsity", "1", "--samples", "0"]
 
 
 def explore(*words: str) -> Result:
@@ -305,3 +305,24 @@ def test_ctrl_c_leaves_nothing(here: Path) -> None:
     assert "Traceback" not in err
     assert not (here / "run").exists()
     assert not [path for path in here.iterdir() if path.name.startswith(".")]
+
+
+def test_exact_samples_are_drawn_unless_there_are_to_be_none(tmp_path: Path) -> None:
+    words = [*SMALL, "--iterations", "60", "--samples", "20", "--out", "run"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "exact" in result.stdout and "The chains agree" in result.stdout
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    region = metrics["region"]
+    assert (region["sampler"], region["status"]) == ("prior", "CONVERGED")
+    assert region["r_hat"] <= 1.05 and region["ess"] >= 20
+    assert set(load_file(tmp_path / "run" / "region.safetensors")) == {"latents", "chain", "freedom"}
+
+
+def test_samples_that_do_not_converge_are_written_and_told(tmp_path: Path) -> None:
+    words = [*SMALL, "--iterations", "60", "--samples", "100000", "--max-evaluations", "1", "--out", "run"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "NOT CONVERGED" in result.stdout
+    assert "Not converged after" in result.stderr
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["region"]["status"] == "NOT_CONVERGED"

@@ -24,7 +24,7 @@ SHORT = GbRrtConfig(iterations=200)
 
 
 def explore_box(**changes: object) -> Exploration:
-    settings = {"rng": 3, "beropt": QUICK, "gbrrt": SHORT} | changes
+    settings = {"rng": 3, "beropt": QUICK, "gbrrt": SHORT, "samples": 0} | changes
     return egbas.explore(BoxNet(), torch.tensor([0.2, -0.3]), 1, **settings)  # type: ignore[arg-type]
 
 
@@ -45,7 +45,7 @@ def test_embedded_models(name: str, layer: int) -> None:
     model = egbas.load_model(name)
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(7))[0]
     run = egbas.explore(
-        model.generator, z0, layer, rng=7, beropt=BerOptConfig(anneal_steps=60, max_steps=60), gbrrt=SHORT
+        model.generator, z0, layer, rng=7, beropt=BerOptConfig(anneal_steps=60, max_steps=60), gbrrt=SHORT, samples=0
     )
     assert run.latent == model.latent  # carried by the generator
     assert run.layer.path == f"relu{layer}"
@@ -88,7 +88,7 @@ def test_defaults_follow_the_region_within_the_latent_space() -> None:
 def test_the_model_is_left_as_it_was() -> None:
     net = BoxNet()
     before = copy.deepcopy(net.state_dict())
-    egbas.explore(net, torch.zeros(2), 1, rng=0, beropt=QUICK, gbrrt=SHORT)
+    egbas.explore(net, torch.zeros(2), 1, rng=0, beropt=QUICK, gbrrt=SHORT, samples=0)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(parameter.requires_grad and parameter.grad is None for parameter in net.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
@@ -107,7 +107,7 @@ def test_metrics_count_every_iteration() -> None:
 @pytest.mark.parametrize("shape", [(2,), (2, 1, 1), (1, 2)])
 def test_a_query_of_any_shape_of_the_right_size(shape: tuple[int, ...]) -> None:
     run = egbas.explore(
-        BoxNet(), torch.zeros(shape), 1, rng=0, latent=LatentSpace(shape=(2,)), beropt=QUICK, gbrrt=SHORT
+        BoxNet(), torch.zeros(shape), 1, rng=0, latent=LatentSpace(shape=(2,)), beropt=QUICK, gbrrt=SHORT, samples=0
     )
     assert run.query.shape == (2,)
 
@@ -167,7 +167,7 @@ def test_the_snippet_of_the_readme(tmp_path: Path) -> None:
     model = egbas.load_model("dcgan-mnist-2d")
     z0 = model.latent.sample(1, torch.Generator().manual_seed(7))[0]
     with torch.no_grad():  # as callers may have it
-        run = egbas.explore(model.generator, z0, layer=2, rng=7, beropt=QUICK, gbrrt=SHORT)
+        run = egbas.explore(model.generator, z0, layer=2, rng=7, beropt=QUICK, gbrrt=SHORT, samples=0)
     assert run.model_name == "dcgan-mnist-2d"
     again = egbas.load_run(run.save(tmp_path / "seven"))
     assert torch.equal(again.latents, run.latents)
@@ -178,7 +178,7 @@ def test_the_snippet_of_the_readme(tmp_path: Path) -> None:
 def test_inference_mode_of_the_caller_does_no_harm() -> None:
     net = BoxNet()
     with torch.inference_mode():
-        run = egbas.explore(net, torch.zeros(2), 1, rng=0, beropt=QUICK, gbrrt=SHORT)
+        run = egbas.explore(net, torch.zeros(2), 1, rng=0, beropt=QUICK, gbrrt=SHORT, samples=0)
     assert run.certificate.is_valid
 
 
@@ -200,7 +200,7 @@ def test_what_is_no_layer(layer: object, error: type[Exception], message: str) -
 
 
 def explore_octant(**changes: object) -> Exploration:
-    settings = {"rng": 3, "beropt": QUICK, "gbrrt": SHORT} | changes
+    settings = {"rng": 3, "beropt": QUICK, "gbrrt": SHORT, "samples": 0} | changes
     return egbas.explore(OctantNet(), torch.tensor([2.0, 1.5, 2.5]), 1, **settings)  # type: ignore[arg-type]
 
 
@@ -209,7 +209,7 @@ def test_a_generator_that_ignores_the_length_of_its_latent_is_explored_on_a_sphe
     net, z0 = OctantNet(), torch.tensor([2.0, 1.5, 2.5])
     if is_carried:
         net.latent = LatentSpace(shape=(3,), prior="uniform", bound=4.0)  # says nothing of the geometry
-    run = egbas.explore(net, z0, 1, rng=3, beropt=QUICK, gbrrt=GbRrtConfig(iterations=1000))
+    run = egbas.explore(net, z0, 1, rng=3, beropt=QUICK, gbrrt=GbRrtConfig(iterations=1000), samples=0)
     assert run.latent.geometry == run.config()["latent"]["geometry"] == "sphere"
     assert run.latent.prior == (Uniform(4.0) if is_carried else Normal())
     assert run.beropt.units.tolist() == [0, 1, 2]
@@ -245,7 +245,7 @@ def test_the_window_does_not_change_a_run_on_a_sphere() -> None:
         net = ScaleInvariantNet(64).double()
         z0 = torch.randn(64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         gbrrt = GbRrtConfig(iterations=200, window=window)
-        return egbas.explore(net, z0, 1, rng=0, beropt=QUICK, gbrrt=gbrrt).latents
+        return egbas.explore(net, z0, 1, rng=0, beropt=QUICK, gbrrt=gbrrt, samples=0).latents
 
     first = latents(1)
     assert 20 < len(first) < 200
@@ -303,7 +303,7 @@ def test_measured_times_change_no_result(layer: int, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(LinearLayer, "seconds", seconds)
         for place in ("machine.threads", "samplers.gbrrt.nearest.search", "samplers.gbrrt.many"):
             monkeypatch.setattr(f"egbas.{place}.idle_cores", lambda n=n_cores: n)
-        runs = egbas.explore_many(model.generator, queries, layer, rng=[7, 8], beropt=beropt, gbrrt=SHORT)
+        runs = egbas.explore_many(model.generator, queries, layer, rng=[7, 8], beropt=beropt, gbrrt=SHORT, samples=0)
         for run in runs:
             tensors = (run.latents, run.tree.parents, run.tree.rejected, run.beropt.theta, run.beropt.losses)
             found.add((run.seed, *[tensor.numpy().tobytes() for tensor in tensors], run.region.rounding))

@@ -88,7 +88,7 @@ def test_a_first_look_is_always_had() -> None:
 def test_facts_are_fit_for_json() -> None:
     # No chain can move, so that R-hat is infinite; half of the chains are elsewhere.
     points = Oracle(lambda z: (z == START.to(z)).all(1) | (z == -START.to(z)).all(1))
-    starts = lambda region, z: (-START).repeat(len(z), 1)  # noqa: E731
+    starts = lambda region, target, z: (-START).repeat(len(z), 1)  # noqa: E731
     found = PriorSampler(config=ExactConfig(n_chains=8, max_evaluations=1), starts=starts)
     facts = found.sample(points, START, LATENT, rng()).facts
     json.dumps(facts, allow_nan=False)
@@ -115,7 +115,7 @@ def test_further_series_have_to_agree() -> None:
     assert found.status == "CONVERGED" and len(asked) == 3  # and not before the coordinates had agreed
 
 
-def mirrored(region: ContainsLatents, z: Tensor) -> Tensor:
+def mirrored(region: ContainsLatents, target: Target, z: Tensor) -> Tensor:
     """Starts: all to where z1 > 1, half of them mirrored."""
     z[:, 0] = z[:, 0].abs() + 1
     z[::2, 0] *= -1
@@ -145,10 +145,10 @@ class Step:
 
 
 def test_parts_that_no_chain_crosses_between_are_told() -> None:
-    def kernel(region: ContainsLatents, target: Target) -> Kernel:
+    def kernel(region: ContainsLatents, target: Target, budget: int) -> Kernel:
         return Step()
 
-    def other_side(region: ContainsLatents, z: Tensor) -> Tensor:
+    def other_side(region: ContainsLatents, target: Target, z: Tensor) -> Tensor:
         z[:, 0] = -z[:, 0].abs() - 1
         return z
 
@@ -160,14 +160,14 @@ def test_parts_that_no_chain_crosses_between_are_told() -> None:
 
 
 def test_a_factory_that_has_no_kernel_is_passed_over() -> None:
-    sampler = PriorSampler(config=SMALL, reflection=lambda region, target: None)
+    sampler = PriorSampler(config=SMALL, reflection=lambda region, target, budget: None)
     assert sampler.sample(Oracle(HALF.contains), START, LATENT, rng()).facts["kernel"] == "HitAndRunKernel"
 
 
 def test_starts_of_the_uniform_distribution_come_from_its_box() -> None:
     seen = []
 
-    def starts(region: ContainsLatents, z: Tensor) -> Tensor:
+    def starts(region: ContainsLatents, target: Target, z: Tensor) -> Tensor:
         seen.append(z)
         return z
 

@@ -110,6 +110,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 geometry=space.geometry,
                 beropt=beropt,
                 gbrrt=gbrrt,
+                samples=0,
                 model_name=chosen.name,
                 progress=tell,
             )

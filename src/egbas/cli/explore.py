@@ -27,6 +27,8 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     half_width: options.HalfWidth = None,
     step_size: options.StepSize = None,
     iterations: options.Iterations = None,
+    samples: options.Samples = options.DEFAULT_SAMPLES,
+    max_evaluations: options.MaxEvaluations = None,
     device: options.Device = options.DEFAULT_DEVICE,
     threads: options.Threads = None,
     overwrite: options.Overwrite = False,
@@ -77,6 +79,8 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             model_name=chosen.name,
             beropt=beropt,
             gbrrt=gbrrt,
+            samples=samples,
+            max_evaluations=max_evaluations,
             progress=progress,
         )
         settings.refuse_empty(run)

@@ -110,6 +110,23 @@ Iterations = Annotated[
     typer.Option(metavar="N", help="Candidates that GB-RRT tries.", show_default=shown(GBRRT.iterations)),
 ]
 
+Samples = Annotated[
+    int,
+    typer.Option(
+        metavar="N", min=0, help="Effective draws wanted of the exact sampler of the region; 0: the tree alone."
+    ),
+]
+MaxEvaluations = Annotated[
+    int | None,
+    typer.Option(
+        metavar="E",
+        min=1,
+        help="Latents that the exact sampler asks the region about at most; it says whether it converged.",
+        show_default="500000, fewer for large networks",
+    ),
+]
+DEFAULT_SAMPLES = 100
+
 # On which machine, and what is printed.
 
 Device = Annotated[str, typer.Option(help="Where the networks run, such as cpu or cuda.")]

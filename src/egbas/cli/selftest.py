@@ -33,6 +33,7 @@ def self_test() -> str:
         layer=1,
         rng=0,
         latent=LatentSpace(shape=(2,)),
+        samples=0,
         gbrrt=GbRrtConfig(iterations=100),
     )
     n_samples, n_inside = run.certificate.n_samples, run.certificate.n_inside

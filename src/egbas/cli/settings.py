@@ -61,7 +61,16 @@ def summary(run: Exploration, directory: Path) -> list[str]:
     if run.tree is not None:
         on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
         lines.append(
-            f"samples  {len(run.tree.latents)}{on_sphere}, {run.tree.acceptance:.0%} of the candidates accepted"
+            f"tree     {len(run.tree.latents)}{on_sphere} nodes, {run.tree.acceptance:.0%} of the candidates accepted"
+        )
+    if run.exact is not None:
+        wanted = run.exact.sentence if run.exact.has_converged else f"NOT CONVERGED: {run.exact.diagnostics.text}"
+        lines.append(f"exact    {len(run.exact.latents)} samples of the whole region. {wanted}")
+    if run.facts is not None:
+        facts = run.facts
+        lines.append(
+            f"freedom  {facts.mean:.2f} [{facts.low:.2f}, {facts.high:.2f}] of the prior's; images differ from "
+            f"the query by {facts.distance.q50:.2f} (median), {facts.distance.q95:.2f} (95 %)"
         )
     checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
     return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]

@@ -2,7 +2,7 @@
 """E-GBAS (Jeon et al. 2020, Algorithm 3): BerOpt, the region of its set, samples of the region, and all they give."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
 from egbas.errors import ConfigError, StartOutsideRegionError
+from egbas.exploration.budget import largest_budget
 from egbas.exploration.clock import Clock, Progress, StageProgress
+from egbas.exploration.facts import LARGE_IMAGE, Facts, facts_of
 from egbas.exploration.queries import as_query, latent_of, name_of, seed_of, seeds_of
 from egbas.exploration.result import Exploration
 from egbas.exploration.warnings import warnings_of
@@ -20,11 +22,13 @@ from egbas.latent import LatentSpace
 from egbas.machine.threads import idle_cores, side_by_side
 from egbas.network import Network, Tail
 from egbas.region import Precisions, Region, SupportingRegion, certify
-from egbas.samplers.choice import TREE, choose_samplers, rng_of
+from egbas.samplers.chains import Chains
+from egbas.samplers.choice import PRIOR, TREE, UNIFORM, choose_samplers, rng_of
 from egbas.samplers.contract import Sampler, Samples, checked
+from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtConfig
 
-SAMPLERS: tuple[str | Sampler, ...] = (TREE,)  # of an exploration that names none
+SAMPLES = 100  # effective draws of the exact sampler
 
 
 # BerOpt needs gradients, also where the caller has switched them off.
@@ -37,7 +41,9 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     *,
     rng: torch.Generator | int,
     region: Region | None = None,
-    samplers: Sequence[str | Sampler] = SAMPLERS,
+    samplers: Sequence[str | Sampler] | None = None,
+    samples: int = SAMPLES,
+    max_evaluations: int | None = None,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -54,7 +60,12 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         rng: a CPU generator, from which the run's seed is drawn, or that seed itself.
         region: to explore instead of a layer's: anything with ``contains(z)``, as ``egbas.Region`` says. BerOpt is
             skipped then, and the result has no layer and no theta.
-        samplers: names of egbas's samplers (``"tree"``: GB-RRT) and samplers of one's own, as ``egbas.Sampler`` says.
+        samplers: names of egbas's samplers and samplers of one's own, as ``egbas.Sampler`` says. ``"tree"`` is GB-RRT,
+            ``"prior"`` the latent space's distribution restricted to the region, ``"uniform"`` the uniform one. None:
+            the tree and the prior.
+        samples: effective draws wanted of an exact sampler; 0: the tree alone, where ``samplers`` is None.
+        max_evaluations: latents that an exact sampler asks the region about at most; it says whether it converged.
+            None: 500,000, or fewer where a latent takes so many operations that minutes would become hours.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         geometry: ``"flat"``, the paper's; ``"sphere"``, the one through the query around the origin; or ``"auto"``: a
             sphere where ``latent`` says so or the generator ignores a latent's length, G(3z) = G(z), else flat. The
@@ -90,6 +101,8 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         rng=[seed_of(rng)],
         region=region,
         samplers=samplers,
+        samples=samples,
+        max_evaluations=max_evaluations,
         latent=latent,
         geometry=geometry,
         beropt=beropt,
@@ -109,7 +122,9 @@ def explore_many(  # noqa: PLR0913
     *,
     rng: torch.Generator | Sequence[int],
     region: Region | None = None,
-    samplers: Sequence[str | Sampler] = SAMPLERS,
+    samplers: Sequence[str | Sampler] | None = None,
+    samples: int = SAMPLES,
+    max_evaluations: int | None = None,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -130,6 +145,8 @@ def explore_many(  # noqa: PLR0913
         rng: a CPU generator, from which the seed of each run is drawn in order, or those seeds themselves.
         region: as for ``explore``; one for all queries, which all lie in it.
         samplers: as for ``explore``.
+        samples: as for ``explore``.
+        max_evaluations: as for ``explore``.
         latent: as for ``explore``; by default of the first query's shape.
         geometry: as for ``explore``.
         beropt: settings of BerOpt, for all.
@@ -156,7 +173,10 @@ def explore_many(  # noqa: PLR0913
     """
     _check_choice(layer, region, beropt)
     seeds = seeds_of(rng, len(queries))
-    chosen = choose_samplers(samplers, gbrrt)
+    if samples < 0 or (samples == 0 and {PRIOR, UNIFORM} & set(map(str, samplers or ()))):
+        raise ConfigError(f"got samples={samples}; expected at least 1 for an exact sampler, 0 for the tree alone")
+    named = samplers if samplers is not None else (TREE, PRIOR) if samples else (TREE,)
+    choose_samplers(named, gbrrt)  # what cannot be meant is told before any work
     latent = latent or latent_of(generator, queries[0])
     clock = Clock(progress, len(queries))
 
@@ -179,19 +199,26 @@ def explore_many(  # noqa: PLR0913
                 for start, result in zip(starts, results, strict=True)
             ]
 
+    most = largest_budget(precisions) if max_evaluations is None else max_evaluations
+    exact = ExactConfig(samples=max(samples, 1), max_evaluations=most)
     regions = [support.region for support in supports]
     drawn: list[dict[str, Samples]] = [{} for _ in starts]
-    for sampler in chosen:
-        stage = "gbrrt" if sampler.name == TREE else sampler.name
+    for number, name in enumerate(s.name for s in choose_samplers(named, gbrrt, exact)):
+        stage = "gbrrt" if name == TREE else name
         with clock.stage(stage):
-            rngs = [rng_of(sampler.name, seed) for seed in seeds]
-            of_sampler = _sample(sampler, regions, starts, latent, rngs, clock.progress(stage))
-            for samples, one in zip(drawn, of_sampler, strict=True):
-                samples[sampler.name] = checked(one, sampler.name, latent.size)
+            rngs = [rng_of(name, seed) for seed in seeds]
+            makers = [choose_samplers(named, gbrrt, exact, _image_distance(network, start))[number] for start in starts]
+            each = _sample(makers, regions, starts, latent, rngs, clock.progress(stage))
+            for taken, one in zip(drawn, each, strict=True):
+                taken[name] = checked(one, name, latent.size)
     with clock.stage("certificate"):
         certificates = [
-            {name: certify(region, one.latents) for name, one in samples.items()}
-            for region, samples in zip(regions, drawn, strict=True)
+            {name: certify(region, one.latents) for name, one in taken.items()}
+            for region, taken in zip(regions, drawn, strict=True)
+        ]
+    with clock.stage("facts"):
+        facts = [
+            _facts(network, latent, start, taken, seed) for start, taken, seed in zip(starts, drawn, seeds, strict=True)
         ]
 
     return [
@@ -204,12 +231,15 @@ def explore_many(  # noqa: PLR0913
             seed=seed,
             beropt=support.beropt,
             region=support.region,
-            samples=samples,
+            samples=taken,
             certificates=checks,
+            facts=fact,
             seconds=clock.seconds,
-            warnings=warnings_of(start, latent, support.beropt, samples, checks),
+            warnings=warnings_of(start, latent, support.beropt, taken, checks, facts=fact),
         )
-        for start, seed, support, samples, checks in zip(starts, seeds, supports, drawn, certificates, strict=True)
+        for start, seed, support, taken, checks, fact in zip(
+            starts, seeds, supports, drawn, certificates, facts, strict=True
+        )
     ]
 
 
@@ -273,7 +303,7 @@ def _supporting_set(tail: Tail, seed: int, config: BerOptConfig, progress: Stage
 
 
 def _sample(
-    sampler: Sampler,
+    samplers: Sequence[Sampler],
     regions: Sequence[Region],
     starts: Sequence[Tensor],
     latent: LatentSpace,
@@ -281,8 +311,30 @@ def _sample(
     progress: StageProgress | None,
 ) -> Sequence[Samples]:
     """The samples of each query: all at once by a sampler that can, else one after another."""
-    many = getattr(sampler, "sample_many", None)
+    many = getattr(samplers[0], "sample_many", None)
     if many is not None:
         return many(regions, starts, latent, rngs, progress)
-    triples = zip(regions, starts, rngs, strict=True)
-    return [sampler.sample(region, start, latent, rng, progress) for region, start, rng in triples]
+    jobs = zip(samplers, regions, starts, rngs, strict=True)
+    return [sampler.sample(region, start, latent, rng, progress) for sampler, region, start, rng in jobs]
+
+
+def _image_distance(network: Network, start: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What chains have to agree in beside the coordinates: how far the image lies from the query's."""
+    if network.image_size > LARGE_IMAGE:
+        return {}
+    query_image = network.generate(start[None])[0].cpu()
+
+    def distance(z: Tensor) -> Tensor:
+        return torch.cat([(x - query_image).flatten(1).norm(dim=1) for x in network.image_batches(z)])
+
+    return {"image distance": distance}
+
+
+def _facts(
+    network: Network, latent: LatentSpace, start: Tensor, samples: Mapping[str, Samples], seed: int
+) -> Facts | None:
+    """What the exact samples of the prior say, if there are any."""
+    chains = samples.get(PRIOR)
+    if not isinstance(chains, Chains):
+        return None
+    return facts_of(network, latent, start, chains, rng=rng_of("facts", seed))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from egbas.samplers.chains import Chains
+from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import OUTSIDE, Tree
 from egbas.version import __version__
@@ -39,6 +41,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
             }
             for name, one in run.samples.items()
         },
+        **({} if run.exact is None else {"region": _of_region(run, run.exact)}),
         "seconds": run.seconds,
         "warnings": list(run.warnings),
     }
@@ -69,7 +72,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
 
 def kind_of(samples: Samples) -> str:
     """What samples are, as a word that ``load_run`` reads back."""
-    return "tree" if isinstance(samples, Tree) else "samples"
+    return "tree" if isinstance(samples, Tree) else "chains" if isinstance(samples, Chains) else "samples"
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -104,6 +107,26 @@ def _of_beropt(beropt: "BerOptResult") -> dict[str, Any]:
         "polarisation": beropt.polarisation,
         "beropt_status": beropt.status.name,
         "beropt_steps": beropt.steps,
+    }
+
+
+def _of_region(run: "Exploration", chains: Chains) -> dict[str, Any]:
+    """What exact samples say of the region; None for what is not known."""
+    facts = run.facts
+    return {
+        "sampler": PRIOR,
+        "status": chains.status,
+        "r_hat": chains.facts["r_hat"],
+        "ess": chains.facts["ess"],
+        "evaluations": chains.evaluations,
+        "log10_mass": None,
+        "log10_mass_low": None,
+        "log10_mass_high": None,
+        "freedom": None if facts is None else facts.mean,
+        "freedom_low": None if facts is None else facts.low,
+        "freedom_high": None if facts is None else facts.high,
+        "distance": None if facts is None else dataclasses.asdict(facts.distance),
+        "prior_deviation": None if facts is None else facts.prior_deviation,
     }
 
 

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptResult
 from egbas.errors import ConfigError
 from egbas.exploration import record, writer
+from egbas.exploration.facts import Distance, Facts
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
+from egbas.samplers.chains import Chains
+from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import Tree
 
@@ -52,6 +55,7 @@ class Exploration:
         region: the region of the supporting set, or the user's own.
         samples: what each sampler drew, by its name.
         certificates: the check of the samples of each.
+        facts: what exact samples of the prior say of the region; None without them.
         seconds: wall-clock time of each stage.
         warnings: what the user should know, as sentences.
     """
@@ -66,6 +70,7 @@ class Exploration:
     region: Region
     samples: Mapping[str, Samples]
     certificates: Mapping[str, Certificate]
+    facts: Facts | None
     seconds: dict[str, float]
     warnings: tuple[str, ...]
 
@@ -137,9 +142,25 @@ class Exploration:
         return Support(layer=self.layer, beropt=self.beropt, region=self.region)
 
     @property
+    def freedom(self) -> Tensor | None:
+        """(c, h, w): of each pixel its deviation over the region by that over the prior; None without exact samples."""
+        return None if self.facts is None else self.facts.freedom
+
+    @property
+    def distance(self) -> Distance | None:
+        """Quantiles of the relative distance of images from the query's; None without exact samples."""
+        return None if self.facts is None else self.facts.distance
+
+    @property
+    def exact(self) -> Chains | None:
+        """Exact samples of the prior in the region; None where they were not among the samplers."""
+        chains = self.samples.get(PRIOR)
+        return chains if isinstance(chains, Chains) else None
+
+    @property
     def shown(self) -> str:
-        """Name of the sampler whose samples pictures lead with."""
-        return next(iter(self.samples))
+        """Name of the sampler whose samples pictures lead with: the exact ones, or else the first."""
+        return PRIOR if self.exact is not None else next(iter(self.samples))
 
     def images(self, batch_size: int | None = None, *, sampler: str | None = None) -> Tensor:
         """G of every sample of one sampler, (n, c, h, w), on the CPU; the query's comes first with those of a tree.

@@ -52,6 +52,14 @@ class Intersection:
             inside[left] = region.contains(z[left])
         return inside
 
+    def linear(self) -> tuple[Tensor, Tensor] | None:
+        """A (k, d) and b (k,) of the polytope A z + b >= 0, in float64; None where one region is none."""
+        walls = [linear() for region in self.regions if (linear := getattr(region, "linear", None)) is not None]
+        known = [each for each in walls if each is not None]
+        if len(known) < len(self.regions):
+            return None
+        return torch.cat([a for a, _ in known]), torch.cat([b for _, b in known])
+
     @property
     def margin(self) -> Callable[[Tensor], Tensor] | None:
         """Smallest margin over all regions, (n, d) to (n,) in float64; None where one of them tells none."""

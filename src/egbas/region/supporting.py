@@ -19,6 +19,7 @@ from torch import Tensor
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
 from egbas.machine.threads import at_once, threads_worth
 from egbas.network import Layer, Network, Split
+from egbas.region.affine import affine_units
 from egbas.region.contract import Region
 from egbas.region.halfspaces import INSIDE, NOT_FINITE, UNCLEAR, Halfspaces
 from egbas.region.kept_units import Array
@@ -137,6 +138,18 @@ class SupportingRegion:
         exact = _units_of(self.exact, self.units)
         parts = [self._margin(exact(part))[0].to(z.device) for part in _flat(z).split(MICRO_BATCH)]
         return torch.cat(parts or [_none(z).double()])
+
+    def linear(self) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]] | None:
+        """A and b of the polytope A z + b >= 0, in float64; None where the layer is not affine in the latent."""
+        return self._walls
+
+    @cached_property
+    def _walls(self) -> tuple[Tensor, Tensor] | None:
+        affine = affine_units(self.exact, self.units, self.split.latent_size, dtype=torch.float64)
+        if affine is None:
+            return None
+        signs = self.signs.to(affine.weight)
+        return (affine.weight * signs).T.contiguous(), affine.offset * signs
 
     @cached_property
     def _seconds(self) -> float:

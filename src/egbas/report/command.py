@@ -46,7 +46,14 @@ def command(run: Exploration) -> tuple[str, str]:
     if run.tree is not None:
         words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
         words += ["--iterations", str(run.tree.iterations)]
+    if run.exact is None:
+        words += ["--samples", "0"]
     words += ["--out", "again"]
+    return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
+
+
+def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
+    """What the command line does not cover."""
     written = BerOptConfig(
         threshold=beropt.threshold,
         sparsity=beropt.sparsity,
@@ -63,4 +70,4 @@ def command(run: Exploration) -> tuple[str, str]:
     own = [name for name in run.samples if name not in NAMES]
     if own:
         notes.append(f"The samplers {', '.join(own)} were the user's own, which only Python can give.")
-    return shlex.join(words), " ".join(notes)
+    return notes

@@ -116,14 +116,14 @@ def run(
 def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, float, Exploration]]:
     """Explore one query under every setting: (setting, value, exploration), the default once in each setting."""
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
-    default = explore(model.generator, z0, layer, rng=query, model_name=model.name)
+    default = explore(model.generator, z0, layer, rng=query, model_name=model.name, samples=0)
     for sparsity in SPARSITIES:
         if sparsity == default.support.beropt.config.sparsity:
             yield "sparsity", sparsity, default
             continue
         try:
             config = BerOptConfig(sparsity=sparsity)
-            yield "sparsity", sparsity, explore(model.generator, z0, layer, rng=query, beropt=config)
+            yield "sparsity", sparsity, explore(model.generator, z0, layer, rng=query, beropt=config, samples=0)
         except egbas.ConfigError:
             continue  # the set is empty: there is nothing to explore
     for threshold in THRESHOLDS:

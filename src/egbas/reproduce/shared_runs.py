@@ -131,6 +131,7 @@ class Explored:
             rng=seeds,
             beropt=self.beropt,
             gbrrt=self.gbrrt,
+            samples=0,
             model_name=model_name,
             progress=tell,
         )

@@ -90,7 +90,7 @@ def run(
         for layer in paper_layers(name):
             for query in range(n_queries):
                 z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
-                cases.append(_case(name, layer, query, explore(model.generator, z0, layer, rng=query)))
+                cases.append(_case(name, layer, query, explore(model.generator, z0, layer, rng=query, samples=0)))
                 if progress:
                     progress(len(cases), total, f"{name} layer {layer} query {query}")
     content = {

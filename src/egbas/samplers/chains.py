@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What an exact sampler gives back, and the memory of its chains while they run."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
+
+CONVERGED, NOT_CONVERGED = "CONVERGED", "NOT_CONVERGED"
 
 Fact = str | int | float | None
 
@@ -17,27 +18,27 @@ _FORGOTTEN = 4  # the first of so many parts of a history is left out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Chains:
+class Chains(Samples):
     """Draws of many Markov chains.
 
     Attributes:
-        latents: (m, d) float64 draws, chain by chain, in order within each.
-        chain: (m,) number of each draw's chain.
-        status: whether the chains agree and there are as many effective draws as were wanted.
+        latents: (n, d) float64 draws, chain by chain, in order within each.
+        chain: (n,) number of each draw's chain.
+        status: ``CONVERGED`` where the chains agree and there are as many effective draws as were wanted, else
+            ``NOT_CONVERGED``.
         sentence: the same in words, and what to do.
-        evaluations: latents whose membership was asked.
-        diagnostics: of these draws.
-        facts: the kernel, the chains, and how groups of them agree, by name, fit for JSON; None where it
-            does not apply or cannot be told.
+        diagnostics: of all draws that were looked at, of which ``latents`` are some.
+        facts: the kernel, the chains, and how groups of them agree, by name; None where it does not apply or cannot be
+            told.
     """
 
-    latents: Float[Tensor, "m d"]
-    chain: Int[Tensor, " m"]
-    status: Literal["CONVERGED", "NOT_CONVERGED"]
-    sentence: str
-    evaluations: int
+    chain: Int[Tensor, " n"]
     diagnostics: Diagnostics
-    facts: Mapping[str, Fact]
+
+    @property
+    def has_converged(self) -> bool:
+        """Whether the chains agree and there are as many effective draws as were wanted."""
+        return self.status == CONVERGED
 
 
 class History:

@@ -3,31 +3,44 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.samplers.contract import Sampler
+from egbas.samplers.exact import ExactConfig, PriorSampler, UniformSampler
 from egbas.samplers.gbrrt import GbRrtConfig, TreeSampler
+from egbas.samplers.normals import Reflections
 
-TREE = "tree"
-NAMES = (TREE,)
+TREE, PRIOR, UNIFORM = "tree", "prior", "uniform"
+NAMES = (TREE, PRIOR, UNIFORM)
 
 
-def choose_samplers(given: Sequence[str | Sampler], gbrrt: GbRrtConfig | None = None) -> list[Sampler]:
+def choose_samplers(
+    given: Sequence[str | Sampler],
+    gbrrt: GbRrtConfig | None = None,
+    exact: ExactConfig | None = None,
+    series: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+) -> list[Sampler]:
     """Make the samplers that are meant.
 
     Args:
         given: names of egbas's own samplers, and samplers of the user's own.
         gbrrt: settings of ``"tree"``.
+        exact: settings of ``"prior"`` and ``"uniform"``.
+        series: what their chains have to agree in beside the coordinates, (n, d) to (n,), by name.
 
     Raises:
         ConfigError: there is none, one of an unknown name, one that is no sampler, or two of one name.
     """
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise ConfigError(f"got samplers={given!r}; expected a list of names ({', '.join(NAMES)}) or sampler objects")
-    samplers = [_sampler(one, gbrrt) for one in given]
+    settings = _Settings(gbrrt=gbrrt, exact=exact or ExactConfig(), series=series or {})
+    samplers = [_sampler(one, settings) for one in given]
     names = [sampler.name for sampler in samplers]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -46,13 +59,24 @@ def rng_of(name: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _sampler(given: str | Sampler, gbrrt: GbRrtConfig | None) -> Sampler:
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    gbrrt: GbRrtConfig | None
+    exact: ExactConfig
+    series: Mapping[str, Callable[[Tensor], Tensor]]
+
+
+def _sampler(given: str | Sampler, settings: _Settings) -> Sampler:
     if isinstance(given, str):
-        if given != TREE:
-            raise ConfigError(
-                f"sampler {given!r} is unknown; expected {', '.join(map(repr, NAMES))} or a sampler object"
-            )
-        return TreeSampler(config=gbrrt)
+        if given == TREE:
+            return TreeSampler(config=settings.gbrrt)
+        if given not in NAMES:
+            known = ", ".join(map(repr, NAMES))
+            raise ConfigError(f"sampler {given!r} is unknown; expected {known} or a sampler object")
+        reflections = Reflections()
+        hooks: dict[str, Any] = {"reflection": reflections.kernel, "starts": reflections.starts}
+        kind = PriorSampler if given == PRIOR else UniformSampler
+        return kind(config=settings.exact, series=settings.series, **hooks)
     if not isinstance(given, Sampler):
         raise ConfigError(
             f"got {type(given).__name__} as a sampler; expected a name ({', '.join(map(repr, NAMES))}), or an object "

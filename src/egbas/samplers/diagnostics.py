@@ -82,6 +82,29 @@ def diagnose(
     )
 
 
+def diagnose_series(series: Mapping[str, Float[Tensor, "chains n"]], *, n_chains: int) -> Diagnostics | None:
+    """Diagnose series of one value a draw alone, such as the image distance; None where none of them moves.
+
+    Args:
+        series: by their names; one that is the same everywhere is passed over: it says nothing about the chains.
+        n_chains: that they are of.
+    """
+    arrays = {name: values.numpy(force=True).astype(np.float64) for name, values in series.items()}
+    moving = {name: array for name, array in arrays.items() if np.ptp(array) != 0}
+    if not moving:
+        return None
+    stacked = np.stack(list(moving.values()))
+    r_hats, sizes = _r_hats_and_sizes(stacked)
+    worst = int(np.argmax(r_hats))
+    return Diagnostics(
+        r_hat=float(r_hats[worst]),
+        ess=float(sizes.min()),
+        worst=list(moving)[worst],
+        n_chains=n_chains,
+        n_draws=stacked.shape[2],
+    )
+
+
 def r_hat_between(draws: Float[Tensor, "chains n d"], groups: NDArray[np.int64]) -> float:
     """R-hat of groups of chains, each group taken as one long chain: whether they agree, whatever each does within.
 

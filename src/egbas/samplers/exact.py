@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,23 +20,26 @@ from torch import Tensor
 
 from egbas.errors import ConfigError, StartOutsideRegionError
 from egbas.latent import LatentSpace
-from egbas.samplers.chains import Chains, Fact, History
-from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, r_hat_between
+from egbas.samplers.chains import CONVERGED, NOT_CONVERGED, Chains, Fact, History
+from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, diagnose_series, r_hat_between
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
 from egbas.samplers.kernel import ContainsLatents, Kernel, LinearRegion
 from egbas.samplers.target import Density, Target, UniformBox, UniformSphere, prior_target, uniform_target
 
 Progress = Callable[[int, int, str], None]
-KernelFactory = Callable[[ContainsLatents, Target], Kernel | None]
-Starts = Callable[[ContainsLatents, Tensor], Tensor]
+KernelFactory = Callable[[ContainsLatents, Target, int], Kernel | None]
+Starts = Callable[[ContainsLatents, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]
 
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
 _FIRST_CHECK, _GROWTH = 8, 1.5  # draws of each chain at the first look, and from one look to the next
 _AT_ONCE = 16  # draws of each chain between two looks at what has been spent
 _ROOM = 128  # draws of each chain that are kept at most, or ...
+_WARM_UP = 3  # so many times a warm-up fits into what may be spent
 _SPARE = 8  # ... so many times those that are wanted
+_GIVEN = 4  # times the draws that are wanted are handed over, evenly from those that are kept
+_SERIES_DRAWS = 16  # of each chain, of which further series are asked at most: images take long
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,7 @@ class ExactConfig:
 
     samples: int = 100
     max_evaluations: int = 2_000_000
-    n_chains: int = 64
+    n_chains: int = 16
     half_width: float | None = None
 
     def __post_init__(self) -> None:
@@ -70,15 +73,17 @@ class ExactSampler(ABC):
 
     Attributes:
         config: the settings.
-        reflection: gives a kernel for a region that has constraints; None, or where it gives None: membership is
-            enough.
-        starts: brings latents (n, d) into a region; half of the chains start so. What it leaves outside is not used.
+        reflection: called with a region, the target, and how many steps a warm-up may take, gives a kernel for a region
+            that has constraints; None, or where it gives None: membership is enough.
+        starts: called with a region, the target and latents (n, d), brings these into the region; half of the chains
+            start so. What it leaves outside is not used.
             None: all chains start from the query.
+        name: what the samples are called in an exploration.
         series: further functions of latents, (n, d) to (n,), that have to agree among the chains, by name; asked only
             once the coordinates do, on the device of the query.
     """
 
-    name: ClassVar[str]
+    name: str = "exact"
     config: ExactConfig = field(default_factory=ExactConfig)
     reflection: KernelFactory | None = None
     starts: Starts | None = None
@@ -124,7 +129,8 @@ class ExactSampler(ABC):
         walls = region.linear() if isinstance(region, LinearRegion) else None
         if walls is not None and not isinstance(target, Density):
             return HamiltonianKernel(region, walls, target, device=device)
-        kernel = self.reflection(region, target) if self.reflection else None
+        budget = self.config.max_evaluations // (_WARM_UP * self.config.n_chains)
+        kernel = self.reflection(region, target, budget) if self.reflection else None
         return HitAndRunKernel(region, target, device=device) if kernel is None else kernel
 
     def _beginning(
@@ -144,7 +150,7 @@ class ExactSampler(ABC):
         if isinstance(target, UniformBox):  # the box need not be where the prior is
             low, high = target.low.cpu().double(), target.high.cpu().double()
             drawn = low + (high - low) * torch.rand(drawn.shape, generator=rng, dtype=torch.float64)
-        brought = self.starts(region, drawn.to(query.device)).double()
+        brought = self.starts(region, target, drawn.to(query.device)).double()
         if isinstance(target, UniformSphere):
             brought = brought * (target.radius / brought.norm(dim=1, keepdim=True))
         is_good = region.contains(brought).cpu() & target.contains(brought.cpu())
@@ -158,7 +164,7 @@ class ExactSampler(ABC):
 class PriorSampler(ExactSampler):
     """The prior restricted to a region; its attributes are those of ``ExactSampler``."""
 
-    name: ClassVar[str] = "prior"
+    name: str = "prior"
 
     def target(self, latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
         """The latent space's own distribution."""
@@ -172,7 +178,7 @@ class UniformSampler(ExactSampler):
     Its attributes are those of ``ExactSampler``.
     """
 
-    name: ClassVar[str] = "uniform"
+    name: str = "uniform"
 
     def target(self, latent: LatentSpace, query: Float[Tensor, " d"]) -> Target:
         """Uniform in the box within the prior's support, or on the sphere."""
@@ -213,9 +219,11 @@ class _Run(NamedTuple):
         found = diagnose(draws, self.query)
         if not self.sampler.series or not self._has_converged(found):
             return found
-        flat = draws.reshape(-1, draws.shape[2]).to(self.query.device)
-        extra = {name: of(flat).reshape(draws.shape[:2]) for name, of in self.sampler.series.items()}
-        return diagnose(draws, self.query, extra)
+        some = draws[:, _spread(draws.shape[1], _SERIES_DRAWS)]
+        flat = some.reshape(-1, draws.shape[2]).to(self.query.device)
+        extra = {name: of(flat).reshape(some.shape[:2]) for name, of in self.sampler.series.items()}
+        further = diagnose_series(extra, n_chains=draws.shape[0])
+        return found if further is None or further.r_hat <= found.r_hat else further
 
     def _has_converged(self, found: Diagnostics) -> bool:
         return found.n_draws >= _FEWEST and found.r_hat <= LARGEST_R_HAT and found.ess >= self.sampler.config.samples
@@ -224,11 +232,14 @@ class _Run(NamedTuple):
         draws = history.recent()
         n_chains, n, d = draws.shape
         between, *within = self._agreement(draws)
+        given = draws[:, _spread(n, math.ceil(_GIVEN * self.sampler.config.samples / n_chains))]
         facts: dict[str, Fact] = {
             "kernel": type(self.kernel).__name__,
             "r_hat": _told(found.r_hat),
             "ess": found.ess,
+            "slowest": found.worst,
             "chains": n_chains,
+            "draws_looked_at": n,
             "chains_from_prior": int(self.groups.sum()),
             "draws_per_chain": history.seen,
             "stride": history.stride,
@@ -239,9 +250,9 @@ class _Run(NamedTuple):
         }
         has_converged = self._has_converged(found)
         return Chains(
-            latents=draws.reshape(-1, d),
-            chain=torch.arange(n_chains).repeat_interleave(n),
-            status="CONVERGED" if has_converged else "NOT_CONVERGED",
+            latents=given.reshape(-1, d),
+            chain=torch.arange(n_chains).repeat_interleave(given.shape[1]),
+            status=CONVERGED if has_converged else NOT_CONVERGED,
             sentence=self._sentence(found, between, within),
             evaluations=self.kernel.evaluations,
             diagnostics=found,
@@ -268,6 +279,12 @@ class _Run(NamedTuple):
                 "share of the region."
             )
         return f"{text} Raise max_evaluations."
+
+
+def _spread(n: int, count: int) -> list[int]:
+    """At most so many of n positions, evenly, the last among them."""
+    count = min(n, count)
+    return [(i + 1) * n // count - 1 for i in range(count)]
 
 
 def _told(r_hat: float) -> float | None:

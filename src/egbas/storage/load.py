@@ -2,6 +2,7 @@
 """Read a run directory back into the exploration it was made of."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,19 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import CheckpointError, ConfigError, EgbasError, ModelNotFoundError, RunDirectoryError
+from egbas.exploration.facts import Distance, Facts
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
+from egbas.samplers.chains import Chains
 from egbas.samplers.choice import TREE
 from egbas.samplers.contract import Samples
+from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
-from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
+from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, REGION, SAMPLES
 from egbas.zoo.models import load_model
 
 
@@ -55,6 +59,9 @@ def load_run(
         tensors = load_tensors((directory / SAMPLES).read_bytes())
         if config["layer"] is not None:
             tensors |= load_tensors((directory / BOUNDARY).read_bytes())
+        if "region" in metrics:
+            exact = load_tensors((directory / REGION).read_bytes())
+            tensors |= {f"{metrics['region']['sampler']}/{name}": value for name, value in exact.items()}
         _check_region(config, region)
         return _rebuild(_Record(config=config, metrics=metrics, tensors=tensors), generator, region, latent)
     except (OSError, ValueError, SafetensorError, KeyError, TypeError, AttributeError) as error:
@@ -114,6 +121,7 @@ def _rebuild(
         region=region,
         samples=samples,
         certificates=_certificates(metrics, samples),
+        facts=_facts(record),
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
     )
@@ -130,18 +138,39 @@ def _samples(record: _Record) -> dict[str, Samples]:
     """What each sampler drew; runs of version 0.1.0 have a tree alone."""
     kinds: dict[str, Any] = record.metrics.get("samplers", {TREE: {"kind": "tree"}})
     return {
-        name: _tree(record) if facts["kind"] == "tree" else _plain_samples(record.tensors[f"{name}/latents"], facts)
-        for name, facts in kinds.items()
+        name: _tree(record) if told["kind"] == "tree" else _drawn(record.tensors, name, told)
+        for name, told in kinds.items()
     }
 
 
-def _plain_samples(latents: Tensor, facts: dict[str, Any]) -> Samples:
-    return Samples(
-        latents=latents,
-        status=facts["status"],
-        sentence=facts["sentence"],
-        evaluations=facts["evaluations"],
-        facts=facts["facts"],
+def _drawn(tensors: dict[str, Tensor], name: str, told: dict[str, Any]) -> Samples:
+    """Samples that are no tree, as ``metrics.json`` tells of them."""
+    known: dict[str, Any] = {key: told[key] for key in ("status", "sentence", "evaluations", "facts")}
+    known["latents"] = tensors[f"{name}/latents"]
+    if told["kind"] != "chains":
+        return Samples(**known)
+    facts = told["facts"]
+    diagnostics = Diagnostics(
+        r_hat=math.inf if facts["r_hat"] is None else facts["r_hat"],
+        ess=facts["ess"],
+        worst=facts["slowest"],
+        n_chains=facts["chains"],
+        n_draws=facts["draws_looked_at"],
+    )
+    return Chains(**known, chain=tensors[f"{name}/chain"], diagnostics=diagnostics)
+
+
+def _facts(record: _Record) -> Facts | None:
+    region = record.metrics.get("region")
+    if region is None or region["freedom"] is None:
+        return None
+    return Facts(
+        freedom=record.tensors[f"{region['sampler']}/freedom"],
+        mean=region["freedom"],
+        low=region["freedom_low"],
+        high=region["freedom_high"],
+        distance=Distance(**region["distance"]),
+        prior_deviation=region["prior_deviation"],
     )
 
 
@@ -198,6 +227,8 @@ def _check_samples(tensors: dict[str, Tensor], samples: dict[str, Samples], d: i
             expected |= {"latents": (n, d), "parents": (n,), "rejected": (r, d), "rejected_reason": (r,)}
         else:
             expected[f"{name}/latents"] = (len(drawn.latents), d)
+            if isinstance(drawn, Chains):
+                expected[f"{name}/chain"] = (len(drawn.latents),)
     _compare_shapes(tensors, expected)
 
 

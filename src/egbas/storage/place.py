@@ -10,11 +10,12 @@ from egbas.errors import RunDirectoryError
 CONFIG = "config.json"
 BOUNDARY = "boundary.safetensors"
 SAMPLES = "samples.safetensors"
+REGION = "region.safetensors"
 METRICS = "metrics.json"
 PICTURE = "samples.png"
 REPORT = "report.html"
 DONE = "DONE"
-FILES = (CONFIG, BOUNDARY, SAMPLES, METRICS, PICTURE, REPORT, DONE)
+FILES = (CONFIG, BOUNDARY, SAMPLES, REGION, METRICS, PICTURE, REPORT, DONE)
 
 
 def check_destination(path: str | os.PathLike[str], overwrite: bool = False, files: Collection[str] = FILES) -> Path:

@@ -24,6 +24,7 @@ from egbas.errors import RunDirectoryError
 from egbas.exploration.result import Exploration
 from egbas.figures import samples_figure
 from egbas.report import galleries_of, render
+from egbas.samplers.chains import Chains
 from egbas.samplers.gbrrt import Tree
 from egbas.storage.place import (
     BOUNDARY,
@@ -31,6 +32,7 @@ from egbas.storage.place import (
     DONE,
     METRICS,
     PICTURE,
+    REGION,
     REPORT,
     SAMPLES,
     check_destination,
@@ -133,11 +135,12 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
 def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
     """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
     galleries = galleries_of(run, progress=progress)
-    beropt = run.beropt
+    beropt, exact = run.beropt, run.exact
     return {
         CONFIG: lambda: _json(run.config()),
         **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(beropt))}),
         SAMPLES: lambda: _tensors(query=run.query, **_samples(run)),
+        **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
         PICTURE: lambda: _picture(galleries[run.shown].shown),
         REPORT: lambda: render(run, galleries).encode(),
@@ -165,9 +168,17 @@ def _samples(run: Exploration) -> dict[str, Tensor]:
                 "rejected": samples.rejected,
                 "rejected_reason": samples.rejected_reason.to(torch.int8),
             }
-        else:
+        elif samples is not run.exact:
             tensors[f"{name}/latents"] = samples.latents
+            if isinstance(samples, Chains):
+                tensors[f"{name}/chain"] = samples.chain
     return tensors
+
+
+def _region(run: Exploration, exact: Chains) -> dict[str, Tensor]:
+    """Exact samples of the prior in the region, and what they say of each pixel."""
+    tensors = {"latents": exact.latents, "chain": exact.chain}
+    return tensors if run.freedom is None else tensors | {"freedom": run.freedom}
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""What reflections need of a region: its constraints, if it has any, by what the region is.
+
+A supporting region has those of its kept units; an intersection has those of all its regions; a region of the user's
+own may have a method ``constraints()``. A region that is only a ``contains`` has none.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from egbas.region import Intersection, Region, SupportingRegion
+from egbas.region.constraints import Constraints, JoinedConstraints
+from egbas.region.stem_constraints import constraints_of
+from egbas.samplers.mass import prior_draws
+from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
+from egbas.samplers.starts import descend
+from egbas.samplers.target import Density, Target
+
+_FEWEST_STEPS = 20  # of a round of the warm-up
+_N_PROBES = 256  # draws of the target, of which the scale of each margin is the deviation
+
+
+def constraints_for(region: Region, target: Target) -> Constraints | None:
+    """The constraints of a region, their margins scaled by their deviation under the target; None where it has none."""
+    return _constraints(region, prior_draws(target, _N_PROBES, np.random.default_rng(0)))
+
+
+def _constraints(region: Region, probes: Float[Tensor, "n d"]) -> Constraints | None:
+    if isinstance(region, SupportingRegion):
+        return constraints_of(region, probes)
+    if isinstance(region, Intersection):
+        parts = [_constraints(part, probes) for part in region.regions]
+        known = [part for part in parts if part is not None]
+        return JoinedConstraints(parts=known) if len(known) == len(parts) else None
+    own: Callable[[], Constraints | None] | None = getattr(region, "constraints", None)
+    return None if own is None else own()
+
+
+class Reflections:
+    """Kernels and starts for regions that have constraints, which are made once for each region and target."""
+
+    def __init__(self, config: ReflectionConfig | None = None) -> None:
+        """Take the settings of the kernels."""
+        self._config = config or ReflectionConfig()
+        self._made: tuple[Region, Target, Constraints | None] | None = None
+
+    def kernel(self, region: Region, target: Target, budget: int) -> ReflectionKernel | None:
+        """A kernel that reflects at the boundaries of a region; None where it has no constraints.
+
+        Args:
+            region: to stay in.
+            target: that is restricted to it.
+            budget: steps of a chain that the whole warm-up may take.
+        """
+        constraints = self._of(region, target)
+        if constraints is None:
+            return None
+        steps = max(_FEWEST_STEPS, min(self._config.steps, budget // self._config.rounds))
+        return ReflectionKernel(region, constraints, target, replace(self._config, steps=steps))
+
+    def starts(self, region: Region, target: Target, z: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
+        """Latents brought into a region by descent; none where it has no constraints."""
+        constraints = self._of(region, target)
+        return z[:0] if constraints is None else descend(region, constraints, z.float(), target).latents
+
+    def _of(self, region: Region, target: Target) -> Constraints | None:
+        if isinstance(target, Density):  # no flow is known that leaves it as it is
+            return None
+        if self._made is None or self._made[0] is not region or self._made[1] is not target:
+            self._made = region, target, constraints_for(region, target)
+        return self._made[2]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+import torch
+from torch import Tensor
+
+from egbas.region import Intersection
+from egbas.region.constraints import AffineConstraints, Constraints, JoinedConstraints
+from egbas.samplers.normals import Reflections, constraints_for
+from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
+from egbas.samplers.target import Density, Gaussian
+from tests.runs import plane_run
+
+
+class Half:
+    """x >= 0, with constraints of its own."""
+
+    def contains(self, z: Tensor) -> Tensor:
+        return z[:, 0] >= 0
+
+    def constraints(self) -> Constraints:
+        return AffineConstraints(weight=torch.tensor([[1.0, 0.0]]), offset=torch.zeros(1))
+
+
+class Oracle:
+    def contains(self, z: Tensor) -> Tensor:
+        return z[:, 0] >= 0
+
+
+def test_constraints_by_what_the_region_is() -> None:
+    region = plane_run().support.region
+    of_layer = constraints_for(region, Gaussian(2))
+    assert of_layer is not None
+    assert of_layer.margins(plane_run().query[None]).shape == (1, len(region.units))
+    assert constraints_for(Oracle(), Gaussian(2)) is None
+    assert isinstance(constraints_for(Half(), Gaussian(2)), AffineConstraints)
+    assert isinstance(constraints_for(Intersection([Half(), region]), Gaussian(2)), JoinedConstraints)
+    assert constraints_for(Intersection([Half(), Oracle()]), Gaussian(2)) is None
+
+
+def test_margins_have_the_sign_of_membership() -> None:
+    region, z = plane_run().support.region, torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    constraints = constraints_for(region, Gaussian(2))
+    assert constraints is not None
+    clear = constraints.margins(z).amin(dim=1).abs() > 1e-4
+    assert torch.equal((constraints.margins(z).amin(dim=1) >= 0)[clear], region.contains(z)[clear])
+
+
+def test_a_warm_up_fits_into_what_may_be_spent() -> None:
+    reflections = Reflections(ReflectionConfig(rounds=6, steps=300))
+    kernel = reflections.kernel(Half(), Gaussian(2), 600)
+    assert isinstance(kernel, ReflectionKernel)
+    assert kernel.config.steps == 100
+    assert reflections.kernel(Half(), Gaussian(2), 10**9).config.steps == 300  # type: ignore[union-attr]
+    assert reflections.kernel(Half(), Density(lambda z: z[:, 0], 2), 600) is None
+
+
+def test_starts_are_brought_inside() -> None:
+    z = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
+    assert bool((Reflections().starts(Half(), Gaussian(2), z)[:, 0] >= 0).all())
+    assert len(Reflections().starts(Oracle(), Gaussian(2), z)) == 0

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Exact samples in a run directory."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from egbas.cli.selftest import small_network
+from egbas.report import galleries_of, render
+from egbas.storage import load_run
+from tests.runs import exact_run, plane_run
+
+
+def test_exact_samples_come_back_as_they_were(tmp_path: Path) -> None:
+    run = exact_run()
+    place = run.save(tmp_path / "run")
+    tensors = load_file(place / "region.safetensors")
+    assert set(tensors) == {"latents", "chain", "freedom"}
+    back = load_run(place, generator=small_network())
+    assert run.exact is not None
+    assert back.exact is not None
+    assert torch.equal(back.exact.latents, run.exact.latents)
+    assert torch.equal(back.exact.chain, run.exact.chain)
+    assert back.exact.diagnostics == run.exact.diagnostics
+    assert back.freedom is not None
+    assert torch.allclose(back.freedom, run.freedom, rtol=0, atol=0, equal_nan=True)
+    assert back.metrics() == run.metrics()
+    assert back.distance == run.distance
+
+
+def test_the_tree_is_the_same_with_and_without_them() -> None:
+    assert torch.equal(exact_run().grown.latents, plane_run().grown.latents)
+    assert exact_run().theta is not None
+    assert torch.equal(exact_run().support.beropt.theta, plane_run().support.beropt.theta)
+
+
+def test_all_are_inside_in_float64_and_the_block_says_what_they_are() -> None:
+    run = exact_run()
+    assert run.exact is not None
+    assert run.certificates["prior"].is_valid
+    assert run.certificates["prior"].dtype == "float64"
+    assert bool((run.support.region.margin(run.exact.latents) >= 0).all())
+    block = json.loads(json.dumps(run.metrics()["region"], allow_nan=False))
+    assert {"sampler", "status", "r_hat", "ess", "evaluations", "log10_mass", "freedom", "distance"} <= block.keys()
+    assert set(block["distance"]) == {"q05", "q50", "q95"}
+    assert block["freedom_low"] <= block["freedom"] <= block["freedom_high"]
+
+
+def test_the_report_leads_with_them() -> None:
+    run = exact_run()
+    page = render(run, galleries_of(run))
+    assert page.index("exact samples") < page.index("spread over the whole tree")
+    assert "held" in page
+
+
+def test_what_did_not_converge_is_told() -> None:
+    run = exact_run()
+    assert run.exact is not None
+    apart = dataclasses.replace(run.exact, status="NOT_CONVERGED", sentence="Not converged after 5 evaluations.")
+    run = dataclasses.replace(run, samples={**run.samples, "prior": apart})
+    assert "Not converged" in render(run, galleries_of(run))
