@@ -12,6 +12,7 @@ def test_the_bound_falls_with_the_operations_of_a_latent(width: int, expected: i
     side = min(width, 2_000)  # in memory; many layers make up for the rest
     n_layers = max(1, width**2 // side**2)
     hidden = nn.Linear(side, side, bias=False).requires_grad_(False)  # the same one again and again
+    nn.init.eye_(hidden.weight)
     network = Network(
         nn.Sequential(nn.Linear(4, side), *[hidden] * n_layers, nn.ReLU(), nn.Linear(side, 2)).eval(), (4,)
     )

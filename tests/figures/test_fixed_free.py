@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 import torch
 
-from egbas.figures import deviation_figure, pixel_deviation
+from egbas.figures import deviation_figure, freedom_figure, pixel_deviation
 
 
 def test_deviation_by_hand() -> None:
@@ -22,3 +22,15 @@ def test_deviation_has_a_colour_bar() -> None:
 
 def test_constant_images_can_be_drawn() -> None:
     deviation_figure(torch.zeros(4, 4)).canvas.draw()
+
+
+def test_freedom_is_drawn_grey_where_there_is_none() -> None:
+    freedom = torch.tensor([[[0.0, 1.0], [torch.nan, 0.5]]])
+    figure = freedom_figure(freedom)
+    figure.canvas.draw()
+    (picture,) = figure.axes[0].images
+    rows = picture.to_rgba(picture.get_array())
+    grey = rows[1, 0, :3]
+    assert len({round(float(value), 3) for value in grey}) == 1  # no colour
+    assert rows[0, 0, :3].sum() < rows[0, 1, :3].sum()  # held is dark
+    assert any("freedom" in axes.get_ylabel() for axes in figure.axes)

@@ -56,7 +56,8 @@ def test_queries_of_a_layer_share_its_cut_and_are_those_of_explore() -> None:
     runs = explored.each(complete_run, MODEL, 2, (5, 6))
     assert runs[0].region.exact is runs[1].region.exact
     for run in runs:
-        alone = explore(run.generator, run.query, 2, rng=run.seed, beropt=QUICK, gbrrt=GbRrtConfig(iterations=60), samples=0)
+        few = GbRrtConfig(iterations=60)
+        alone = explore(run.generator, run.query, 2, rng=run.seed, beropt=QUICK, gbrrt=few, samples=0)
         assert torch.equal(run.latents, alone.latents)
         assert torch.equal(run.theta, alone.theta)
         assert torch.equal(run.rejected, alone.rejected)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from egbas.errors import RunDirectoryError
 from egbas.storage import save, save_files, save_run, write_file
 from egbas.storage.place import FILES
-from tests.runs import colour_run, plane_run
+from tests.runs import colour_run, exact_run, plane_run
 
 
 def names(folder: Path) -> set[str]:
@@ -45,7 +45,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_files_of_the_design(saved: Path) -> None:
-    assert names(saved) == set(FILES)
+    assert names(saved) == set(FILES) - {"region.safetensors"}  # which exact samples have
     assert names(saved.parent) == {"seven"}  # no hidden folder is left
 
 
@@ -77,7 +77,8 @@ def test_json_and_picture(saved: Path) -> None:
 
 
 def test_colour_images_too(tmp_path: Path) -> None:
-    assert names(save_run(colour_run(), tmp_path / "run")) == set(FILES)
+    assert names(save_run(colour_run(), tmp_path / "run")) == set(FILES) - {"region.safetensors"}
+    assert names(save_run(exact_run(), tmp_path / "exact")) == set(FILES)
 
 
 def test_method_of_the_exploration_saves_too(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
-from egbas.errors import ConfigError, StartOutsideRegionError
+from egbas.errors import ConfigError, ShapeError, StartOutsideRegionError
 from egbas.exploration.budget import largest_budget
 from egbas.exploration.clock import Clock, Progress, StageProgress
 from egbas.exploration.facts import LARGE_IMAGE, Facts, facts_of
@@ -27,6 +27,7 @@ from egbas.samplers.choice import PRIOR, TREE, UNIFORM, choose_samplers, rng_of
 from egbas.samplers.contract import Sampler, Samples, checked
 from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.samplers.target import prior_target
 
 SAMPLES = 100  # effective draws of the exact sampler
 
@@ -175,8 +176,9 @@ def explore_many(  # noqa: PLR0913
     seeds = seeds_of(rng, len(queries))
     if samples < 0 or (samples == 0 and {PRIOR, UNIFORM} & set(map(str, samplers or ()))):
         raise ConfigError(f"got samples={samples}; expected at least 1 for an exact sampler, 0 for the tree alone")
-    named = samplers if samplers is not None else (TREE, PRIOR) if samples else (TREE,)
-    choose_samplers(named, gbrrt)  # what cannot be meant is told before any work
+    choose_samplers(
+        samplers if samplers is not None else (TREE,), gbrrt
+    )  # what cannot be meant is told before any work
     latent = latent or latent_of(generator, queries[0])
     clock = Clock(progress, len(queries))
 
@@ -187,6 +189,7 @@ def explore_many(  # noqa: PLR0913
         for start in starts:
             geometry_around(latent, start)  # where a sphere has no query to go through, say so before any work
         precisions = None if layer is None else Precisions.of(network, network.resolve(layer))
+    named, notices = (samplers, ()) if samplers is not None else _default_samplers(samples, latent, starts)
     if precisions is None:
         assert region is not None  # one of both, as was checked
         supports = [_Support(beropt=None, region=_holding(region, start)) for start in starts]
@@ -216,10 +219,11 @@ def explore_many(  # noqa: PLR0913
             {name: certify(region, one.latents) for name, one in taken.items()}
             for region, taken in zip(regions, drawn, strict=True)
         ]
-    with clock.stage("facts"):
-        facts = [
-            _facts(network, latent, start, taken, seed) for start, taken, seed in zip(starts, drawn, seeds, strict=True)
-        ]
+    facts: list[Facts | None] = [None for _ in starts]
+    if PRIOR in drawn[0]:
+        with clock.stage("facts"):
+            jobs = zip(starts, drawn, seeds, strict=True)
+            facts = [_facts(network, latent, start, taken, seed) for start, taken, seed in jobs]
 
     return [
         Exploration(
@@ -235,7 +239,7 @@ def explore_many(  # noqa: PLR0913
             certificates=checks,
             facts=fact,
             seconds=clock.seconds,
-            warnings=warnings_of(start, latent, support.beropt, taken, checks, facts=fact),
+            warnings=(*warnings_of(start, latent, support.beropt, taken, checks, facts=fact), *notices),
         )
         for start, seed, support, taken, checks, fact in zip(
             starts, seeds, supports, drawn, certificates, facts, strict=True
@@ -249,6 +253,22 @@ class _Support:
 
     beropt: BerOptResult | None
     region: Region
+
+
+def _default_samplers(
+    samples: int, latent: LatentSpace, starts: Sequence[Tensor]
+) -> tuple[Sequence[str | Sampler], tuple[str, ...]]:
+    """The tree and, where the prior can be restricted to a region, exact samples; and why there are none elsewhere."""
+    if not samples:
+        return (TREE,), ()
+    try:
+        targets = [prior_target(latent, start) for start in starts]
+    except (ConfigError, ShapeError) as error:
+        return (TREE,), (f"There are no exact samples: {error}.",)
+    pairs = zip(targets, starts, strict=True)
+    if not all(bool(target.contains(start[None].double())) for target, start in pairs):
+        return (TREE,), ("There are no exact samples: the query lies outside the support of the prior.",)
+    return (TREE, PRIOR), ()
 
 
 def _check_choice(layer: object, region: object, beropt: BerOptConfig | None) -> None:

@@ -21,7 +21,7 @@ _N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels tell as
 _QUANTILES = (0.05, 0.5, 0.95)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Distance:
     """Quantiles of ||G(z) - G(z0)|| / ||G(z0)|| over a region; the last is Definition 6's delta, as achieved."""
 

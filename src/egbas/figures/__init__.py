@@ -3,7 +3,7 @@
 
 from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
 from egbas.figures.comparison import comparison_figure
-from egbas.figures.fixed_free import deviation_figure, pixel_deviation
+from egbas.figures.fixed_free import deviation_figure, freedom_figure, pixel_deviation
 from egbas.figures.gallery import Gallery
 from egbas.figures.history import history_figure
 from egbas.figures.kept import kept_units_figure
@@ -26,6 +26,7 @@ __all__ = [
     "choose_spread",
     "comparison_figure",
     "deviation_figure",
+    "freedom_figure",
     "history_figure",
     "kept_units_figure",
     "map_plane",

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What the layer held fixed and what it left free, as images; figure 6 of the paper has the deviation map."""
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from egbas.evaluation.metrics.spread import PixelSpread
-from egbas.figures.style import DEVIATION_MAP, new_figure
+from egbas.figures.style import DEVIATION_MAP, GREY, as_images, new_figure
 
 
 def pixel_deviation(images: Tensor) -> Tensor:
@@ -35,4 +37,24 @@ def deviation_figure(deviation: Tensor) -> Figure:
     bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03)
     bar.ax.tick_params(labelsize=7)
     bar.set_label("standard deviation (pixel units)", fontsize=7)
+    return figure
+
+
+def freedom_figure(freedom: Tensor) -> Figure:
+    """Draw the freedom of each pixel, averaged over channels, with its colour bar.
+
+    Args:
+        freedom: of a pixel's channels, as ``egbas.Exploration.freedom`` has it; NaN, drawn grey, where a pixel hardly
+            changes over the prior.
+    """
+    figure = new_figure(3.6, 3.0)
+    axes = figure.subplots()
+    values = as_images(freedom.float().cpu()[None])[0].nanmean(dim=0).numpy()
+    colours = colormaps[DEVIATION_MAP].with_extremes(bad=GREY)
+    drawn = axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.046, pad=0.03, extend="max")
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label("freedom (0 held, 1 as free as the prior)", fontsize=7)
     return figure

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from egbas.beropt import BerOptResult
 from egbas.evaluation.comparison import Comparison
+from egbas.exploration.facts import Facts
 from egbas.exploration.result import Exploration
 from egbas.figures import (
     Gallery,
     choose_even,
     choose_spread,
     deviation_figure,
+    freedom_figure,
     history_figure,
     kept_units_figure,
     map_plane,
@@ -32,6 +34,8 @@ from egbas.region import SupportingRegion
 from egbas.report.baselines import beside_baselines
 from egbas.report.command import command
 from egbas.report.encode import chart, picture
+from egbas.samplers.chains import Chains
+from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import OUTSIDE, Tree
 from egbas.version import __version__
@@ -58,6 +62,7 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
         lstrip_blocks=True,
     )
     first = galleries[run.shown]
+    leading_first = sorted(run.samples, key=lambda name: name != run.shown)
     content = {
         "version": __version__,
         "model": run.model_name,
@@ -67,7 +72,7 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
         "warnings": run.warnings,
         "headline": _headline(run, first),
         "settings": _settings(run),
-        "samplers": [_samples(run, name, galleries[name]) for name in run.samples],
+        "samplers": [_samples(run, name, galleries[name]) for name in leading_first],
         **_fixed(run, first),
         **_free(run, first),
         **_plane(run),
@@ -139,12 +144,19 @@ def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
             (f"{len(run.tree.latents):,}", "samples of the tree, the query among them"),
             (f"{run.tree.acceptance:.0%}", "of its candidates accepted"),
         ]
-    numbers += [
-        (f"{len(samples.latents):,}", f"samples of {name}")
-        for name, samples in run.samples.items()
-        if samples is not run.tree
-    ]
-    if gallery.count:
+    for name, samples in run.samples.items():
+        if isinstance(samples, Chains):
+            word = "" if samples.has_converged else " (NOT CONVERGED)"
+            numbers.append((f"{samples.diagnostics.ess:,.0f}", f"effective draws of the {name}{word}"))
+        elif samples is not run.tree:
+            numbers.append((f"{len(samples.latents):,}", f"samples of {name}"))
+    if run.facts is not None:
+        facts = run.facts
+        numbers += [
+            (f"{facts.mean:.2f}", f"freedom ({facts.low:.2f} to {facts.high:.2f}): 0 held, 1 as free as ever"),
+            (f"{facts.distance.q95:.2f}", "of the query's norm: 95 % of the images differ by less"),
+        ]
+    elif gallery.count:
         numbers.append((f"{float(gallery.deviation.mean()):.3f}", "mean deviation per pixel"))
     certificate = run.certificate
     checked = f"in the region in {certificate.dtype}" if certificate.smallest_margin is not None else "in the region"
@@ -165,8 +177,22 @@ def _samples(run: Exploration, name: str, gallery: Gallery) -> dict[str, Any]:
         # The gallery shows as many or more; the first of its nodes of a tree are those.
         for i, image in zip(_chosen(run, name, count), gallery.shown, strict=False)
     ]
-    sentence = _of_tree(run, samples, len(shown) - 1) if is_tree else _of_samples(samples, name, len(shown) - 1)
+    n_shown = len(shown) - 1
+    if isinstance(samples, Tree):
+        sentence, name = _of_tree(run, samples, n_shown), "the tree"
+    elif isinstance(samples, Chains):
+        sentence, name = _of_chains(samples, name, n_shown), f"the {name} in the region"
+    else:
+        sentence = _of_samples(samples, name, n_shown)
     return {"name": name, "images": shown, "sentence": sentence}
+
+
+def _of_chains(chains: Chains, name: str, n_shown: int) -> str:
+    what = "the latent space's own distribution" if name == PRIOR else "the uniform distribution"
+    return (
+        f"The other {n_shown} are exact samples: draws of {what} restricted to the region, all of it, out of "
+        f"{len(chains.latents):,}. {chains.sentence} The region was asked about {chains.evaluations:,} latents."
+    )
 
 
 def _of_tree(run: Exploration, tree: Tree, n_shown: int) -> str:
@@ -187,7 +213,8 @@ def _of_samples(samples: Samples, name: str, n_shown: int) -> str:
 
 
 def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
-    limits, which = gallery.limits, "of the tree" if run.tree is run.samples[run.shown] else f"of {run.shown}"
+    leading = run.samples[run.shown]
+    limits, which = gallery.limits, "of the tree" if isinstance(leading, Tree) else f"of the {run.shown}"
     content: dict[str, Any] = {
         "pictures": [{"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"}],
         "fixed_sentence": (
@@ -243,14 +270,19 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
 
 def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     if not gallery.count:
-        return {"deviation_chart": "", "free_sentence": "There are no samples.", "acceptance_sentence": "", "n_free": 0}
+        names = ("freedom_chart", "freedom_sentence", "deviation_chart", "acceptance_sentence", "deviation_of")
+        return {**dict.fromkeys(names, ""), "free_sentence": "There are no samples.", "n_free": 0}
     deviation = gallery.deviation
     low, high = gallery.limits
     row, column = divmod(int(deviation.argmax()), deviation.shape[1])
     still = float((deviation < 0.01 * (high - low)).float().mean())
+    leading = run.samples[run.shown]
     return {
+        "freedom_chart": "" if run.freedom is None else chart(freedom_figure(run.freedom)),
+        "freedom_sentence": "" if run.facts is None else _freedom(run.facts),
         "deviation_chart": chart(deviation_figure(deviation)),
         "n_free": gallery.count,
+        "deviation_of": "samples of the tree" if isinstance(leading, Tree) else f"samples of the {run.shown}",
         "free_sentence": (
             f"Over the samples the pixels (from {low:g} to {high:g}) deviate by {float(deviation.mean()):.3f} on "
             f"average and by {float(deviation.max()):.3f} at most, at row {row}, column {column}. "
@@ -258,6 +290,16 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         ),
         "acceptance_sentence": "" if run.tree is None else _acceptance(run.tree),
     }
+
+
+def _freedom(facts: Facts) -> str:
+    distance = facts.distance
+    return (
+        "The freedom of a pixel is its deviation over exact samples of the region divided by its deviation over the "
+        f"prior: 0 is held, 1 as free as ever. Over all pixels it is {facts.mean:.2f} (95 % interval {facts.low:.2f} "
+        f"to {facts.high:.2f}). Images of the region differ from the query's by {distance.q50:.2f} of its norm in the "
+        f"median, by {distance.q05:.2f} to {distance.q95:.2f} in nine of ten."
+    )
 
 
 def _acceptance(tree: Tree) -> str:
