@@ -22,7 +22,7 @@ from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.choice import TREE
 from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
-from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
+from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
 from egbas.zoo.models import load_model
 
 
