@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from egbas.network.graph.program import N_CACHED, Program, Replay, write_program
+from egbas.network.graph.program import N_CACHED, Program, TailProgram, write_program
 from egbas.network.layers import Catalogue, catalogue
 from egbas.network.replica import freeze
 from egbas.network.trace import Trace, trace
@@ -48,10 +48,10 @@ def test_skips_are_kept_for_a_few_batch_sizes() -> None:
         asked.append(n)
         return problems.QUERY.expand(n, 2)
 
-    replay = Replay(found, latents, (3,))
+    tail = TailProgram(found, latents, (3,))
     for n in (1, 2, 2, 1, 1):
-        assert replay(torch.zeros(n, 3)).tolist() == [[1.0, 2.0]] * n
+        assert tail(torch.zeros(n, 3)).tolist() == [[1.0, 2.0]] * n
     assert asked == [1, 2]
     for n in range(3, 20):
-        replay(torch.zeros(n, 3))
-    assert len(replay.cache) == N_CACHED
+        tail(torch.zeros(n, 3))
+    assert len(tail.cache) == N_CACHED
