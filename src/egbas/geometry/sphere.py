@@ -112,7 +112,7 @@ class Sphere:
         return self.around(radii[:, None] * self.directions(vectors))
 
     def directions(self, vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The vectors' parts tangent to the sphere, at length 1."""
+        """The vectors' components tangent to the sphere, at length 1."""
         return normalize(_tangent(vectors, self._pole(vectors)))
 
     def around(self, offsets: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:

@@ -46,8 +46,8 @@ class Empirical:
         variances, (m, d) = torch.linalg.eigvalsh(self.covariance), self.bank.shape
         if not variances[0] > d * _EPS * variances[-1]:
             raise ConfigError(
-                f"the covariance of {m} latents in {d} dimensions is singular; give a bank of more latents, or a "
-                f"shrinkage such as 0.1 (now {self.shrinkage})"
+                f"the covariance of {m} latents in {d} dimensions is singular; "
+                f"give a bank of more latents, or a shrinkage such as 0.1 (now {self.shrinkage})"
             )
 
     @property
