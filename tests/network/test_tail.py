@@ -156,8 +156,8 @@ def test_a_tail_that_cannot_be_folded_is_cut_as_it_is(monkeypatch: pytest.Monkey
             return 9 * a[:, :2]
 
     wrong = fx.symbolic_trace(Wrong())
-    for found in (wrong, None):
-        monkeypatch.setattr("egbas.network.split.fold", lambda *inputs, expected, found=found: found)
+    for folded in (wrong, None):
+        monkeypatch.setattr("egbas.network.split.fold", lambda *inputs, expected, folded=folded: folded)
         tail = make(problems.Plain, 1)
         assert tail.route == "graph"
         assert torch.equal(tail(tail.a[None])[0], tail.x)

@@ -73,7 +73,7 @@ class Split:
     def in_float64(self) -> "Split":
         """The same split of a copy of the network whose weights are in float64.
 
-        Only its head is tried: float64 is for membership, and a whole pass takes long in large networks.
+        Only its head is tried: float64 is for membership, and a pass through all of it takes long in large networks.
 
         Raises:
             NetworkError: the network cannot be copied, or does not compute in float64 up to the layer.

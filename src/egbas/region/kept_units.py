@@ -279,7 +279,7 @@ def _axis(linear: nn.Conv2d | nn.ConvTranspose2d, axis: int, position: Int[Integ
         start = last + 1 - np.array([len(each) for each in taps])[phase]
     end = np.minimum(start + np.array([len(each) for each in taps])[phase], extent)
     begin = np.maximum(start, 0)
-    # A window that is wholly outside is empty.
+    # A window outside x is empty.
     return _Axis(np.minimum(begin, extent), begin - start, np.maximum(end - begin, 0), phase, taps)
 
 

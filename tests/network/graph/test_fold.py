@@ -21,8 +21,8 @@ def folded(module: nn.Module, *shape: int) -> tuple[fx.GraphModule, Tensor, Tens
     x = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
     expected = module(x)
     graph = fx.symbolic_trace(module)
-    found = fold(graph, x[:2], expected=expected[:2]) or graph
-    return found, found(x), expected
+    smaller = fold(graph, x[:2], expected=expected[:2]) or graph
+    return smaller, smaller(x), expected
 
 
 def kinds(graph: fx.GraphModule) -> list[type[nn.Module]]:

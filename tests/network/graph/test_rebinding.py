@@ -58,10 +58,10 @@ def targets(module: nn.Module) -> list[object]:
 
 
 def test_calls_are_recorded_wherever_they_stand() -> None:
-    found = targets(nn.Sequential(Calling()))
+    called = targets(nn.Sequential(Calling()))
     for function in (leaf, math.sqrt, math.floor, math.log, len):
-        assert function in found
-    assert found.count(math.sqrt) == 2
+        assert function in called
+    assert called.count(math.sqrt) == 2
 
 
 def test_functions_are_the_same_without_a_stand_in() -> None:
