@@ -50,6 +50,23 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@pytest.mark.parametrize(
+    "package", sorted((ROOT / "src" / "egbas").rglob("__init__.py")), ids=lambda path: path.parent.name
+)
+def test_a_package_says_what_it_exports(package: Path) -> None:
+    tree = ast.parse(package.read_text())
+    imports = [
+        node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("egbas")
+    ]
+    names = {alias.asname or alias.name for node in imports for alias in node.names}
+    assigned = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    assert bool(names) <= len(assigned), f"{package} re-exports names and has no __all__"
+    if package.parent.name not in ("egbas", "formats"):  # which use some of what they import
+        assert names <= {value for each in assigned for value in ast.literal_eval(each)}
+
+
 def test_no_import_cycle() -> None:
     paths = {module_of(path): path for path in (ROOT / "src" / "egbas").rglob("*.py")}
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from egbas.exploration.estimate import estimate
     from egbas.exploration.explore import explore, explore_many
     from egbas.exploration.result import Exploration
-    from egbas.latent import LatentSpace
+    from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
     from egbas.network import list_layers
     from egbas.region import Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
@@ -43,7 +43,9 @@ __all__ = [
     "ConfigError",
     "DataError",
     "EgbasError",
+    "Empirical",
     "Exploration",
+    "Frozen",
     "GbRrtConfig",
     "Intersection",
     "LatentSpace",
@@ -51,13 +53,18 @@ __all__ = [
     "MissingExtraError",
     "ModelNotFoundError",
     "NetworkError",
+    "Normal",
+    "Prior",
+    "Product",
     "Region",
     "RunDirectoryError",
     "Sampler",
     "Samples",
     "ShapeError",
+    "Sphere",
     "StartOutsideRegionError",
     "SupportingRegion",
+    "Uniform",
     "__version__",
     "estimate",
     "explore",
@@ -71,14 +78,21 @@ __all__ = [
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
+    "Empirical": "egbas.latent",
     "Exploration": "egbas.exploration.result",
+    "Frozen": "egbas.latent",
     "GbRrtConfig": "egbas.samplers.gbrrt",
     "Intersection": "egbas.region",
     "LatentSpace": "egbas.latent",
+    "Normal": "egbas.latent",
+    "Prior": "egbas.latent",
+    "Product": "egbas.latent",
     "Region": "egbas.region",
     "Sampler": "egbas.samplers.contract",
     "Samples": "egbas.samplers.contract",
+    "Sphere": "egbas.latent",
     "SupportingRegion": "egbas.region",
+    "Uniform": "egbas.latent",
     "estimate": "egbas.exploration.estimate",
     "explore": "egbas.exploration.explore",
     "explore_many": "egbas.exploration.explore",

@@ -107,12 +107,12 @@ def test_a_search_after_few_steps_takes_no_longer_than_they_did() -> None:
     tail = tail_of(random_network(seed=0), [0.5, -1.0, 0.3, 0.8])
     seen: list[int] = []
 
-    def replay(a: Tensor) -> Tensor:
+    def counted(a: Tensor) -> Tensor:
         seen.append(len(a))
-        return tail.replay(a)
+        return tail.run(a)
 
     config = BerOptConfig(anneal_steps=2, max_steps=2, initial_theta=0.5, masks=1)
-    run(dataclasses.replace(tail, replay=replay), config)
+    run(dataclasses.replace(tail, run=counted), config)
     assert sum(seen) < 2 * (160 + 50)  # one round for each start, and the checks around it
 
 
@@ -208,9 +208,9 @@ def test_large_images_go_through_the_tail_one_by_one() -> None:
     tail = tail_of(Wide(150_000), [1.0, 1.0])
     seen: list[int] = []
 
-    def replay(a: Tensor) -> Tensor:
+    def counted(a: Tensor) -> Tensor:
         seen.append(len(a))
-        return tail.replay(a)
+        return tail.run(a)
 
-    run(dataclasses.replace(tail, replay=replay), BerOptConfig(anneal_steps=3, max_steps=3, masks=4))
+    run(dataclasses.replace(tail, run=counted), BerOptConfig(anneal_steps=3, max_steps=3, masks=4))
     assert set(seen) == {1}

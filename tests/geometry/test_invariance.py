@@ -87,8 +87,8 @@ def test_one_coordinate_is_no_sphere() -> None:
 )
 def test_choosing_for_a_scale_invariant_generator(known: str, wanted: str, chosen: str) -> None:
     latent = LatentSpace(shape=(3,), prior="uniform", bound=2.0, geometry=known)  # type: ignore[arg-type]
-    found = choose_geometry(latent, Network(OctantNet(), (3,)), wanted)
-    assert found == LatentSpace(shape=(3,), prior="uniform", bound=2.0, geometry=chosen)  # type: ignore[arg-type]
+    space = choose_geometry(latent, Network(OctantNet(), (3,)), wanted)
+    assert space == LatentSpace(shape=(3,), prior="uniform", bound=2.0, geometry=chosen)  # type: ignore[arg-type]
 
 
 def test_choosing_for_an_ordinary_generator() -> None:

@@ -30,8 +30,8 @@ def test_on_a_sphere_the_area_of_a_cap_is_archimedes(largest: float) -> None:
 
 @pytest.mark.parametrize("largest", [0.3, 1.0, 2.0, math.pi])
 def test_in_four_dimensions_by_the_antiderivative_of_sin_squared(largest: float) -> None:
-    found = angles(4, largest)
-    share = (found - torch.sin(found) * torch.cos(found)) / (largest - math.sin(largest) * math.cos(largest))
+    drawn = angles(4, largest)
+    share = (drawn - torch.sin(drawn) * torch.cos(drawn)) / (largest - math.sin(largest) * math.cos(largest))
     torch.testing.assert_close(share, UNIFORM, rtol=0, atol=1e-7)
 
 
@@ -58,19 +58,19 @@ def test_the_whole_sphere_is_a_normalised_gaussian(d: int) -> None:
 @pytest.mark.parametrize("largest", [0.5, 1.2, math.pi / 2])
 def test_in_512_dimensions_points_lie_close_to_the_rim(largest: float) -> None:
     """By the next order of Laplace's method where the cap ends before the equator: t = largest - Exp / (510 cot)."""
-    found = angles(512, largest)
-    assert found.max() == pytest.approx(largest)
+    drawn = angles(512, largest)
+    assert drawn.max() == pytest.approx(largest)
     if largest < 1.5:
         slope = 510 / math.tan(largest)
-        assert (largest - found).mean().item() == pytest.approx(1 / slope, rel=0.03)
+        assert (largest - drawn).mean().item() == pytest.approx(1 / slope, rel=0.03)
     else:  # half a Gaussian of deviation 1 / sqrt(510) before the equator
-        assert (largest - found).square().mean().sqrt().item() == pytest.approx(1 / math.sqrt(510), rel=0.01)
+        assert (largest - drawn).square().mean().sqrt().item() == pytest.approx(1 / math.sqrt(510), rel=0.01)
 
 
 @pytest.mark.parametrize("d", [2, 3, 64, 512])
 @pytest.mark.parametrize("largest", [0.01, 1.0, 3.0, math.pi])
 def test_angles_rise_with_the_uniform_number_within_the_cap(d: int, largest: float) -> None:
-    found = angles(d, largest)
-    assert (found.diff() > 0).all()
-    assert found[0] >= 0
-    assert found[-1] <= largest
+    drawn = angles(d, largest)
+    assert (drawn.diff() > 0).all()
+    assert drawn[0] >= 0
+    assert drawn[-1] <= largest

@@ -6,6 +6,7 @@ import pytest
 
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError
 from egbas.inputs.models import find_model, parse_shape
+from egbas.latent import Uniform
 from egbas.zoo.models import Model
 
 

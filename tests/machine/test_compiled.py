@@ -10,10 +10,10 @@ def test_what_is_compiled_computes_the_same() -> None:
     values = np.linspace(0.0, 1.0, 1001)
 
     def total(x):  # type: ignore[no-untyped-def]
-        found = 0.0
+        result = 0.0
         for value in x:
-            found += value
-        return found
+            result += value
+        return result
 
     assert compiled()(total)(values) == total(values)
     assert compiled(is_sum=True)(total)(values) == pytest.approx(total(values), rel=1e-14)
@@ -21,10 +21,10 @@ def test_what_is_compiled_computes_the_same() -> None:
 
 def test_nan_is_seen_in_reordered_sums() -> None:
     def total(x):  # type: ignore[no-untyped-def]
-        found = 0.0
+        result = 0.0
         for value in x:
-            found += value
-        return np.isnan(found)
+            result += value
+        return np.isnan(result)
 
     assert compiled(is_sum=True)(total)(np.array([1.0] * 99 + [np.nan]))
     assert not compiled(is_sum=True)(total)(np.array([1.0] * 100))

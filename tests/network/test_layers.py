@@ -128,7 +128,7 @@ def test_a_module_that_is_never_called_is_refused() -> None:
 
 
 class _Odd(nn.Module):
-    """Layers that cannot be cut at: constant, complex, a tuple, without a batch."""
+    """Layers that a network cannot be split at: constant, complex, a tuple, without a batch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from egbas.network import Network
-from egbas.network.hooks import Capture, Replace, visiting
+from egbas.network.hooks import Capture, Replace, hooked
 from egbas.network.replica import Door, freeze, frozen_copy
 from egbas.network.trace import trace
 from tests import problems
@@ -118,11 +118,11 @@ def test_hooks_hear_their_own_thread_alone() -> None:
             return other.submit(lambda: generator(z).tolist()).result()
 
     layer = Network(generator, (2,)).layers[0]
-    for visitor in (Capture(), Replace(torch.zeros(1, 3))):
-        with replica.door, visiting(generator, layer, visitor):
+    for hook in (Capture(), Replace(torch.zeros(1, 3))):
+        with replica.door, hooked(generator, layer, hook):
             assert by_another() == [problems.QUERY_X.tolist()]
     module = Network(generator, (2,)).resolve("0")
-    with replica.door, visiting(generator, module, Capture()):
+    with replica.door, hooked(generator, module, Capture()):
         assert by_another() == [problems.QUERY_X.tolist()]
     seen, _ = trace(generator, lambda: (by_another(), generator(z)))
     assert [call.path for call in seen.modules] == ["0", "1", "2", ""]

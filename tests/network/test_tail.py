@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from egbas.errors import NetworkError, ShapeError
 from egbas.network import Network, Tail
-from egbas.network.graph.program import Replay
+from egbas.network.graph.program import TailProgram
 from egbas.region import Precisions
 from egbas.zoo.mnist_dcgan import DcganGenerator
 from egbas.zoo.models import load_model
@@ -136,13 +136,13 @@ def test_the_tail_does_less_work_for_the_same_images_and_gradients(name: str, nu
     split = Network(model.generator.double(), model.latent.shape).split(number)
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(0))[0]
     tail, program = split.at(z0), split._program
-    assert program is not None and isinstance(tail.replay, Replay)
-    folded = tail.replay.program.graph
+    assert program is not None and isinstance(tail.run, TailProgram)
+    folded = tail.run.program.graph
     assert len(folded.graph.nodes) <= len(program.graph.graph.nodes)
     assert any(str(node.target).startswith("folded_") for node in folded.graph.nodes)
     weights = [module.weight for module in program.graph.modules() if isinstance(module, nn.ConvTranspose2d)]
     assert all(weight.is_contiguous() for weight in weights)  # computed as the network is, up to the last bit
-    as_it_is = replace(tail, replay=Replay(program, tail.replay.latents, tail.layer.shape))
+    as_it_is = replace(tail, run=TailProgram(program, tail.run.latents, tail.layer.shape))
     a = (tail.a * (torch.rand(3, len(tail.a), generator=torch.Generator().manual_seed(1)) < 0.5)).requires_grad_()
     images = [run(a) for run in (tail, as_it_is)]
     torch.testing.assert_close(*images)
@@ -156,8 +156,8 @@ def test_a_tail_that_cannot_be_folded_is_cut_as_it_is(monkeypatch: pytest.Monkey
             return 9 * a[:, :2]
 
     wrong = fx.symbolic_trace(Wrong())
-    for found in (wrong, None):
-        monkeypatch.setattr("egbas.network.split.fold", lambda *inputs, expected, found=found: found)
+    for folded in (wrong, None):
+        monkeypatch.setattr("egbas.network.split.fold", lambda *inputs, expected, folded=folded: folded)
         tail = make(problems.Plain, 1)
         assert tail.route == "graph"
         assert torch.equal(tail(tail.a[None])[0], tail.x)

@@ -17,10 +17,10 @@ def exact(module: nn.Module, layer: int, d: int) -> Split:
 def test_the_first_layer_of_a_generator() -> None:
     model = load_model("dcgan-mnist")
     split = exact(model.generator, 1, 64)
-    found = affine_units(split, UNITS, 64, dtype=torch.float64)
-    assert found is not None
+    affine = affine_units(split, UNITS, 64, dtype=torch.float64)
+    assert affine is not None
     z = 3 * torch.randn(20, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(found(z), split.head(z)[:, UNITS], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(affine(z), split.head(z)[:, UNITS], rtol=1e-10, atol=1e-10)
     single = affine_units(split, UNITS, 64, dtype=torch.float32)
     assert single is not None
     assert single(z).dtype == torch.float32

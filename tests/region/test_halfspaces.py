@@ -30,8 +30,8 @@ def halfspaces_of(layer: int, n_units: int = 40) -> tuple[Halfspaces, Tensor, Te
     signs = precisions.exact.head(z0)[0, units].sign().to(torch.int8)
     probes = z0 + 0.2 * torch.randn(33, 2, generator=rng)
     z = z0 + SPREADS[layer] * torch.randn(400, 2, generator=rng)
-    found = Halfspaces.measured(kept, signs, probes, precisions.exact.head(probes)[:, units])
-    return found, z, precisions.exact.head(z)[:, units] * signs
+    halfspaces = Halfspaces.measured(kept, signs, probes, precisions.exact.head(probes)[:, units])
+    return halfspaces, z, precisions.exact.head(z)[:, units] * signs
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])

@@ -22,11 +22,11 @@ def linear_layer(module: nn.Module, layer: int | str, d: int) -> tuple[LinearLay
 
 
 def assert_alike(module: nn.Module, layer: int | str, d: int, units: Tensor | None = None) -> None:
-    found, network = linear_layer(module, layer, d)
-    assert found is not None
+    layered, network = linear_layer(module, layer, d)
+    assert layered is not None
     split = network.split(layer)
     units = torch.arange(split.layer.units) if units is None else units
-    kept, z = found.kept(units), torch.randn(7, d, generator=torch.Generator().manual_seed(0))
+    kept, z = layered.kept(units), torch.randn(7, d, generator=torch.Generator().manual_seed(0))
     h = split.head(z)[:, units].double().numpy()
     np.testing.assert_allclose(kept.values(kept.stem(z)), h, rtol=0, atol=2e-6 * float(np.abs(h).max()))
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from egbas.errors import RunDirectoryError
 from egbas.storage import save, save_files, save_run, write_file
-from egbas.storage.place import FILES
+from egbas.storage.destination import FILES
 from tests.runs import colour_run, exact_run, plane_run
 
 

@@ -67,7 +67,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.network import Network
     from egbas.report import galleries_of
     from egbas.storage import check_destination, save_files
-    from egbas.storage.place import DONE
+    from egbas.storage.destination import DONE
     from egbas.zoo.models import load_classifier
 
     if latent is not None and queries > 1:

@@ -87,13 +87,13 @@ def trace_boundaries(
     lines: Lines = {}
     values = _layer_values(region, xs, ys[:1])  # (units, rows, r), the last row of the strip below
     for first in range(0, resolution - 1, rows):
-        part = slice(first, min(first + rows + 1, resolution))
-        values = np.concatenate([values[:, -1:], _layer_values(region, xs, ys[part][1:])], axis=1)
+        strip = slice(first, min(first + rows + 1, resolution))
+        values = np.concatenate([values[:, -1:], _layer_values(region, xs, ys[strip][1:])], axis=1)
         if len(units):
-            margin[part] = (values[units] * signs[:, None, None]).min(0)
+            margin[strip] = (values[units] * signs[:, None, None]).min(0)
         crossing = np.flatnonzero((values.min((1, 2)) < 0) & (values.max((1, 2)) > 0))
         for some in np.array_split(crossing, len(crossing) // _AT_ONCE + 1):
-            for grid, line in _zero_lines(values[some], xs, ys[part]):
+            for grid, line in _zero_lines(values[some], xs, ys[strip]):
                 lines.setdefault(int(some[grid]), []).append(line)
     return Boundaries(xs=xs, ys=ys, margin=margin, lines=lines, kept=frozenset(units.tolist()))
 
@@ -101,8 +101,8 @@ def trace_boundaries(
 def _layer_values(region: SupportingRegion, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> NDArray[np.float32]:
     """Pre-activations (units, rows, columns) of the whole layer on a grid."""
     grid = torch.from_numpy(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, PLANE))
-    parts = [region.split.head(z).float().cpu() for z in grid.to(region.split.dtype).split(MICRO_BATCH)]
-    return torch.cat(parts).T.reshape(-1, len(ys), len(xs)).numpy()
+    batches = [region.split.head(z).float().cpu() for z in grid.to(region.split.dtype).split(MICRO_BATCH)]
+    return torch.cat(batches).T.reshape(-1, len(ys), len(xs)).numpy()
 
 
 def _zero_lines(
@@ -152,11 +152,11 @@ def boundaries_figure(
         f"(b) supporting set ({len(wide.crossing_kept)} units)",
         f"(c) magnified ({len(near.crossing_kept)} of {len(near.lines)} units)",
     )
-    for axes, part, title in zip(panels[0], (wide, wide, near), texts, strict=True):
+    for axes, boundaries, title in zip(panels[0], (wide, wide, near), texts, strict=True):
         axes.set_title(title, fontsize=8)
-        _draw_lines(axes, part, with_kept=title is not texts[0])
+        _draw_lines(axes, boundaries, with_kept=title is not texts[0])
         axes.plot(*query.tolist(), **QUERY_MARK, zorder=8)
-        plane_axes(axes, part.window)
+        plane_axes(axes, boundaries.window)
     left, right, bottom, top = near.window
     for axes in panels[0, :2]:
         axes.add_patch(Rectangle((left, bottom), right - left, top - bottom, fill=False, linestyle="--", zorder=6))
@@ -170,18 +170,18 @@ def boundaries_figure(
     return figure
 
 
-def _draw_lines(axes: Axes, part: Boundaries, *, with_kept: bool) -> None:
-    every = [line for lines in part.lines.values() for line in lines]
-    opacity = _opacity(every, part.window) * (0.6 if with_kept else 1.0)
+def _draw_lines(axes: Axes, boundaries: Boundaries, *, with_kept: bool) -> None:
+    every = [line for lines in boundaries.lines.values() for line in lines]
+    opacity = _opacity(every, boundaries.window) * (0.6 if with_kept else 1.0)
     # Rasterised: thousands of lines become one picture in a PDF.
     axes.add_collection(
         LineCollection(every, colors=BLACK, linewidths=THIN, alpha=opacity, rasterized=True), autolim=False
     )
     if not with_kept:
         return
-    fill_region(axes, part.xs, part.ys, part.margin)
-    kept = [line for unit in part.crossing_kept for line in part.lines[unit]]
-    width = 0.6 if len(part.crossing_kept) < MANY else 0.35
+    fill_region(axes, boundaries.xs, boundaries.ys, boundaries.margin)
+    kept = [line for unit in boundaries.crossing_kept for line in boundaries.lines[unit]]
+    width = 0.6 if len(boundaries.crossing_kept) < MANY else 0.35
     axes.add_collection(LineCollection(kept, colors=BLUE, linewidths=width, rasterized=True), autolim=False)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What pictures and reports need of the images of all samples, gathered part by part.
+"""What pictures and reports need of the images of all samples, gathered batch by batch.
 
 Two thousand images of 1024 x 1024 pixels are 25 GB; some of them, their mean and their deviation are not.
 """

@@ -119,8 +119,8 @@ def map_plane(
 
 def _unit_values(region: SupportingRegion, grid: Tensor, batch_size: int) -> NDArray[np.float32]:
     """Pre-activations (k, n) of the kept units at the latents (n, 2)."""
-    parts = [region.split.head(z)[:, region.units].float().cpu() for z in grid.split(batch_size)]
-    return torch.cat(parts).T.numpy()
+    batches = [region.split.head(z)[:, region.units].float().cpu() for z in grid.split(batch_size)]
+    return torch.cat(batches).T.numpy()
 
 
 def _bounding_first(
@@ -164,9 +164,9 @@ def plane_figure(
     figure = new_figure(9.4 if inset else 4.8, 5.0)
     panels = figure.subplots(1, 2 if inset else 1, squeeze=False)[0]
     edges = np.stack([points[1:], points[parents[1:].cpu().numpy()]], axis=1)
-    for axes, part in zip(panels, (plane, inset), strict=False):
-        if part is not None:
-            _draw_plane(axes, part, points, edges, refused, reason)
+    for axes, drawn in zip(panels, (plane, inset), strict=False):
+        if drawn is not None:
+            _draw_plane(axes, drawn, points, edges, refused, reason)
     if inset is not None:
         left, right, bottom, top = inset.window
         panels[0].add_patch(_rectangle(left, right, bottom, top))

@@ -44,8 +44,8 @@ def rankings_figure(panels: Sequence[Panel], shares: Sequence[float], columns: i
     most = max((len(panel.curves) for panel in panels), default=0)
     if lengths != {len(shares)} or most > len(_STYLES):
         raise ShapeError(
-            f"got {len(panels)} panels of at most {most} curves with {sorted(lengths)} values; expected panels of at "
-            f"most {len(_STYLES)} curves with {len(shares)} values"
+            f"got {len(panels)} panels of at most {most} curves with {sorted(lengths)} values; "
+            f"expected panels of at most {len(_STYLES)} curves with {len(shares)} values"
         )
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)

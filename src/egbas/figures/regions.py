@@ -224,9 +224,9 @@ def show_images(axes: Axes, images: Tensor, *, columns: int, colour: str | None)
     axes.set_axis_off()
     for index in range(len(images) if colour else 0):
         row, column = divmod(index, columns)
-        place = (column * (width + gap) + 0.5, row * (height + gap) + 0.5)
+        corner = (column * (width + gap) + 0.5, row * (height + gap) + 0.5)
         box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
-        axes.text(*place, str(index + 1), fontsize=7, color=colour, ha="left", va="top", bbox=box)
+        axes.text(*corner, str(index + 1), fontsize=7, color=colour, ha="left", va="top", bbox=box)
 
 
 def _number(axes: Axes, points: NDArray[np.floating], colour: str) -> None:

@@ -26,22 +26,22 @@ def rows_figure(queries: Tensor, samples: Mapping[str, Sequence[Tensor | None]],
         ShapeError: the numbers of queries, labels and rows of samples differ, or a method has no samples at all.
     """
     counts = {len(queries), len(labels), *map(len, samples.values())}
-    if len(counts) != 1 or any(all(part is None for part in rows) for rows in samples.values()):
+    if len(counts) != 1 or any(all(images is None for images in rows) for rows in samples.values()):
         raise ShapeError(f"got {sorted(counts)} queries, labels and rows of samples; expected equal numbers, not empty")
     low, high = pixel_range(queries)
     blocks = {"query": [image[None] for image in queries], **samples}
-    columns = [max(len(part) for part in rows if part is not None) for rows in blocks.values()]
+    columns = [max(len(images) for images in rows if images is not None) for rows in blocks.values()]
     height, width = queries.shape[2:]
     gap = max(1, round(GAP * width))
     space = 4 * gap  # between the blocks
-    parts, starts = [], []
+    tiles, starts = [], []
     for rows, k in zip(blocks.values(), columns, strict=True):
         white = torch.full((k, *queries.shape[1:]), high)
-        images = torch.cat([white if part is None else part for part in rows])
-        part = mosaic(images.clamp(low, high), len(queries), k, gap)
-        starts.append(sum(other.shape[1] for other in parts))
-        parts += [part, np.ones((len(part), space, 3), dtype=np.float32)]
-    picture = np.concatenate(parts[:-1], axis=1)
+        images = torch.cat([white if given is None else given for given in rows])
+        block = mosaic(images.clamp(low, high), len(queries), k, gap)
+        starts.append(sum(other.shape[1] for other in tiles))
+        tiles += [block, np.ones((len(block), space, 3), dtype=np.float32)]
+    picture = np.concatenate(tiles[:-1], axis=1)
     figure = new_figure(7.2, 6.6 * picture.shape[0] / picture.shape[1] + 0.3)
     axes = figure.subplots()
     axes.imshow(picture, interpolation="nearest")

@@ -32,7 +32,7 @@ class Geometry(Protocol):
 
     @property
     def dimensions(self) -> int:
-        """How many coordinates a place in the space has."""
+        """How many coordinates a point of the space has."""
         ...
 
     @property

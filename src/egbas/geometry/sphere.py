@@ -112,7 +112,7 @@ class Sphere:
         return self.around(radii[:, None] * self.directions(vectors))
 
     def directions(self, vectors: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The vectors' parts tangent to the sphere, at length 1."""
+        """The vectors' components tangent to the sphere, at length 1."""
         return normalize(_tangent(vectors, self._pole(vectors)))
 
     def around(self, offsets: Float[Tensor, "*n d"]) -> Float[Tensor, "*n d"]:
@@ -149,7 +149,7 @@ class Sphere:
 
 
 def _tangent(vectors: Float[Tensor, "n d"], normals: Float[Tensor, "*n d"]) -> Float[Tensor, "n d"]:
-    """The parts of vectors perpendicular to unit normals; twice, so that cancellation leaves no normal part."""
+    """The components of vectors perpendicular to unit normals; twice, so that cancellation leaves no normal one."""
     for _ in range(2):
         vectors = vectors - (vectors * normals).sum(dim=1, keepdim=True) * normals
     return vectors

@@ -49,7 +49,7 @@ def _advance_on_sphere(origin, target, length, radius, out):
     away = np.empty(d)
     for i in range(d):
         away[i] = np.float64(target[i]) - np.float64(origin[i])
-    for _ in range(2):  # twice, so that cancellation leaves no part along the origin
+    for _ in range(2):  # twice, so that cancellation leaves no component along the origin
         along = 0.0
         for i in range(d):
             along += away[i] * origin[i]

@@ -48,7 +48,7 @@ def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_
         futures = [threads.submit(work, item, stop) for item in items]
         try:
             left = set(futures)
-            while left:  # now and then looking up, so that Ctrl-C is noticed whichever thread it reaches
+            while left:  # with a limit to each wait, so that Ctrl-C is noticed whichever thread it reaches
                 ended, left = wait(left, timeout=_PATIENCE, return_when=FIRST_EXCEPTION)
                 for future in ended:
                     future.result()  # raises what it raised, before any that stopped for it

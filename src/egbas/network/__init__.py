@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A generator G cut at a layer l: its layers, the head f_{l:1} and the tail f_{L:l+1}."""
+"""A generator G split at a layer l: its layers, the head f_{l:1} and the tail f_{L:l+1}."""
 
 from egbas.network.layers import Layer
 from egbas.network.network import Network, count_units, list_layers

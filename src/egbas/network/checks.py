@@ -15,7 +15,7 @@ from egbas.network.forward import Forward
 from egbas.network.images import close
 
 _REPEATED, _ALONE = 0.1, 10.0  # slack: a pass that is repeated, and one of another batch size
-_N_LOOKS, _N_ENOUGH = 3, 2  # where there is no float64 to ask
+_N_REPEATS, _N_ENOUGH = 3, 2  # where there is no float64 to ask
 
 
 def refuse_unrepeatable(forward: Forward, z: Float[Tensor, "n d"], first: Tensor) -> None:
@@ -35,8 +35,9 @@ def refuse_unrepeatable(forward: Forward, z: Float[Tensor, "n d"], first: Tensor
 
     if not close(forward.images(z), first, slack=_REPEATED) and not _is_but_rounding(forward, is_repeated):
         raise NetworkError(
-            "the network gives other images the second time for the same latents; expected a function of the latents "
-            "alone: turn off dropout and random noise (generator.eval(), fixed noise inputs)"
+            "the network gives other images the second time for the same latents; "
+            "expected a function of the latents alone: "
+            "turn off dropout and random noise (generator.eval(), fixed noise inputs)"
         )
 
 
@@ -67,6 +68,6 @@ def _is_but_rounding(forward: Forward, holds: Callable[[Forward], bool]) -> bool
     if forward.is_coarse:
         try:
             return holds(forward.in_float64())
-        except Exception:  # it cannot be copied, or has a part of another precision
+        except Exception:  # it cannot be copied, or has a layer of another precision
             pass
-    return sum(holds(forward) for _ in range(_N_LOOKS)) >= _N_ENOUGH
+    return sum(holds(forward) for _ in range(_N_REPEATS)) >= _N_ENOUGH

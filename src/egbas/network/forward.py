@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One checked forward pass: flat latents (n, d) in, images (n, c, h, w) out.
 
-What every piece of a cut network runs; whether gradients are kept is the caller's affair.
+What the network, its head and its tail run; whether gradients are kept is the caller's affair.
 """
 
 import math

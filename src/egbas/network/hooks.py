@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Stop, look or put something else in at one place of a forward pass.
+"""Hooks on one layer of a forward pass: capture its tensor and stop, record it, or replace it.
 
-In: the place (the l-th non-linearity called, or a call of a module) and a visitor. Everything captured is a
-clone: the network may overwrite its tensors in place the moment after.
+In: the layer (the l-th non-linearity called, or a call of a module) and a hook. Everything captured is a clone:
+the network may overwrite its tensors in place the moment after.
 """
 
 import threading
@@ -57,7 +57,7 @@ class Record:
 
 
 class Replace:
-    """Goes on with a (n, units) in the place of the layer's output."""
+    """Goes on with a (n, units) instead of the layer's output."""
 
     def __init__(self, a: Tensor) -> None:
         """Take what to go on with."""
@@ -75,23 +75,23 @@ class Replace:
         return self.a.reshape(output.shape).clone()
 
 
-Visitor = Capture | Record | Replace  # what each hands back goes on through the network
+Hook = Capture | Record | Replace  # what each hands back goes on through the network
 
 
 @contextmanager
-def visiting(module: nn.Module, layer: Layer, visitor: Visitor) -> Iterator[None]:
-    """Let the visitor wait at the layer for one forward pass of the module."""
+def hooked(module: nn.Module, layer: Layer, hook: Hook) -> Iterator[None]:
+    """Set the hook at the layer for one forward pass of the module."""
     path, _, index = layer.path.partition("#")
-    waiting = _Nth(int(index or 1), visitor)
-    if isinstance(visitor, Capture) and _is_module_of_torch(module, layer, path):
+    nth_call = _NthCall(int(index or 1), hook)
+    if isinstance(hook, Capture) and _is_module_of_torch(module, layer, path):
         # The same tensor without a mode around every call below the layer, which costs 0.1 ms a pass.
-        with module.get_submodule(path).register_forward_pre_hook(waiting.before, with_kwargs=True):
+        with module.get_submodule(path).register_forward_pre_hook(nth_call.before, with_kwargs=True):
             yield
     elif layer.number is not None:
-        with _Doorman(layer.number, visitor):
+        with _NthActivation(layer.number, hook):
             yield
     else:
-        with module.get_submodule(path).register_forward_hook(waiting.after):
+        with module.get_submodule(path).register_forward_hook(nth_call.after):
             yield
 
 
@@ -102,12 +102,12 @@ def _is_module_of_torch(module: nn.Module, layer: Layer, path: str) -> bool:
     return type(module.get_submodule(path)).__module__ == "torch.nn.modules.activation"
 
 
-class _Nth:
-    """Hooks that call the visitor at the n-th call of a module; calls by other threads are not heard."""
+class _NthCall:
+    """Hooks of torch that call ours at the n-th call of a module; calls by other threads do not count."""
 
-    def __init__(self, n: int, visitor: Visitor) -> None:
+    def __init__(self, n: int, hook: Hook) -> None:
         self.remaining = n
-        self.visitor = visitor
+        self.hook = hook
         self.thread = threading.get_ident()
 
     def before(self, module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
@@ -116,22 +116,22 @@ class _Nth:
         self.remaining -= 1
         if not self.remaining:
             h = activation_input(args, kwargs)
-            self.visitor.at_activation(h, lambda: h)
+            self.hook.at_activation(h, lambda: h)
 
     def after(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         if threading.get_ident() != self.thread:
             return None
         self.remaining -= 1
-        return self.visitor.at_output(output) if not self.remaining else None
+        return self.hook.at_output(output) if not self.remaining else None
 
 
-class _Doorman(TorchFunctionMode):
-    """Counts the non-linearities and calls the visitor at the one that is meant."""
+class _NthActivation(TorchFunctionMode):
+    """Counts the non-linearities and calls the hook at the one that is meant."""
 
-    def __init__(self, number: int, visitor: Visitor) -> None:
+    def __init__(self, number: int, hook: Hook) -> None:
         super().__init__()
         self.remaining = number
-        self.visitor = visitor
+        self.hook = hook
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -140,5 +140,5 @@ class _Doorman(TorchFunctionMode):
         if self.remaining and activation_name(func) is not None:
             self.remaining -= 1
             if not self.remaining:
-                return self.visitor.at_activation(activation_input(args, kwargs), lambda: func(*args, **kwargs))
+                return self.hook.at_activation(activation_input(args, kwargs), lambda: func(*args, **kwargs))
         return func(*args, **kwargs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The layers of a generator and their names: what there is to cut at (design: layers, units, boundaries).
+"""The layers of a generator and their names: where it can be split (design: layers, units, boundaries).
 
 In: what one forward pass did (trace.py). Out: ``Layer`` records and the one that a user means.
 """
@@ -18,7 +18,7 @@ from egbas.network.trace import Call, Trace
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One place to cut a generator at.
+    """A layer that a generator can be split at.
 
     Attributes:
         number: l = 1..L in the order of the forward pass; None for a module that is no non-linearity.

@@ -89,23 +89,23 @@ class Network:
             return self._forward.images(z)
 
     def image_batches(self, z: Tensor, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
-        """Compute images (m, c, h, w) of latents z (n, d) a part at a time, in order, and move them to the CPU.
+        """Compute images (m, c, h, w) of latents z (n, d) a batch at a time, in order, and move them to the CPU.
 
         So many at once that large images, or many of them, do not have to fit in memory together with what the
-        network makes on the way to them; the same parts every time.
+        network makes on the way to them; the same batches every time.
 
         Args:
             z: (n, d) latents.
-            progress: called with (images done, n) when a part has been worked on and the next one is asked for.
+            progress: called with (images done, n) when a batch has been worked on and the next one is asked for.
 
         Raises:
             ShapeError: z is not (n, d) or holds values that are not finite.
             NetworkError: forward raised or returned NaN.
         """
         done = 0
-        for part in z.split(images_at_once(self._image_size)):
-            yield self.generate(part).cpu()
-            done += len(part)
+        for batch in z.split(images_at_once(self._image_size)):
+            yield self.generate(batch).cpu()
+            done += len(batch)
             if progress is not None:
                 progress(done, len(z))
 
@@ -124,13 +124,13 @@ class Network:
         return self._catalogue.find(layer.path if isinstance(layer, Layer) else layer)
 
     def split(self, layer: int | str | nn.Module | Layer) -> Split:
-        """Precisions the generator at a layer.
+        """Split the generator at a layer.
 
         Raises:
             LayerNotFoundError: there is no such layer, or the latent does not reach it.
         """
-        found = self.resolve(layer)
-        return Split(self._forward, found, self._trace, self._catalogue.calls[found.path])
+        resolved = self.resolve(layer)
+        return Split(self._forward, resolved, self._trace, self._catalogue.calls[resolved.path])
 
     def _check(self, z: Tensor) -> tuple[Trace, int]:
         """Run three passes: their images must be equal, and none may depend on the others in its batch.

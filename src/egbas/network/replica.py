@@ -62,7 +62,7 @@ class Replica:
 
     Attributes:
         module: a copy of the generator, or the generator itself where it cannot be copied.
-        borrowed: None for a copy; else the frozen tensors that take the places of the generator's own
+        borrowed: None for a copy; else the frozen tensors that stand in for the generator's own
             parameters and buffers for the length of each call.
         door: to be held from the setting of a hook to its removal, and during a call: forward may keep tensors on the
             module from one line to the next.
@@ -109,7 +109,7 @@ def freeze(generator: nn.Module) -> Replica:
 
 
 def channels_last(module: nn.Module) -> nn.Module:
-    """Change the place of a convolution's weights in memory, which makes it a fifth faster on a processor.
+    """Lay the weights of convolutions out with the channels last, which makes it a fifth faster on a processor.
 
     The module must be nobody else's; weights that it shares with another are copied.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""G cut at a layer l: the head f_{l:1} with its early stop, and the tail f_{L:l+1} of a query.
+"""G split at a layer l: the head f_{l:1} with its early stop, and the tail f_{L:l+1} of a query.
 
 In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
 """
@@ -13,27 +13,27 @@ from torch import Tensor
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
 from egbas.network.forward import Forward
 from egbas.network.graph.fold import fold
-from egbas.network.graph.last_linear import Stages, write_stages
-from egbas.network.graph.program import Program, Replay, write_program
-from egbas.network.hooks import Capture, Record, Replace, Stop, visiting
+from egbas.network.graph.last_linear import LastLinear, write_last_linear
+from egbas.network.graph.program import Program, TailProgram, write_program
+from egbas.network.hooks import Capture, Record, Replace, Stop, hooked
 from egbas.network.images import close, image_of
 from egbas.network.layers import Layer
 from egbas.network.replica import channels_last, freeze
 from egbas.network.tail import Tail, agrees, masked
 from egbas.network.trace import N_PROBES, Call, Trace
 
-REACH_SCALES = (1.0, 3.0, 10.0, 100.0)  # of latents that look for any change at a layer
+REACH_SCALES = (1.0, 3.0, 10.0, 100.0)  # of the latents by which a layer that the latent reaches is told
 
 
 class Split:
-    """A network cut at a layer; made by ``Network.cut``.
+    """A network split at a layer; made by ``Network.split``.
 
     Attributes:
-        layer: where the network is cut.
+        layer: where the network is split.
     """
 
     def __init__(self, forward: Forward, layer: Layer, trace: Trace, call: Call) -> None:
-        """Check that the layer can be cut at.
+        """Check that the network can be split at the layer.
 
         Raises:
             LayerNotFoundError: the layer holds no real numbers, has lost the batch, or does not depend on the
@@ -71,9 +71,9 @@ class Split:
         return self._forward.prepare(z)
 
     def in_float64(self) -> "Split":
-        """The same cut of a copy of the network whose weights are in float64.
+        """The same split of a copy of the network whose weights are in float64.
 
-        Only its head is tried: float64 is for membership, and a whole pass takes long in large networks.
+        Only its head is tried: float64 is for membership, and a pass through all of it takes long in large networks.
 
         Raises:
             NetworkError: the network cannot be copied, or does not compute in float64 up to the layer.
@@ -94,11 +94,11 @@ class Split:
             )
         return split
 
-    def stages(self) -> Stages | None:
+    def last_linear(self) -> LastLinear | None:
         """The head taken apart at its last linear map; None where that cannot be done."""
         if self._forward.replica.borrowed is not None:
             return None
-        return write_stages(freeze(self._forward.generator).module, self.layer, self._trace)
+        return write_last_linear(freeze(self._forward.generator).module, self.layer, self._trace)
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
@@ -125,7 +125,7 @@ class Split:
             return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
         capture, replica = Capture(), self._forward.replica
         # The hooks are on the one replica: one pass at a time.
-        with replica.door, visiting(replica.module, self.layer, capture):
+        with replica.door, hooked(replica.module, self.layer, capture):
             try:
                 replica(latents)
             except Stop:
@@ -145,7 +145,7 @@ class Split:
         z0 = z0.detach().clone().to(device=self._forward.device, dtype=self._forward.dtype)
         record, replica = Record(), self._forward.replica
         with torch.no_grad():
-            with replica.door, visiting(replica.module, self.layer, record):
+            with replica.door, hooked(replica.module, self.layer, record):
                 x = self._forward.images(z0[None])[0].clone()
             h, a = self._rows(record.h, 1)[0], self._rows(record.a, 1)[0]
 
@@ -153,27 +153,27 @@ class Split:
             return self._forward.prepare(z0.expand(n, size))
 
         def rerun(a: Tensor) -> Tensor:
-            with replica.door, visiting(replica.module, self.layer, Replace(a)):
+            with replica.door, hooked(replica.module, self.layer, Replace(a)):
                 return image_of(replica(latents(len(a))), len(a))
 
-        cut = None if self._program is None else Replay(self._program, latents, self.layer.shape)
+        by_program = None if self._program is None else TailProgram(self._program, latents, self.layer.shape)
         if self._is_program_right is None:
             # Once, for a program is right for every query or for none; each query's own image is compared below.
             # Where there is no program, for the error of a network that lets no gradient through.
-            self._is_program_right = agrees(cut or rerun, rerun, a) and cut is not None
-        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", replay=rerun)
-        if cut is not None and self._is_program_right:
+            self._is_program_right = agrees(by_program or rerun, rerun, a) and by_program is not None
+        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", run=rerun)
+        if by_program is not None and self._is_program_right:
             if self._fastest is None:
-                self._fastest = self._folded(cut, a) or cut.program
-            for replay in (Replay(self._fastest, latents, self.layer.shape), cut):
-                by_program = replace(tail, route="graph", replay=replay)
-                if _is_right(by_program):
-                    return by_program
+                self._fastest = self._folded(by_program, a) or by_program.program
+            for run in (TailProgram(self._fastest, latents, self.layer.shape), by_program):
+                candidate = replace(tail, route="graph", run=run)
+                if _is_right(candidate):
+                    return candidate
         if (error := _error(tail)) is not None:
             raise NetworkError(
-                f"putting the query's own values back in at layer {self.layer.path!r} gives another image (largest "
-                f"difference {error:.3g}); the network reads the layer's tensor in a way that cannot be replaced: "
-                "choose another layer"
+                f"putting the query's own values back in at layer {self.layer.path!r} gives another image "
+                f"(largest difference {error:.3g}); "
+                "the network reads the layer's tensor in a way that cannot be replaced: choose another layer"
             )
         return tail
 
@@ -184,10 +184,10 @@ class Split:
         return write_program(freeze(self._forward.generator).module, self.layer, self._trace)
 
     @torch.no_grad()
-    def _folded(self, cut: Replay, a0: Tensor) -> Program | None:
+    def _folded(self, tail: TailProgram, a0: Tensor) -> Program | None:
         """The program with less work, for BerOpt's many passes; None where there is none.
 
-        Its place of weights in memory is another, too, so that its rounding is: gradients of the two differ where an
+        Its weights lie in memory in another order, and so it rounds otherwise: gradients of the two differ where an
         activation is at its kink, and only images are compared.
         """
         if self.device.type != "cpu":
@@ -195,10 +195,10 @@ class Split:
         again = write_program(channels_last(freeze(self._forward.generator).module), self.layer, self._trace)
         if again is None:
             return None
-        a, skips, latents = masked(a0, 2), cut.program.skips, cut.latents(2)
+        a, skips, latents = masked(a0, 2), tail.program.skips, tail.latents(2)
         values = () if skips is None else skips(latents)
-        graph = fold(again.graph, a.reshape(2, *self.layer.shape), *values, expected=cut(a))
-        return None if graph is None else replace(cut.program, graph=graph)
+        graph = fold(again.graph, a.reshape(2, *self.layer.shape), *values, expected=tail(a))
+        return None if graph is None else replace(tail.program, graph=graph)
 
     def _rows(self, values: Tensor | None, n: int) -> Tensor:
         if values is None:
@@ -248,5 +248,5 @@ def _refuse_unusable(layer: Layer, call: Call) -> None:
     if len(call.shape) < 2 or call.shape[0] != N_PROBES:
         raise LayerNotFoundError(
             f"layer {layer.path!r} has shape {call.shape} for {N_PROBES} latents; expected ({N_PROBES}, ...): "
-            "it does not hold one row for each latent, so it cannot be cut at; choose another"
+            "it does not hold one row for each latent, so the network cannot be split there; choose another"
         )

@@ -22,7 +22,7 @@ class Tail:
     the layer (skips) keeps the query's values.
 
     Attributes:
-        layer: where the generator is cut.
+        layer: where the generator is split.
         z0: the query (d,).
         h: its pre-activation (units,), zero on the boundaries.
         a: its output of the non-linearity (units,); the same as h for a module that is no non-linearity.
@@ -37,7 +37,7 @@ class Tail:
     a: Tensor
     x: Tensor
     route: Literal["graph", "hooks"]
-    replay: Callable[[Tensor], Tensor] = field(repr=False)
+    run: Callable[[Tensor], Tensor] = field(repr=False)
 
     def __call__(self, a: Tensor) -> Tensor:
         """Compute images (n, c, h, w) from outputs a (n, units) of the layer.
@@ -50,7 +50,7 @@ class Tail:
                 f"the tail of layer {self.layer.path!r} got a tensor of shape {tuple(a.shape)}; "
                 f"expected (n, {self.layer.units}), one row for each mask"
             )
-        return self.replay(a.to(self.a))
+        return self.run(a.to(self.a))
 
 
 def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a0: Float[Tensor, " units"]) -> bool:
@@ -66,8 +66,8 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
     expected = slow(one.requires_grad_())
     if not expected.requires_grad:
         raise NetworkError(
-            "no gradient gets from the layer to the image: it does not feed the image, or forward runs under "
-            "torch.no_grad() or detaches; choose another layer, or remove these from forward"
+            "no gradient gets from the layer to the image: it does not feed the image, "
+            "or forward runs under torch.no_grad() or detaches; choose another layer, or remove these from forward"
         )
     try:
         # Gradients of one, and one after the other: what backward passes need fills gigabytes at 1024 x 1024.

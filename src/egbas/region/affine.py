@@ -50,10 +50,10 @@ def affine_units(exact: Split, units: Int[Tensor, " k"], d: int, *, dtype: torch
     probes = torch.cat([s * torch.randn(_N_PROBES, d, generator=rng, dtype=torch.float64) for s in _SCALES])
 
     def values(z: Tensor) -> Tensor:
-        return torch.cat([exact.head(part)[:, units] for part in z.split(_AT_ONCE)])
+        return torch.cat([exact.head(batch)[:, units] for batch in z.split(_AT_ONCE)])
 
     ends, middle = values(probes[:2]), values(probes[:2].mean(dim=0, keepdim=True))
-    if not torch.allclose(ends.mean(dim=0), middle[0], rtol=1e-6, atol=0):  # most layers are seen through at once
+    if not torch.allclose(ends.mean(dim=0), middle[0], rtol=1e-6, atol=0):  # most layers fail this at once
         return None
     offset, *rows = values(torch.cat([torch.zeros(1, d, dtype=torch.float64), torch.eye(d, dtype=torch.float64)]))
     weight = torch.stack(rows) - offset  # (d, k)

@@ -34,7 +34,7 @@ class Halfspaces:
         signs: (k,) V^i in {-1, +1}.
         rounding: bound on the error of a unit's pre-activation, relative to the size of x.
         reference: added to the norm of x, which it makes the size of: an error does not vanish with x.
-        orders: one array (k,), in which the units are asked; every call puts another in its place, and no answer
+        orders: one array (k,), in which the units are asked; every call replaces it by another, and no answer
             depends on it.
     """
 
@@ -75,9 +75,9 @@ class Halfspaces:
         verdicts = np.empty(len(x), np.int8)
         if len(x) * self._work < _WORTH_A_THREAD or torch.get_num_threads() == 1:
             return verdicts, self._judge(x, verdicts)
-        n_parts = min(len(x), torch.get_num_threads())
-        parts = zip(np.array_split(x, n_parts), np.array_split(verdicts, n_parts), strict=True)  # views of both
-        return verdicts, max(at_once(lambda part: self._judge(*part), list(parts)))
+        n_chunks = min(len(x), torch.get_num_threads())
+        chunks = zip(np.array_split(x, n_chunks), np.array_split(verdicts, n_chunks), strict=True)  # views of both
+        return verdicts, max(at_once(lambda chunk: self._judge(*chunk), list(chunks)))
 
     @cached_property
     def _work(self) -> int:

@@ -26,29 +26,29 @@ from egbas.network.split import Split
 from egbas.region.affine import AffineUnits
 
 Array = NDArray[np.floating[Any]]
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 _TOLERANCE = 1e-9  # relative, in float64
 _N_PROBES = 3
 _N_TIMED, _N_TRIES = 8, 3
 _LONG = 5e-3  # seconds, of a single latent, from which on a batch need not be tried
-_SCALES = (1.0, 10.0, 100.0)  # of the values that the stage above the linear map is tried at
+_SCALES = (1.0, 10.0, 100.0)  # of the values that the map above the linear one is tried at
 
 
 class Packed(NamedTuple):
     """Units as products of windows and rows: h = scale * <window, row> + offset.
 
-    A window is a rectangle of places in x (n, h, w c), where the c channels of a place lie side by side. What of a
-    window lies outside x is left out.
+    A window is a rectangle of positions in x (n, h, w c), where the c channels of a position lie side by side. What of
+    a window lies outside x is left out.
     """
 
     rows: Float[Array, "r kh kw_c"]  # weights
-    row: Int[Whole, " k"]  # of each unit
-    height: Int[Whole, " k"]  # of its window, in places
-    width: Int[Whole, " k"]  # of its window, in values
-    x_top: Int[Whole, " k"]  # where the window begins in x
-    x_left: Int[Whole, " k"]  # in values
-    row_top: Int[Whole, " k"]  # where it begins in the row
-    row_left: Int[Whole, " k"]  # in values
+    row: Int[Integers, " k"]  # of each unit
+    height: Int[Integers, " k"]  # of its window, in positions
+    width: Int[Integers, " k"]  # of its window, in values
+    x_top: Int[Integers, " k"]  # where the window begins in x
+    x_left: Int[Integers, " k"]  # in values
+    row_top: Int[Integers, " k"]  # where it begins in the row
+    row_left: Int[Integers, " k"]  # in values
     scale: Float[Array, " k"]
     offset: Float[Array, " k"]
 
@@ -71,22 +71,22 @@ class KeptUnits:
 
     def values(self, x: Float[Array, "n h w_c"]) -> Float[Array, "n k"]:
         """Their pre-activations."""
-        found = np.empty((len(x), len(self.packed.row)))
-        _fill_values(x, self.packed, found)
-        return found
+        values = np.empty((len(x), len(self.packed.row)))
+        _fill_values(x, self.packed, values)
+        return values
 
 
 @compiled(is_sum=True)
 @no_type_check
-def unit_value(place, packed, unit):
+def unit_value(x, packed, unit):
     """Pre-activation of one unit.
 
     Args:
-        place: (h, w c) x of one latent.
+        x: (h, w c) of one latent.
         packed: the units.
         unit: which of them.
     """
-    # Indices without a sign: others are looked at whether they count from the end. A slice of an array for each product
+    # Indices without a sign: numba asks of others whether they count from the end. A slice of an array for each product
     # would take longer than the product.
     rows, row, width = packed.rows, np.uint64(packed.row[unit]), np.uint64(packed.width[unit])
     top, left = np.uint64(packed.x_top[unit]), np.uint64(packed.x_left[unit])
@@ -95,28 +95,28 @@ def unit_value(place, packed, unit):
     for i in range(np.uint64(packed.height[unit])):
         run = np.float32(0.0)  # in the precision of both
         for j in range(width):
-            run += place[top + i, left + j] * rows[row, row_top + i, row_left + j]
+            run += x[top + i, left + j] * rows[row, row_top + i, row_left + j]
         total += run
     return packed.scale[unit] * total + packed.offset[unit]
 
 
 @compiled()
 @no_type_check
-def _fill_values(x, packed, found):
+def _fill_values(x, packed, values):
     for i in range(len(x)):
         for unit in range(len(packed.row)):
-            found[i, unit] = unit_value(x[i], packed, unit)
+            values[i, unit] = unit_value(x[i], packed, unit)
 
 
 def affine_kept_units(affine: AffineUnits) -> KeptUnits:
     """Units that are affine in the latent: the stem hands it on, and each window is all of it."""
     rows = np.ascontiguousarray(affine.weight.T.float().numpy())[:, None]
     scale, offset = np.ones(len(rows)), affine.offset.double().numpy()
-    return KeptUnits(stem=_as_they_are, packed=_whole(rows, scale, offset), seconds=0.0, shared=_as_they_are)
+    return KeptUnits(stem=_as_they_are, packed=_dense(rows, scale, offset), seconds=0.0, shared=_as_they_are)
 
 
 def _as_they_are(z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
-    return _as_places(z.float())
+    return _by_position(z.float())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,18 +151,18 @@ class LinearLayer:
         """
         if split.dtype != torch.float32 or exact.dtype != torch.float64 or split.device.type != "cpu":
             return None
-        stages, precise = split.stages(), exact.stages()
-        if stages is None or precise is None:
+        head, exact_head = split.last_linear(), exact.last_linear()
+        if head is None or exact_head is None:
             return None
-        linear, latent = precise.linear, exact.prepare(torch.ones(1, split.latent_size, dtype=torch.float64))
+        linear, latent = exact_head.linear, exact.prepare(torch.ones(1, split.latent_size, dtype=torch.float64))
         with torch.no_grad():
-            x = precise.stem(latent)
+            x = exact_head.stem(latent)
             output = linear(x)
             is_fit = output.ndim == (2 if isinstance(linear, nn.Linear) else 4) and output.numel() == split.layer.units
-            found = _elementwise(precise.post, output) if is_fit else None
-        if found is None:
+            elementwise = _elementwise(exact_head.post, output) if is_fit else None
+        if elementwise is None:
             return None
-        scale, offset = found
+        scale, offset = elementwise
         if linear.bias is not None:
             bias = linear.bias.view(-1, *[1] * (output.ndim - 2)).expand_as(output[0])
             offset = offset + scale * bias.flatten()
@@ -170,14 +170,14 @@ class LinearLayer:
         probes = torch.randn(_N_PROBES, split.latent_size, generator=torch.Generator().manual_seed(0))
         latents = split.prepare(probes)
         with torch.no_grad():
-            folded = fold(stages.stem, latents, expected=stages.stem(latents.clone()))
-        below = (folded or stages.stem).forward
+            folded = fold(head.stem, latents, expected=head.stem(latents.clone()))
+        below = (folded or head.stem).forward
         return cls(split=split, below=below, linear=linear, **shapes, scale=scale, offset=offset)
 
     def stem(self, z: Float[Tensor, "n d"]) -> Float[Array, "n h w_c"]:
         """Compute x of latents z."""
         with torch.no_grad():
-            return _as_places(self.below(self.split.prepare(z)))
+            return _by_position(self.below(self.split.prepare(z)))
 
     @cached_property
     def seconds(self) -> float:
@@ -197,7 +197,7 @@ class LinearLayer:
         scale, offset = self.scale.numpy()[flat], self.offset.numpy()[flat]
         if isinstance(self.linear, nn.Linear):
             rows = self.linear.weight.float().numpy()[flat][:, None]
-            packed = _whole(rows, scale, offset)
+            packed = _dense(rows, scale, offset)
         else:
             packed = _windows(self, flat, scale, offset)
         return KeptUnits(stem=self.stem, packed=packed, seconds=self.seconds, shared=self)
@@ -221,18 +221,18 @@ def _elementwise(
     return scale, offset
 
 
-def _whole(rows: Float[Array, "k 1 m"], scale: Array, offset: Array) -> Packed:
+def _dense(rows: Float[Array, "k 1 m"], scale: Array, offset: Array) -> Packed:
     """Units that take all of x, each with a row of its own."""
     zeros, ones = np.zeros(len(rows), np.int64), np.ones(len(rows), np.int64)
     return Packed(rows, np.arange(len(rows)), ones, ones * rows.shape[2], zeros, zeros, zeros, zeros, scale, offset)
 
 
-def _windows(layer: LinearLayer, flat: Int[Whole, " k"], scale: Array, offset: Array) -> Packed:
+def _windows(layer: LinearLayer, flat: Int[Integers, " k"], scale: Array, offset: Array) -> Packed:
     """Units of a convolution. A row is for a channel, and in a transposed one for a phase of the strides, too."""
     linear = layer.linear
     assert not isinstance(linear, nn.Linear)
-    channel, *places = np.unravel_index(flat, layer.out_shape)
-    axes = [_axis(linear, axis, place, layer.in_shape[1 + axis]) for axis, place in enumerate(places)]
+    channel, *positions = np.unravel_index(flat, layer.out_shape)
+    axes = [_axis(linear, axis, position, layer.in_shape[1 + axis]) for axis, position in enumerate(positions)]
     keys, row = np.unique(np.stack([channel, axes[0].phase, axes[1].phase], axis=1), axis=0, return_inverse=True)
     kernel = linear.weight.float().numpy()  # (out, in, kh, kw)
     if isinstance(linear, nn.ConvTranspose2d):
@@ -259,32 +259,32 @@ def _windows(layer: LinearLayer, flat: Int[Whole, " k"], scale: Array, offset: A
 
 
 class _Axis(NamedTuple):
-    """The windows of units along one axis, in places, cut off at the borders of x."""
+    """The windows of units along one axis, in positions, as far as they lie within x."""
 
-    x_start: Int[Whole, " k"]
-    row_start: Int[Whole, " k"]
-    size: Int[Whole, " k"]
-    phase: Int[Whole, " k"]
-    taps: list[Int[Whole, " taps"]]  # of each phase: the places of the kernel that it meets, in the order of x
+    x_start: Int[Integers, " k"]
+    row_start: Int[Integers, " k"]
+    size: Int[Integers, " k"]
+    phase: Int[Integers, " k"]
+    taps: list[Int[Integers, " taps"]]  # of each phase: the positions of the kernel that it meets, in the order of x
 
 
-def _axis(linear: nn.Conv2d | nn.ConvTranspose2d, axis: int, place: Int[Whole, " k"], extent: int) -> _Axis:
+def _axis(linear: nn.Conv2d | nn.ConvTranspose2d, axis: int, position: Int[Integers, " k"], extent: int) -> _Axis:
     size, stride, padding = linear.kernel_size[axis], linear.stride[axis], int(linear.padding[axis])
     if isinstance(linear, nn.Conv2d):
-        taps, phase, start = [np.arange(size)], np.zeros_like(place), place * stride - padding
+        taps, phase, start = [np.arange(size)], np.zeros_like(position), position * stride - padding
     else:
-        # Place y of x meets place i + padding - stride y of the kernel.
+        # Position y of x meets position i + padding - stride y of the kernel.
         taps = [np.arange(phase, size, stride)[::-1] for phase in range(stride)]
-        last, phase = np.divmod(place + padding, stride)
+        last, phase = np.divmod(position + padding, stride)
         start = last + 1 - np.array([len(each) for each in taps])[phase]
     end = np.minimum(start + np.array([len(each) for each in taps])[phase], extent)
     begin = np.maximum(start, 0)
-    # A window that is wholly outside is empty.
+    # A window outside x is empty.
     return _Axis(np.minimum(begin, extent), begin - start, np.maximum(end - begin, 0), phase, taps)
 
 
-def _as_places(x: Tensor) -> Float[Array, "n h w_c"]:
-    """x (n, c, h, w) or (n, m) with the channels of a place side by side."""
+def _by_position(x: Tensor) -> Float[Array, "n h w_c"]:
+    """x (n, c, h, w) or (n, m) with the channels of a position side by side."""
     if x.ndim == 2:
         return x.contiguous().numpy()[:, None]
     return x.permute(0, 2, 3, 1).contiguous().flatten(2).numpy()

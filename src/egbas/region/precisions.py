@@ -32,7 +32,7 @@ class Precisions:
 
     @classmethod
     def of(cls, network: Network, layer: Layer) -> "Precisions":
-        """Precisions a network."""
+        """Split a network at a layer, in both precisions."""
         split = network.split(layer)
         exact = _in_float64(split)
         return cls(split=split, exact=exact, linear=None if exact is split else LinearLayer.of(split, exact))

@@ -93,8 +93,9 @@ class SupportingRegion:
             region = region._measured(precisions, z0, reach)
         if not bool(region.contains(z0[None])):
             raise StartOutsideRegionError(
-                f"the query lies outside the region of its {len(units)} units (smallest margin "
-                f"{region.margin(z0[None]).item():.3g}); the signs do not belong to this query, layer or network"
+                f"the query lies outside the region of its {len(units)} units "
+                f"(smallest margin {region.margin(z0[None]).item():.3g}); "
+                "the signs do not belong to this query, layer or network"
             )
         return region
 
@@ -126,8 +127,8 @@ class SupportingRegion:
     def _contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         if 0 < len(z) <= MICRO_BATCH:  # as in the rounds of a tree, of which cheap layers feel every call
             return self._judged(z, self._features(z))
-        parts = z.split(MICRO_BATCH)
-        return torch.cat([self._judged(part, self._features(part)) for part in parts if len(part)] or [_none(z)])
+        batches = z.split(MICRO_BATCH)
+        return torch.cat([self._judged(each, self._features(each)) for each in batches if len(each)] or [_none(z)])
 
     def margin(self, z: Tensor) -> Float[Tensor, " n"]:
         """Smallest V^i f^i_{l:1}(z) over the kept units, computed by ``exact``; negative outside the region.
@@ -136,8 +137,8 @@ class SupportingRegion:
             z: (n, d) latents.
         """
         exact = _units_of(self.exact, self.units)
-        parts = [self._margin(exact(part))[0].to(z.device) for part in _flat(z).split(MICRO_BATCH)]
-        return torch.cat(parts or [_none(z).double()])
+        margins = [self._margin(exact(batch))[0].to(z.device) for batch in _flat(z).split(MICRO_BATCH)]
+        return torch.cat(margins or [_none(z).double()])
 
     def linear(self) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]] | None:
         """A and b of the polytope A z + b >= 0, in float64; None where the layer is not affine in the latent."""
@@ -230,15 +231,15 @@ def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ 
     joined = torch.cat([_flat(z) for z in latents])
     starts = [0, *accumulate(len(z) for z in latents)]
 
-    found: list[list[Tensor]] = [[_none(z)] for z in latents]
-    parts = joined.split(MICRO_BATCH) if len(joined) else ()
-    for begin, part in zip(range(0, len(joined), MICRO_BATCH), parts, strict=True):
-        features = first._features(part)
+    answers: list[list[Tensor]] = [[_none(z)] for z in latents]
+    batches = joined.split(MICRO_BATCH) if len(joined) else ()
+    for begin, batch in zip(range(0, len(joined), MICRO_BATCH), batches, strict=True):
+        features = first._features(batch)
         for number, region in enumerate(supporting):
             low, high = max(begin, starts[number]), min(begin + len(features), starts[number + 1])
             if low < high:
-                found[number].append(region._judged(joined[low:high], features[low - begin : high - begin]))
-    return [torch.cat(parts) for parts in found]
+                answers[number].append(region._judged(joined[low:high], features[low - begin : high - begin]))
+    return [torch.cat(some) for some in answers]
 
 
 Units = Callable[[Tensor], Tensor]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The run directory: an exploration goes in whole or not at all, and comes back as it was."""
 
+from egbas.storage.destination import check_destination
 from egbas.storage.load import load_run
-from egbas.storage.place import check_destination
 from egbas.storage.save import save_files, save_run, write_file, write_json
 
 __all__ = ["check_destination", "load_run", "save_files", "save_run", "write_file", "write_json"]

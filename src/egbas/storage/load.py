@@ -26,7 +26,7 @@ from egbas.samplers.choice import TREE
 from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
-from egbas.storage.place import BOUNDARY, CONFIG, DONE, METRICS, REGION, SAMPLES
+from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, REGION, SAMPLES
 from egbas.zoo.models import load_model
 
 

@@ -26,7 +26,7 @@ from egbas.figures import samples_figure
 from egbas.report import galleries_of, render
 from egbas.samplers.chains import Chains
 from egbas.samplers.gbrrt import Tree
-from egbas.storage.place import (
+from egbas.storage.destination import (
     BOUNDARY,
     CONFIG,
     DONE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Heads taken apart at their last linear map: which can be, and that the three stages compute the layer."""
+"""Heads taken apart at their last linear map: which can be, and that the three of them compute the layer."""
 
 import pytest
 import torch
@@ -7,36 +7,36 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egbas.network import Network
-from egbas.network.graph.last_linear import Stages
+from egbas.network.graph.last_linear import LastLinear
 from egbas.zoo.models import load_model
 
 
-def stages_of(module: nn.Module, layer: int | str, d: int = 4) -> tuple[Stages | None, Network]:
+def taken_apart(module: nn.Module, layer: int | str, d: int = 4) -> tuple[LastLinear | None, Network]:
     network = Network(module.eval(), (d,))
-    return network.split(layer).stages(), network
+    return network.split(layer).last_linear(), network
 
 
 @pytest.mark.parametrize(("model", "layers"), [("dcgan-mnist", 4), ("dcgan-mnist-2d", 4), ("pggan-mnist", 8)])
-def test_the_stages_of_embedded_models_compute_the_layer(model: str, layers: int) -> None:
+def test_taken_apart_heads_of_embedded_models_compute_the_layer(model: str, layers: int) -> None:
     loaded = load_model(model)
     network = Network(loaded.generator, loaded.latent.shape)
     z = loaded.latent.sample(5, rng=torch.Generator().manual_seed(0))
     for layer in range(1, layers + 1):
         split = network.split(layer)
-        found = split.stages()
-        assert found is not None
+        head = split.last_linear()
+        assert head is not None
         with torch.no_grad():
-            h = found.post(found.linear(found.stem(split.prepare(z)))).flatten(1)
+            h = head.post(head.linear(head.stem(split.prepare(z)))).flatten(1)
         torch.testing.assert_close(h, split.head(z), rtol=0, atol=1e-5 * float(h.abs().max()))
 
 
-def test_a_module_that_is_the_layer_has_no_stage_above_it() -> None:
-    found, network = stages_of(nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True), nn.Linear(6, 3)), "2")
-    assert found is not None
+def test_a_module_that_is_the_layer_has_nothing_above_it() -> None:
+    head, network = taken_apart(nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True), nn.Linear(6, 3)), "2")
+    assert head is not None
     z = torch.randn(5, 4)
-    x = found.stem(z)
+    x = head.stem(z)
     assert (x >= 0).all()
-    torch.testing.assert_close(found.post(found.linear(x)), network.split("2").head(z))
+    torch.testing.assert_close(head.post(head.linear(x)), network.split("2").head(z))
 
 
 class Residual(nn.Module):
@@ -81,7 +81,7 @@ class Branching(nn.Module):
 )
 def test_other_heads_have_no_such_stages(module: nn.Module) -> None:
     layer = 2 if isinstance(module, Residual) else 1
-    assert stages_of(module, layer)[0] is None
+    assert taken_apart(module, layer)[0] is None
 
 
 class Volume(nn.Sequential):
@@ -101,10 +101,10 @@ class Volume(nn.Sequential):
 
 def test_convolutions_of_volumes() -> None:
     torch.manual_seed(0)
-    found, network = stages_of(Volume(), 2)
-    assert found is not None
+    head, network = taken_apart(Volume(), 2)
+    assert head is not None
     z = torch.randn(5, 4)
-    h = found.post(found.linear(found.stem(z))).flatten(1)
+    h = head.post(head.linear(head.stem(z))).flatten(1)
     torch.testing.assert_close(h, network.split(2).head(z))
     assert network.split(1).at(z[0]).route == "graph"
 
@@ -112,5 +112,5 @@ def test_convolutions_of_volumes() -> None:
 def test_the_network_s_own_weights_stay_where_they_are() -> None:
     module = nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.ConvTranspose2d(4, 4, 3), nn.ReLU())
     before = module[1].weight.stride(), module[1].weight.data_ptr()
-    assert stages_of(module, 1)[0] is not None
+    assert taken_apart(module, 1)[0] is not None
     assert (module[1].weight.stride(), module[1].weight.data_ptr()) == before

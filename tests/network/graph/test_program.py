@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from egbas.network.graph.program import N_CACHED, Program, Replay, write_program
+from egbas.network.graph.program import N_CACHED, Program, TailProgram, write_program
 from egbas.network.layers import Catalogue, catalogue
 from egbas.network.replica import freeze
 from egbas.network.trace import Trace, trace
@@ -22,15 +22,15 @@ def program(generator: nn.Module, layer: str) -> Program | None:
 
 
 def test_a_chain_has_no_skips_and_works_out_of_place() -> None:
-    found = program(problems.Plain(), "1")
-    assert found is not None and found.skips is None and not found.overwrites
-    assert found.tail(torch.tensor([[3.0, 0.0, 2.0]])).tolist() == [[5.0, -1.0]]
+    split = program(problems.Plain(), "1")
+    assert split is not None and split.skips is None and not split.overwrites
+    assert split.tail(torch.tensor([[3.0, 0.0, 2.0]])).tolist() == [[5.0, -1.0]]
 
 
 def test_a_skip_is_computed_from_the_latents() -> None:
-    found = program(problems.Concatenation(), "relu()")
-    assert found is not None and found.skips is not None
-    (skip,) = found.skips(torch.zeros(2, 2))
+    split = program(problems.Concatenation(), "relu()")
+    assert split is not None and split.skips is not None
+    (skip,) = split.skips(torch.zeros(2, 2))
     assert skip.tolist() == [[0.0, 0.0]] * 2
 
 
@@ -40,18 +40,18 @@ def test_what_cannot_be_followed_or_leads_nowhere_is_not_written(problem: type[n
 
 
 def test_skips_are_kept_for_a_few_batch_sizes() -> None:
-    found = program(problems.ResidualBlock(), "relu()")
-    assert found is not None
+    split = program(problems.ResidualBlock(), "relu()")
+    assert split is not None
     asked: list[int] = []
 
     def latents(n: int) -> torch.Tensor:
         asked.append(n)
         return problems.QUERY.expand(n, 2)
 
-    replay = Replay(found, latents, (3,))
+    tail = TailProgram(split, latents, (3,))
     for n in (1, 2, 2, 1, 1):
-        assert replay(torch.zeros(n, 3)).tolist() == [[1.0, 2.0]] * n
+        assert tail(torch.zeros(n, 3)).tolist() == [[1.0, 2.0]] * n
     assert asked == [1, 2]
     for n in range(3, 20):
-        replay(torch.zeros(n, 3))
-    assert len(replay.cache) == N_CACHED
+        tail(torch.zeros(n, 3))
+    assert len(tail.cache) == N_CACHED

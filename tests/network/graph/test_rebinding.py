@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Calls that are recorded wherever they stand: in methods, parents, decorators and helpers."""
+"""Calls that are as_node wherever they stand: in methods, parents, decorators and helpers."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from egbas.network.graph.rebinding import Rebinding, recorded
+from egbas.network.graph.rebinding import Rebinding, as_node
 from egbas.network.graph.tracing import Tracer
 
 
@@ -58,10 +58,10 @@ def targets(module: nn.Module) -> list[object]:
 
 
 def test_calls_are_recorded_wherever_they_stand() -> None:
-    found = targets(nn.Sequential(Calling()))
+    called = targets(nn.Sequential(Calling()))
     for function in (leaf, math.sqrt, math.floor, math.log, len):
-        assert function in found
-    assert found.count(math.sqrt) == 2
+        assert function in called
+    assert called.count(math.sqrt) == 2
 
 
 def test_functions_are_the_same_without_a_stand_in() -> None:
@@ -71,7 +71,7 @@ def test_functions_are_the_same_without_a_stand_in() -> None:
     x = torch.ones(2, 4)
     assert torch.equal(own(x), scaled(x))
     assert rebinding.methods(Calling())["helped"](x[:, :3]).tolist() == [[3.0] * 3] * 2
-    assert recorded(math.sqrt)(4.0) == 2.0
+    assert as_node(math.sqrt)(4.0) == 2.0
 
 
 @pytest.mark.parametrize("function", [nn.functional.relu, functools.wraps, nn.Sequential.forward])

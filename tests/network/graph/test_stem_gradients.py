@@ -43,8 +43,8 @@ def test_value_and_gradients_of_some_rows_are_those_of_autograd(rows: list[int])
     (expected,) = torch.autograd.grad(value, leaf, weights)
     record = recorded.record(z)
     torch.testing.assert_close(record[recorded.last], value.detach(), rtol=1e-4, atol=1e-5)
-    found = recorded.pull(record, torch.tensor(rows), weights[rows])
-    torch.testing.assert_close(found, expected[rows], rtol=1e-4, atol=1e-5)
+    pulled = recorded.pull(record, torch.tensor(rows), weights[rows])
+    torch.testing.assert_close(pulled, expected[rows], rtol=1e-4, atol=1e-5)
 
 
 class SizeOfBatch(nn.Module):

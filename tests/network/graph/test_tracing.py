@@ -103,18 +103,18 @@ def test_a_module_is_left_as_it_was() -> None:
 
 
 def test_another_thread_may_call_the_traced_modules_class() -> None:
-    found = []
+    images = []
 
     class Waiting(problems.Plain):
         def forward(self, z: Tensor) -> Tensor:
             if isinstance(z, fx.Proxy):
-                thread = threading.Thread(target=lambda: found.append(Waiting()(problems.QUERY[None]).tolist()))
+                thread = threading.Thread(target=lambda: images.append(Waiting()(problems.QUERY[None]).tolist()))
                 thread.start()
                 thread.join()
             return super().forward(z)
 
     Tracer().trace(freeze(Waiting()).module)
-    assert found == [[problems.QUERY_X.tolist()]]
+    assert images == [[problems.QUERY_X.tolist()]]
 
 
 class Compiled(nn.Module):

@@ -1,4 +1,2 @@
 # SPDX-License-Identifier: MIT
 """What torch.fx writes of a forward pass: the tail as a program, folding, the last linear map below a layer."""
-
-"""A forward pass as a graph: written down, cut and computed with less work."""

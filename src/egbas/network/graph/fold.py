@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Part of a network computed with less work: the same function up to rounding.
+"""The stem or the tail of a network, computed with less work: the same function up to rounding.
 
 Nearest-neighbour upsampling and the convolution after it are one transposed convolution: of kernel k + s - 1 and stride
 s, ((k + s - 1) / (s k))^2 of the multiplications; 4 of 9 in a PGGAN. A convolution of one pixel, as at the start of
 many generators, is a matrix: one of 4 x 4 with padding 3 would multiply mostly zeros. Batch normalisation goes into the
 weights of the convolution below it. A convolution to the few channels of an image leaves a processor's vectors mostly
-empty, where one product for all places of its kernel fills them.
+empty, where one product for all positions of its kernel fills them.
 """
 
 import copy
@@ -27,22 +27,22 @@ _FEW = 3  # channels
 
 
 @torch.no_grad()
-def fold(part: fx.GraphModule, *inputs: Any, expected: Tensor) -> fx.GraphModule | None:
-    """Fold what can be folded; the part itself is left as it is.
+def fold(traced: fx.GraphModule, *inputs: Any, expected: Tensor) -> fx.GraphModule | None:
+    """Fold what can be folded; what is given is left as it is.
 
     Args:
-        part: of a network: a stem, or a tail.
+        traced: a stem, or a tail.
         inputs: its inputs, an example of more than one row.
         expected: what it has to give for them.
 
     Returns:
-        The folded part; None where it gives something else: operations in place may make another function of it.
+        The same, folded; None where that gives something else: operations in place may make another function of it.
     """
 
     def on_copies(run: Callable[..., Tensor]) -> Tensor:
         return run(*(value.clone() if isinstance(value, Tensor) else value for value in inputs))
 
-    folded = fx.GraphModule(part, copy.deepcopy(part.graph))
+    folded = fx.GraphModule(traced, copy.deepcopy(traced.graph))
     try:
         on_copies(_Shapes(folded).run)
         for rule in (_normalised, _of_one_pixel, _upsampling, _to_few_channels):
@@ -68,43 +68,43 @@ class _Shapes(fx.Interpreter):
         return value
 
 
-def _put(part: fx.GraphModule, node: fx.Node, module: nn.Module, below: fx.Node) -> None:
-    """Put a module in the place of a node, applied to ``below``; nodes that nobody reads any more are taken out."""
+def _put(traced: fx.GraphModule, node: fx.Node, module: nn.Module, below: fx.Node) -> None:
+    """Replace a node by a module, applied to ``below``; nodes that nobody reads any more are taken out."""
     name = f"folded_{node.name}"
-    part.add_submodule(name, module)
-    with part.graph.inserting_before(node):
-        new = part.graph.call_module(name, (below,))
+    traced.add_submodule(name, module)
+    with traced.graph.inserting_before(node):
+        new = traced.graph.call_module(name, (below,))
     new.meta = dict(node.meta)
     node.replace_all_uses_with(new)
     passed: Any = node.args[0]
-    part.graph.erase_node(node)
+    traced.graph.erase_node(node)
     if passed is not below and not passed.users:
-        part.graph.erase_node(passed)
+        traced.graph.erase_node(passed)
 
 
 def _is_same(got: Tensor, expected: Tensor) -> bool:
     return got.shape == expected.shape and bool((got - expected).abs().max() <= _TOLERANCE * expected.abs().max())
 
 
-def _is_plain_call(part: fx.GraphModule, node: Any) -> bool:
+def _is_plain_call(traced: fx.GraphModule, node: Any) -> bool:
     """Whether a node calls a module with one argument, and no hook does anything else."""
     if not isinstance(node, fx.Node) or node.op != "call_module" or len(node.args) != 1 or node.kwargs:
         return False
-    module = part.get_submodule(str(node.target))
+    module = traced.get_submodule(str(node.target))
     return not (module._forward_hooks or module._forward_pre_hooks)
 
 
-def _convolution(part: fx.GraphModule, node: Any) -> Convolution | None:
+def _convolution(traced: fx.GraphModule, node: Any) -> Convolution | None:
     """The convolution that a node calls, if it does."""
-    if not _is_plain_call(part, node):
+    if not _is_plain_call(traced, node):
         return None
-    module = part.get_submodule(str(node.target))
+    module = traced.get_submodule(str(node.target))
     return module if type(module) is nn.Conv2d or type(module) is nn.ConvTranspose2d else None
 
 
-def _of_one_pixel(part: fx.GraphModule, node: fx.Node) -> None:
+def _of_one_pixel(traced: fx.GraphModule, node: fx.Node) -> None:
     """A convolution whose input is (n, c, 1, 1) is a matrix."""
-    module, below = _convolution(part, node), node.args[0]
+    module, below = _convolution(traced, node), node.args[0]
     if module is None or module.kernel_size == (1, 1) or not isinstance(below, fx.Node):
         return
     shape = below.meta["shape"]
@@ -113,11 +113,11 @@ def _of_one_pixel(part: fx.GraphModule, node: fx.Node) -> None:
     without = {} if module.bias is None else {"bias": torch.zeros_like(module.bias)}
     pixels = torch.eye(module.in_channels, dtype=module.weight.dtype)[:, :, None, None]
     images = functional_call(module, without, (pixels,))  # (c, c', h, w)
-    _put(part, node, _OfOnePixel(images, module.bias), below)
+    _put(traced, node, _OfOnePixel(images, module.bias), below)
 
 
 class _OfOnePixel(nn.Module):
-    """A matrix for each place of the output: with few latents their products take half as long as one of all places."""
+    """A matrix for each position of the output: with few latents their products take half as long as one of all."""
 
     def __init__(self, images: Float[Tensor, "c c2 h w"], bias: Tensor | None) -> None:
         super().__init__()
@@ -131,14 +131,14 @@ class _OfOnePixel(nn.Module):
         return y.unflatten(0, self.shape).permute(2, 3, 0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def _upsampling(part: fx.GraphModule, node: fx.Node) -> None:
+def _upsampling(traced: fx.GraphModule, node: fx.Node) -> None:
     """A transposed convolution does the work of an upsampling and of the convolution after it."""
-    module, upsampling = _convolution(part, node), node.args[0]
+    module, upsampling = _convolution(traced, node), node.args[0]
     if type(module) is not nn.Conv2d or module.kernel_size == (1, 1) or not _is_plain(module):
         return
     if not isinstance(upsampling, fx.Node) or not upsampling.args:
         return
-    scale, below = _scale(part, upsampling), upsampling.args[0]
+    scale, below = _scale(traced, upsampling), upsampling.args[0]
     padding = _transposed_padding(module)
     if scale is None or padding is None or not isinstance(below, fx.Node):
         return
@@ -154,7 +154,7 @@ def _upsampling(part: fx.GraphModule, node: fx.Node) -> None:
     )
     folded.weight = nn.Parameter(kernel.contiguous(memory_format=torch.channels_last), requires_grad=False)
     folded.bias = module.bias
-    _put(part, node, folded, below)
+    _put(traced, node, folded, below)
 
 
 def _is_plain(module: Convolution) -> bool:
@@ -170,25 +170,25 @@ def _transposed_padding(module: nn.Conv2d) -> tuple[int, int] | None:
     return (y, x) if min(y, x) >= 0 else None
 
 
-def _normalised(part: fx.GraphModule, node: fx.Node) -> None:
+def _normalised(traced: fx.GraphModule, node: fx.Node) -> None:
     """Batch normalisation of the output of a convolution is a convolution with other weights."""
     below: Any = node.args[0]
-    norm, module = part.get_submodule(str(node.target)), _convolution(part, below)
+    norm, module = traced.get_submodule(str(node.target)), _convolution(traced, below)
     if type(norm) is not nn.BatchNorm2d or norm.training or norm.running_mean is None or module is None:
         return
     is_transposed = type(module) is nn.ConvTranspose2d
     if len(below.users) > 1 or module.training or (is_transposed and module.groups > 1):
         return
     fused = fuse_conv_bn_eval(module, norm, transpose=is_transposed).requires_grad_(False)
-    _put(part, node, channels_last(fused), below.args[0])
+    _put(traced, node, channels_last(fused), below.args[0])
 
 
-def _to_few_channels(part: fx.GraphModule, node: fx.Node) -> None:
-    """A convolution to a few channels is one product for all places of the kernel, and a sum of shifted images.
+def _to_few_channels(traced: fx.GraphModule, node: fx.Node) -> None:
+    """A convolution to a few channels is one product for all positions of the kernel, and a sum of shifted images.
 
     It pays where x lies in memory image by image, as a layer's units do. With channels last it is slower.
     """
-    module, below = _convolution(part, node), node.args[0]
+    module, below = _convolution(traced, node), node.args[0]
     if module is None or module.out_channels > _FEW or module.kernel_size == (1, 1) or not _is_plain(module):
         return
     if not isinstance(below, fx.Node) or not below.meta["is_contiguous"] or len(below.meta["shape"]) != 4:
@@ -198,7 +198,7 @@ def _to_few_channels(part: fx.GraphModule, node: fx.Node) -> None:
     else:
         kernel, padding = module.weight.transpose(0, 1), module.padding
     if padding is not None and not isinstance(padding, str):
-        _put(part, node, _ToFewChannels(kernel, module, node.meta["shape"][2:], padding), below)
+        _put(traced, node, _ToFewChannels(kernel, module, node.meta["shape"][2:], padding), below)
 
 
 class _ToFewChannels(nn.Module):
@@ -219,7 +219,7 @@ class _ToFewChannels(nn.Module):
 
 
 def _spread(kernel: Float[Tensor, "o i h w"], scale: int) -> Float[Tensor, "o i h2 w2"]:
-    """Sum the kernel over all shifts of up to ``scale`` - 1 places in both directions: by how a pixel is repeated."""
+    """Sum the kernel over all shifts of up to ``scale`` - 1 pixels in both directions: by how a pixel is repeated."""
     h, w = kernel.shape[2:]
     total = kernel.new_zeros(*kernel.shape[:2], h + scale - 1, w + scale - 1, dtype=torch.float64)
     for y in range(scale):
@@ -228,9 +228,9 @@ def _spread(kernel: Float[Tensor, "o i h w"], scale: int) -> Float[Tensor, "o i 
     return total.to(kernel.dtype)
 
 
-def _scale(stem: fx.GraphModule, node: fx.Node) -> int | None:
+def _scale(traced: fx.GraphModule, node: fx.Node) -> int | None:
     """By how much a node repeats each pixel, in both directions; None: it does something else."""
-    if _is_plain_call(stem, node) and type(module := stem.get_submodule(str(node.target))) is nn.Upsample:
+    if _is_plain_call(traced, node) and type(module := traced.get_submodule(str(node.target))) is nn.Upsample:
         given = {name: getattr(module, name) for name in ("size", "scale_factor", "mode")}
     elif node.op == "call_function" and node.target is nn.functional.interpolate:
         given = dict(zip(("input", "size", "scale_factor", "mode"), node.args, strict=False)) | node.kwargs

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The head f_{l:1} in three stages: a stem, the last linear map below the layer, and what it does to single units.
+"""The head f_{l:1} taken apart: a stem, the last linear map below the layer, and what is done to single units.
 
 Most layers are h = post(linear(stem(z))), where post is elementwise (batch norm, bias, reshape). Then a unit of the
 layer is a product of a few values of the stem with a row of weights, and nobody has to compute the others.
@@ -21,8 +21,8 @@ _LONGEST = 12  # nodes between the linear map and the layer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stages:
-    """The stages of a head.
+class LastLinear:
+    """A head, taken apart at its last linear map.
 
     Attributes:
         stem: maps latents (n, *latent_shape) to the input of ``linear``, (n, m) or (n, c, h, w).
@@ -35,11 +35,11 @@ class Stages:
     post: Callable[[Tensor], Tensor]
 
 
-def write_stages(module: nn.Module, layer: Layer, trace: Trace) -> Stages | None:
-    """Take the head of a layer apart; None where it has no such stages, or torch.fx cannot follow it.
+def write_last_linear(module: nn.Module, layer: Layer, trace: Trace) -> LastLinear | None:
+    """Take the head of a layer apart; None where it has no such map, or torch.fx cannot follow it.
 
-    The module's weights must need no gradient, and the module be nobody else's: it is traced, and its weights change
-    their place in memory.
+    The module's weights must need no gradient, and the module be nobody else's: it is traced, and its weights move
+    in memory.
     """
     module = channels_last(module)  # a window of x is contiguous, too
     tracer = Tracer()
@@ -59,7 +59,7 @@ def write_stages(module: nn.Module, layer: Layer, trace: Trace) -> Stages | None
             above, below = chain[-2::-1], node.args[0]
             if len(node.args) != 1 or node.kwargs or not isinstance(below, fx.Node):
                 return None
-            return Stages(
+            return LastLinear(
                 stem=_graph(module, list(graph.nodes), None, below),
                 linear=linear,
                 post=_graph(module, above, node, chain[0]),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tail f_{L:l+1} as a program of its own, so that BerOpt's loop never computes the head again.
 
-torch.fx writes the forward pass down as a graph. Precisions at the layer's node, what depends on it is the tail; the
+torch.fx writes the forward pass down as a graph. Split at the layer's node, what depends on it is the tail; the
 values that enter the tail from elsewhere (skips past the layer, sizes) are computed once for the query.
 """
 
@@ -24,7 +24,7 @@ N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its e
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Program:
-    """A forward pass cut in two.
+    """A forward pass split at a layer.
 
     Attributes:
         graph: the tail; maps the layer's output (n, *shape) and the skip values to images.
@@ -42,7 +42,7 @@ class Program:
         return self.graph.forward
 
 
-class Replay:
+class TailProgram:
     """The tail of one query: a program with the query's skip values."""
 
     def __init__(self, program: Program, latents: Callable[[int], Tensor], shape: tuple[int, ...]) -> None:
@@ -75,7 +75,7 @@ class Replay:
 
 
 def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | None:
-    """Precisions a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
+    """Split a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
 
     The module's weights must need no gradient, and the module be nobody else's: tracing runs its forward.
     """
@@ -86,18 +86,18 @@ def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | No
         return None
     overwriting = {node for node in graph.nodes if _is_inplace(node, module)}
     _follow_overwrites(graph, overwriting)
-    cut = find_node(graph, tracer, layer, trace, module)
+    start = find_node(graph, tracer, layer, trace, module)
     result = next(node for node in graph.nodes if node.op == "output")
     image = pick_image(result.args[0], fx.Node)
-    if cut is None or image is None:
+    if start is None or image is None:
         return None
-    above = {cut}
+    above = {start}
     for node in graph.nodes:
         if any(value in above for value in node.all_input_nodes):
             above.add(node)
     if image not in above:
         return None
-    return _cut(graph, module, cut, image, above - {cut, result}, bool(overwriting & above))
+    return _program(graph, module, start, image, above - {start, result}, bool(overwriting & above))
 
 
 def find_node(graph: fx.Graph, tracer: Tracer, layer: Layer, trace: Trace, module: nn.Module) -> fx.Node | None:
@@ -136,17 +136,17 @@ def _follow_overwrites(graph: fx.Graph, overwriting: set[fx.Node]) -> None:
             node.args[0].replace_all_uses_with(node, delete_user_cb=lambda user, now=now: order[user] > now)
 
 
-def _cut(
-    graph: fx.Graph, module: nn.Module, cut: fx.Node, image: fx.Node, above: set[fx.Node], overwrites: bool
+def _program(
+    graph: fx.Graph, module: nn.Module, start: fx.Node, image: fx.Node, above: set[fx.Node], overwrites: bool
 ) -> Program:
-    below = [node for node in graph.nodes if node not in above and node is not cut and node.op != "output"]
+    below = [node for node in graph.nodes if node not in above and node is not start and node.op != "output"]
     entering = [node for node in below if node.op != "get_attr" and any(user in above for user in node.users)]
     tail = fx.Graph()
-    copies = {cut: tail.placeholder("a")}
+    copies = {start: tail.placeholder("a")}
     copies |= {node: tail.placeholder(node.name) for node in entering}
     for node in graph.nodes:
         constant = node.op == "get_attr" and any(user in above for user in node.users)
-        if node in above or (constant and node is not cut):
+        if node in above or (constant and node is not start):
             copies[node] = tail.node_copy(node, copies.__getitem__)
     tail.output(copies[image])
     return Program(

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Functions over global names of their own, so that some calls are recorded and no other thread sees a change.
+"""Functions over global names of their own, so that some calls become nodes and no other thread sees a change.
 
-``torch.fx`` records a call of ``math.sqrt``, or of a function marked by ``fx.wrap``, by putting another function in its
-place, for the whole process. Here a function gets a view of its globals instead. What it calls in its own file, or in
-others that are neither Python's nor torch's, sees the view, too.
+``torch.fx`` records a call of ``math.sqrt``, or of a function marked by ``fx.wrap``, by binding its name to another
+function, for the whole process. Here a function gets a view of its globals instead. What it calls in its own file, or
+in others that are neither Python's nor torch's, sees the view, too.
 """
 
 import builtins
@@ -45,9 +45,9 @@ class Rebinding:
         return self._functions[function]
 
     def methods(self, module: nn.Module) -> dict[str, MethodType]:
-        """The methods of a module that are to be run in the place of those of its class."""
-        found = self._methods_of(type(module))
-        return {name: MethodType(function, module) for name, function in found.items() if name not in vars(module)}
+        """The methods of a module that are to be run instead of those of its class."""
+        methods = self._methods_of(type(module))
+        return {name: MethodType(function, module) for name, function in methods.items() if name not in vars(module)}
 
     def view(self, shared: dict[str, Any]) -> "_Names":
         """The view of a module's globals, the same each time."""
@@ -62,12 +62,12 @@ class Rebinding:
             KeyError: nothing; the builtins come next.
         """
         if (id(shared), name) in _marked():
-            return self._recorded(shared[name] if name in shared else getattr(builtins, name))
+            return self._as_node(shared[name] if name in shared else getattr(builtins, name))
         if name == "super" and name not in shared:
             return self._super
         value = shared[name]
         if id(value) in _MATH:
-            return self._recorded(value)
+            return self._as_node(value)
         if isinstance(value, ModuleType) and (value is math or _is_seen(value.__name__)):
             return _View(value, self.view(vars(value)))
         return self.function(value) if isinstance(value, FunctionType) else value
@@ -112,9 +112,9 @@ class Rebinding:
             given = frame.f_locals["__class__"], frame.f_locals[frame.f_code.co_varnames[0]]
         return _Parent(super(*given), self)
 
-    def _recorded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _as_node(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if function not in self._functions:
-            self._functions[function] = recorded(function)
+            self._functions[function] = as_node(function)
         return self._functions[function]
 
 
@@ -157,7 +157,7 @@ class _Parent:
         return value
 
 
-def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+def as_node(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, but where it is given a stand-in for a tensor, the call itself becomes a node of the graph."""
 
     @functools.wraps(function)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A part of a network that remembers what it computed, so that gradients can be asked for of some rows of a batch.
+"""A stem that remembers what it computed, so that gradients can be asked for of some rows of a batch.
 
 In: a graph of a stem. Out: its value for a batch, and later products of a vector with the Jacobian for the rows that
-turn out to need one. Autograd would pull back the whole batch, or compute the rows anew.
+turn out to need one. Autograd would pull back all of the batch, or compute the rows anew.
 """
 
 import copy
@@ -58,8 +58,8 @@ class RecordedStem:
             latents: an example (n, *latent_shape).
         """
         try:
-            recorded = _divided(_with_channels_last(stem))
-            return recorded if _agrees(recorded, stem, latents[:_N_PROBES]) else None
+            divided = _divided(_with_channels_last(stem))
+            return divided if _agrees(divided, stem, latents[:_N_PROBES]) else None
         except Exception:  # whatever a graph of a form that nobody thought of may raise; autograd does it then
             return None
 
@@ -68,8 +68,8 @@ class RecordedStem:
         values: Record = {0: latents}
         with torch.no_grad():
             for block in self.blocks:
-                found = block.run(*(values[number] for number in block.inputs))
-                values.update(zip(block.outputs, found, strict=True))
+                outputs = block.run(*(values[number] for number in block.inputs))
+                values.update(zip(block.outputs, outputs, strict=True))
         return values
 
     def pull(self, record: Record, rows: Tensor, gradient: Tensor) -> Tensor:
@@ -79,9 +79,9 @@ class RecordedStem:
             given = [gradients.pop(number, None) for number in block.outputs]
             if all(each is None for each in given):
                 continue
-            for number, found in zip(block.inputs, _pulled(block, record, rows, given), strict=True):
-                if found is not None:
-                    gradients[number] = gradients[number] + found if number in gradients else found
+            for number, pulled in zip(block.inputs, _pulled(block, record, rows, given), strict=True):
+                if pulled is not None:
+                    gradients[number] = gradients[number] + pulled if number in gradients else pulled
         return gradients[0]
 
 
@@ -107,7 +107,7 @@ def _picked(values: Tensor, rows: Tensor) -> Tensor:
 def _pulled_linear(module: "Linear", gradient: Tensor, like: Tensor) -> Tensor:
     if isinstance(module, nn.Linear):
         return gradient @ module.weight
-    if isinstance(module, _ToPlaces):
+    if isinstance(module, _ToPositions):
         return module.pulled(gradient)
     steps = {"stride": module.stride, "padding": module.padding}
     if isinstance(module, nn.ConvTranspose2d):  # its transpose is the convolution with the same weights
@@ -116,8 +116,8 @@ def _pulled_linear(module: "Linear", gradient: Tensor, like: Tensor) -> Tensor:
     return torch.nn.grad.conv2d_input(shape, module.weight, gradient, **steps)
 
 
-class _ToPlaces(nn.Module):
-    """A matrix whose values are the channels of places, batch normalised: they come out with the channels last."""
+class _ToPositions(nn.Module):
+    """A matrix whose values are the channels of positions, batch normalised: they come out with the channels last."""
 
     def __init__(self, linear: nn.Linear, shape: tuple[int, ...], norm: nn.Module | None) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class _ToPlaces(nn.Module):
         return gradient.permute(0, 2, 3, 1).reshape(len(gradient), -1) @ self.matrix.T
 
 
-Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d | _ToPlaces
+Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d | _ToPositions
 
 
 def _with_channels_last(stem: fx.GraphModule) -> fx.GraphModule:
@@ -161,8 +161,8 @@ def _with_channels_last(stem: fx.GraphModule) -> fx.GraphModule:
         norm = _called(stem, last)
         is_normalised = type(norm) is nn.BatchNorm2d and not norm.training and norm.running_mean is not None
         last, norm = (last, norm) if is_normalised else (node, None)
-        name = f"places_{node.name}"
-        stem.add_submodule(name, _ToPlaces(linear, tuple(shape.unflattened_size), norm))
+        name = f"positions_{node.name}"
+        stem.add_submodule(name, _ToPositions(linear, tuple(shape.unflattened_size), norm))
         with stem.graph.inserting_before(last):
             last.replace_all_uses_with(stem.graph.call_module(name, (below.args[0],)))
         for passed in dict.fromkeys((last, node, below)):
@@ -213,24 +213,24 @@ def _block(stem: fx.GraphModule, group: list[fx.Node], numbers: dict[fx.Node, in
 def _linear(stem: fx.GraphModule, node: fx.Node) -> "Linear | None":
     """The module that a node calls, if its transpose is known here."""
     module: Any = _called(stem, node)
-    if type(module) is nn.Linear or type(module) is _ToPlaces:
+    if type(module) is nn.Linear or type(module) is _ToPositions:
         return module
     if type(module) is nn.Conv2d:
         return module if module.padding_mode == "zeros" and not isinstance(module.padding, str) else None
     return module if type(module) is nn.ConvTranspose2d and module.output_padding == (0, 0) else None
 
 
-def _agrees(recorded: RecordedStem, stem: fx.GraphModule, latents: Tensor) -> bool:
+def _agrees(divided: RecordedStem, stem: fx.GraphModule, latents: Tensor) -> bool:
     """Whether value and gradient are autograd's, for some rows of a batch."""
     inputs = latents.clone().requires_grad_()
     with torch.enable_grad():
         value = stem(inputs.clone())
         weights = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
         (expected,) = torch.autograd.grad(value, inputs, weights)
-    record, rows = recorded.record(latents.clone()), torch.arange(0, len(latents), 2)
-    found = recorded.pull(record, rows, weights[rows])
-    return _is_close(record[recorded.last], value.detach()) and _is_close(found, expected[rows])
+    record, rows = divided.record(latents.clone()), torch.arange(0, len(latents), 2)
+    gradient = divided.pull(record, rows, weights[rows])
+    return _is_close(record[divided.last], value.detach()) and _is_close(gradient, expected[rows])
 
 
-def _is_close(found: Tensor, expected: Tensor) -> bool:
-    return found.shape == expected.shape and bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max())
+def _is_close(got: Tensor, expected: Tensor) -> bool:
+    return got.shape == expected.shape and bool((got - expected).abs().max() <= _TOLERANCE * expected.abs().max())

@@ -20,7 +20,7 @@ _NOTHING = object()
 
 
 class Tracer(fx.Tracer):
-    """Traces as fx does, and notes which node came out of each call of each module, those that fx looks inside too."""
+    """Traces as fx does, and notes which node came out of each call of each module, those that fx goes into too."""
 
     def __init__(self) -> None:
         """Start with nothing noted."""
@@ -43,7 +43,7 @@ class Tracer(fx.Tracer):
         if not isinstance(root, nn.Module) or not isinstance(forward, FunctionType):
             raise TypeError(f"got a {type(root).__name__}; expected a module whose class defines forward")
         if any("_orig_mod" in module._modules for module in root.modules()):
-            raise TypeError("a part of the network is compiled by torch; it cannot be traced")
+            raise TypeError("a module of the network is compiled by torch; it cannot be traced")
         self.root, self.root_module_name = root, root._get_name()
         self.submodule_paths = {module: path for path, module in root.named_modules()}
         self.graph = fx.Graph(tracer_cls=type(self))

@@ -6,10 +6,10 @@ import pytest
 
 from egbas.errors import RunDirectoryError
 from egbas.storage import check_destination
-from egbas.storage.place import FILES
+from egbas.storage.destination import FILES
 
 
-def test_new_and_empty_places_are_fine(tmp_path: Path) -> None:
+def test_new_and_empty_directories_are_fine(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert check_destination(tmp_path / "a" / "b") == (tmp_path / "a" / "b").resolve()
     assert check_destination(str(tmp_path / "empty")) == (tmp_path / "empty").resolve()
@@ -39,7 +39,7 @@ def test_what_is_not_ours_is_never_touched(tmp_path: Path, overwrite: bool, is_f
         check_destination(tmp_path, overwrite)
 
 
-def test_files_are_no_places(tmp_path: Path) -> None:
+def test_files_are_no_directories(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunDirectoryError, match="is a file"):
         check_destination(tmp_path / "file")
@@ -47,7 +47,7 @@ def test_files_are_no_places(tmp_path: Path) -> None:
         check_destination(tmp_path / "file" / "run")
 
 
-def test_the_current_directory_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_directory_is_no_destination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunDirectoryError, match="directory you are in"):
         check_destination(".")

@@ -36,48 +36,49 @@ def check_destination(path: str | os.PathLike[str], overwrite: bool = False, fil
         RunDirectoryError: the path is taken or cannot be written.
     """
     try:
-        place = Path(path).expanduser().resolve()
-        _check_place(place, overwrite, files)
+        directory = Path(path).expanduser().resolve()
+        _check_directory(directory, overwrite, files)
     except RunDirectoryError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
         raise RunDirectoryError(
             f"{path} cannot be used as a run directory: {reason(error)}; name another one"
         ) from error
-    return place
+    return directory
 
 
-def _check_place(place: Path, overwrite: bool, files: Collection[str]) -> None:
-    if place.exists() and not place.is_dir():
-        raise RunDirectoryError(f"{place} is a file; a run needs a directory: name another one")
-    if not place.exists():
-        _check_parent(place)
+def _check_directory(directory: Path, overwrite: bool, files: Collection[str]) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise RunDirectoryError(f"{directory} is a file; a run needs a directory: name another one")
+    if not directory.exists():
+        _check_parent(directory)
         return
-    found = sorted(entry.name for entry in place.iterdir())
-    foreign = [name for name in found if name not in files]
+    names = sorted(entry.name for entry in directory.iterdir())
+    foreign = [name for name in names if name not in files]
     if foreign:
         some = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise RunDirectoryError(
-            f"{place} holds what egbas did not write ({some}); it is left alone: name another directory"
+            f"{directory} holds what egbas did not write ({some}); it is left alone: name another directory"
         )
-    if DONE in found and not overwrite:
+    if DONE in names and not overwrite:
         raise RunDirectoryError(
-            f"{place} holds a finished run; pass --overwrite (overwrite=True) to replace it, or name another directory"
+            f"{directory} holds a finished run; "
+            "pass --overwrite (overwrite=True) to replace it, or name another directory"
         )
     cwd = Path.cwd()
-    if place == cwd or place in cwd.parents:
+    if directory == cwd or directory in cwd.parents:
         raise RunDirectoryError(
-            f"{place} is the directory you are in; name a new one inside it, such as {place / 'run'}"
+            f"{directory} is the directory you are in; name a new one inside it, such as {directory / 'run'}"
         )
-    _check_parent(place)
+    _check_parent(directory)
 
 
-def _check_parent(place: Path) -> None:
-    above = place.parent
+def _check_parent(directory: Path) -> None:
+    above = directory.parent
     while not above.exists():
         above = above.parent
     if not above.is_dir():
-        raise RunDirectoryError(f"{above} is a file, so {place} cannot be made; name another directory")
+        raise RunDirectoryError(f"{above} is a file, so {directory} cannot be made; name another directory")
     if not os.access(above, os.W_OK | os.X_OK):
         raise RunDirectoryError(f"no permission to write in {above}; name a directory elsewhere")
 
