@@ -19,7 +19,7 @@ def of_model(iterations: int = 200, steps: int = 1500) -> Estimate:
 
 def test_the_stages_are_those_of_a_run() -> None:
     found = of_model()
-    assert [stage.name for stage in found.stages] == ["cut", "beropt", "gbrrt", "certificate", "images"]
+    assert [stage.name for stage in found.stages] == ["cut", "beropt", "gbrrt", "prior", "certificate", "images"]
     assert all(0 < stage.low <= stage.high for stage in found.stages)
     assert found.low == pytest.approx(sum(stage.low for stage in found.stages))
     assert found.high == pytest.approx(sum(stage.high for stage in found.stages))
@@ -28,8 +28,15 @@ def test_the_stages_are_those_of_a_run() -> None:
 
 def test_more_iterations_and_more_steps_take_longer() -> None:
     few, many = of_model(iterations=200, steps=100), of_model(iterations=200_000, steps=100_000)
-    for one, other in zip(few.stages[1:], many.stages[1:], strict=True):
+    pairs = zip(few.stages[1:], many.stages[1:], strict=True)
+    for one, other in (pair for pair in pairs if pair[0].name != "prior"):  # exact samples have neither
         assert other.high > 5 * one.high  # a thousand times: whatever else the machine does
+
+
+def test_no_exact_samples_take_no_time() -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    stages = estimate(model.generator, torch.ones(2), 1, samples=0).stages
+    assert [stage.name for stage in stages] == ["cut", "beropt", "gbrrt", "certificate", "images"]
 
 
 def test_bad_input_is_refused_as_by_explore() -> None:

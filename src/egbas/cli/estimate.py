@@ -15,6 +15,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
     max_steps: options.MaxSteps = None,
+    samples: options.Samples = options.DEFAULT_SAMPLES,
     geometry: options.Geometry = options.DEFAULT_GEOMETRY,
     iterations: options.Iterations = None,
     device: options.Device = options.DEFAULT_DEVICE,
@@ -52,6 +53,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
         geometry=space.geometry,
         beropt=beropt,
         gbrrt=gbrrt,
+        samples=samples,
     )
     if json:
         show.as_json({**asdict(result), "low": result.low, "high": result.high})

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, default_masks, largest_search
+from egbas.exploration.budget import largest_budget
+from egbas.exploration.explore import SAMPLES
 from egbas.exploration.queries import as_query, latent_of
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
@@ -24,6 +26,8 @@ from egbas.samplers.gbrrt import GbRrtConfig
 
 _FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip
+_FEWEST_EVALUATIONS = 40_000  # of exact samples: the warm-up, and some draws
+_QUICKEST = 0.2  # of a pass of the whole head: kept units alone, or a layer that is affine in the latent
 _FOR_AUTOMATIC = 500  # evaluations of the head that the automatic step size takes
 _BOOKKEEPING = 5e-6  # seconds an iteration of the tree itself
 _ACCEPTED = (0.1, 1.0)  # share of the iterations that give a sample
@@ -81,6 +85,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
     gbrrt: GbRrtConfig | None = None,
+    samples: int = SAMPLES,
 ) -> Estimate:
     """Measure one pass of each kind that ``explore`` will make, and reckon from that what all of it takes.
 
@@ -95,6 +100,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         geometry: of the latents.
         beropt: settings of BerOpt.
         gbrrt: settings of GB-RRT.
+        samples: effective draws wanted of the exact sampler; 0: the tree alone.
 
     Raises:
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
@@ -116,6 +122,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         StageEstimate(name="cut", low=cutting, high=cutting, basis="measured as a whole"),
         _beropt(tail, beropt),
         _gbrrt(precisions, query, gbrrt),
+        *([] if samples == 0 else [_prior(precisions, query)]),
         StageEstimate(
             name="certificate",
             low=exact * low,
@@ -173,6 +180,19 @@ def _gbrrt(precisions: Precisions, query: Float[Tensor, " d"], config: GbRrtConf
         low=(0.5 * config.iterations + extra) * least + bookkeeping,
         high=most * whole + 2 * bookkeeping,
         basis=f"{_plain(least)} to {_plain(whole)} for a latent in the head, {config.iterations:,} iterations",
+    )
+
+
+def _prior(precisions: Precisions, query: Float[Tensor, " d"]) -> StageEstimate:
+    """Exact samples: half of the latents that are asked about lie outside, and have a gradient, too."""
+    each = _seconds(lambda: precisions.split.head(_around(query, 16))) / 16
+    most = largest_budget(precisions)
+    fewest = min(_FEWEST_EVALUATIONS, most)
+    return StageEstimate(
+        name="prior",
+        low=_QUICKEST * fewest * each,
+        high=2 * most * each,
+        basis=f"{_plain(each)} for a latent in the head, {fewest:,} to {most:,} evaluations, half with gradients",
     )
 
 
