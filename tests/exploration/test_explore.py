@@ -182,6 +182,12 @@ def test_inference_mode_of_the_caller_does_no_harm() -> None:
     assert run.certificate.is_valid
 
 
+def test_a_layer_without_an_active_unit_says_so() -> None:
+    net = nn.Sequential(nn.Linear(2, 4, bias=False), nn.ReLU(), nn.Linear(4, 3)).eval()
+    with pytest.raises(ConfigError, match="no unit of layer '1' is active at this query"):
+        egbas.explore(net, torch.zeros(2), 1, rng=0, samples=0)
+
+
 @pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize("rng", [-1, 2**63, True, None, "7"])
 def test_a_seed_out_of_range(rng: object) -> None:
