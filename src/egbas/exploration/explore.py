@@ -314,8 +314,8 @@ def _supporting_set(tail: Tail, seed: int, config: BerOptConfig, progress: Stage
     """Run BerOpt, and refuse a set of no units."""
     if not bool((tail.a != 0).any()):
         raise ConfigError(
-            f"no unit of layer {tail.layer.path!r} is active at this query: all are zero after the non-linearity, so that "
-            "none carries the image; choose another query, such as a draw of the prior, or another layer"
+            f"no unit of layer {tail.layer.path!r} is active at this query: all are zero after the non-linearity, "
+            "so that none carries the image; choose another query, such as a draw of the prior, or another layer"
         )
     result = optimize(tail, config, rng=torch.Generator().manual_seed(seed), progress=progress)
     progress(config.max_steps, config.max_steps, f"{len(result.units)} units kept")
