@@ -33,7 +33,7 @@ Progress = Callable[[int, int, str], None]
 Draws = Callable[[int], Float[Tensor, "n d"]]
 
 _PROBES = 256  # draws of the prior that give the deviations of the units
-_TRIALS = 48  # chains that the step is adapted to
+_TRIALS = 24  # chains that the step is adapted to
 _PILOTS = 8  # flights side by side that say how long flights may be
 _FEWEST_FOR_FLOW = 2  # draws for each coordinate, with which a covariance is worth more than none
 
@@ -78,9 +78,9 @@ class MassConfig:
     first: int = 512
     chains: int = 48
     share: float = 0.25
-    effective: int = 160
+    effective: int = 48
     block: int = 4
-    most_draws: int = 40
+    most_draws: int = 16
     plain: int = 2048
     plain_alone: int = 32768
     enough: int = 50
@@ -147,8 +147,12 @@ def mass_of(
     if not isinstance(region, SupportingRegion):
         return _plain(region, lambda n: prior_draws(target, n, random).to(start.device), config)
     constraints = constraints_of(region, prior_draws(target, _PROBES, random))
-    levels = flight_levels if isinstance(constraints, AffineConstraints) else reflection_levels
-    factory = lambda: levels(region, constraints, target)  # noqa: E731
+
+    def factory() -> Factory:
+        if isinstance(constraints, AffineConstraints):
+            return flight_levels(region, constraints, target)
+        return reflection_levels(region, constraints, target)
+
     return measure_mass(region, constraints, target, factory, random, config, progress)
 
 
