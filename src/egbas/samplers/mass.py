@@ -84,7 +84,7 @@ class MassConfig:
     plain: int = 2048
     plain_alone: int = 32768
     enough: int = 50
-    max_evaluations: int = 2_000_000
+    max_evaluations: int = 4_000_000
 
     def __post_init__(self) -> None:
         """Check the settings."""
