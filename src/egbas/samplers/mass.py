@@ -1,37 +1,50 @@
 # SPDX-License-Identifier: MIT
 """The size of a region: the probability that a draw of the prior lies in it.
 
-In: a region, its constraints and a kernel for every region m_k(z) / s_k >= level around it. Out: log10 of the mass with
-an interval. Where the mass is large draws of the prior are counted. Elsewhere particles climb from the prior through a
-nest of regions, each of which holds a fixed share of the one before (sequential Monte Carlo; Del Moral et al. 2006).
+In: a region and a latent space. Out: log10 of the mass with an interval. Where the mass is large draws of the prior are
+counted. Elsewhere chains climb from the prior through a nest of regions m_k(z) / s_k >= level, each of which holds a
+fixed share of the one before; all of their draws count (waste-free sequential Monte Carlo; Dau and Chopin 2022), and
+there are as many as it takes for them to be worth a number of independent ones.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.region.constraints import Constraints, ShiftedConstraints
-from egbas.region.stem_constraints import StemConstraints
+from egbas.latent import LatentSpace
+from egbas.region.constraints import AffineConstraints, Constraints, ShiftedConstraints
+from egbas.region.stem_constraints import StemConstraints, constraints_of
+from egbas.region.supporting import SupportingRegion
+from egbas.samplers.flow import Flow
+from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
+from egbas.samplers.target import Density, prior_target
 from egbas.samplers.trajectories import Lengths
 from egbas.samplers.walls import Contains, on_sphere
+
+Progress = Callable[[int, int, str], None]
+Draws = Callable[[int], Float[Tensor, "n d"]]
+
+_PROBES = 256  # draws of the prior that give the deviations of the units
+_TRIALS = 24  # chains that the step is adapted to
+_PILOTS = 8  # flights side by side that say how long flights may be
+_FEWEST_FOR_FLOW = 2  # draws for each coordinate, with which a covariance is worth more than none
 
 
 @runtime_checkable
 class Moves(Protocol):
-    """A kernel, as far as particles need one."""
+    """A kernel, as far as chains in a nest need one; its settings are fixed."""
 
-    evaluations: int
-
-    def adapt(self, z: Tensor, rng: np.random.Generator) -> Tensor:
-        """Fix the settings by states z."""
+    @property
+    def evaluations(self) -> int:
+        """Latents whose membership was asked."""
         ...
 
     def draw(self, z: Tensor, n: int, rng: np.random.Generator) -> Tensor:
@@ -39,7 +52,8 @@ class Moves(Protocol):
         ...
 
 
-Factory = Callable[[float], Moves]  # of a kernel for the region of a level; at 0 for the region itself
+# Of a kernel for the region of a level, at 0 for the region itself; draws from there fix its settings.
+Factory = Callable[[float, Tensor, np.random.Generator], Moves]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +61,41 @@ class MassConfig:
     """Settings of the measurement.
 
     Attributes:
-        particles: in each repetition.
         repetitions: independent ones, whose spread gives the interval; at least 2.
-        share: of the particles that the next region keeps.
-        moves: draws of each particle in each region.
+        first: draws of the prior in each repetition.
+        chains: side by side in each region.
+        share: of the draws that the next region keeps.
+        effective: independent draws that those of a region must be worth.
+        block: draws of each chain between two looks at what they are worth.
+        most_draws: of each chain in a region.
         plain: draws of the prior that are counted first.
+        plain_alone: draws that are counted where there is nothing but membership.
         enough: of them inside the region, with which that is the answer.
-        most_levels: regions in the nest after which a repetition ends.
+        max_evaluations: latents whose membership is asked at most, up to a block of draws for each repetition.
     """
 
-    particles: int = 128
     repetitions: int = 4
-    share: float = 0.3
-    moves: int = 1
+    first: int = 512
+    chains: int = 48
+    share: float = 0.25
+    effective: int = 48
+    block: int = 4
+    most_draws: int = 16
     plain: int = 2048
+    plain_alone: int = 32768
     enough: int = 50
-    most_levels: int = 200
+    max_evaluations: int = 4_000_000
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.repetitions < 2 or self.particles < 8 or not 0 < self.share < 1:
+        if self.repetitions < 2 or self.chains < 8 or not 0 < self.share < 1:
             raise ConfigError(
-                f"got {self.repetitions} repetitions of {self.particles} particles that keep {self.share}; expected at "
+                f"got {self.repetitions} repetitions of {self.chains} chains that keep {self.share}; expected at "
                 "least 2 of at least 8, and a share between 0 and 1"
             )
+        for name in ("first", "effective", "block", "most_draws", "plain", "plain_alone", "enough", "max_evaluations"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"the measurement's {name} is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,12 +103,12 @@ class Mass:
     """The mass of a region.
 
     Attributes:
-        log10: of it; an upper bound where ``is_complete`` is False, -inf where no particle was ever inside.
-        low: lower end of a 95 % interval.
+        log10: of it; an upper bound where ``is_complete`` is False.
+        low: lower end of a 95 % interval; -inf where ``is_complete`` is False.
         high: upper end.
-        is_complete: whether the particles of every repetition reached the region.
+        is_complete: whether the region was reached in every repetition.
         evaluations: latents whose membership was asked.
-        latents: (n, d) particles inside the region, to start chains from.
+        latents: (n, d) draws inside the region, to start chains from.
     """
 
     log10: float
@@ -94,15 +119,53 @@ class Mass:
     latents: Float[Tensor, "n d"]
 
 
-def measure_mass(
+def mass_of(
+    region: Contains,
+    start: Float[Tensor, " d"],
+    latent: LatentSpace,
+    rng: torch.Generator,
+    *,
+    config: MassConfig | None = None,
+    progress: Progress | None = None,
+) -> Mass:
+    """Measure the prior mass of a region.
+
+    Args:
+        region: says which latents lie in it. Where it is no ``SupportingRegion`` draws of the prior are counted, and
+            if none is inside the answer is an upper bound.
+        start: the query.
+        latent: the latent space.
+        rng: a CPU generator, from which all draws follow.
+        config: settings.
+        progress: called with (repetitions done, of how many, text).
+    """
+    config = config or MassConfig()
+    target = prior_target(latent, start)
+    random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=rng)))
+    if isinstance(target, Density):
+        return _plain(region, lambda n: latent.sample(n, rng), config)
+    if not isinstance(region, SupportingRegion):
+        return _plain(region, lambda n: prior_draws(target, n, random).to(start.device), config)
+    constraints = constraints_of(region, prior_draws(target, _PROBES, random))
+
+    def factory() -> Factory:
+        if isinstance(constraints, AffineConstraints):
+            return flight_levels(region, constraints, target)
+        return reflection_levels(region, constraints, target)
+
+    return measure_mass(region, constraints, target, factory, random, config, progress)
+
+
+def measure_mass(  # noqa: PLR0913, PLR0917
     region: Contains,
     constraints: Constraints,
     target: Any,
     factory: Callable[[], Factory],
     rng: np.random.Generator,
     config: MassConfig | None = None,
+    progress: Progress | None = None,
 ) -> Mass:
-    """Measure the mass of a region.
+    """Measure the mass of a region that has constraints.
 
     Args:
         region: says which latents lie in it.
@@ -111,54 +174,78 @@ def measure_mass(
         factory: makes, for each repetition, what makes the kernels of its levels, in order.
         rng: of all draws.
         config: settings.
+        progress: see ``mass_of``.
     """
     config = config or MassConfig()
-    z = prior_draws(target, config.plain, rng)
+    z = prior_draws(target, min(config.plain, config.max_evaluations), rng)
     inside = region.contains(z)
     if (n_inside := int(inside.sum())) >= config.enough:
-        return _counted(n_inside, z[inside], config.plain)
-    climbs = [
-        _Climb(region, constraints, factory(), config).run(prior_draws(target, config.particles, rng), rng)
-        for _ in range(config.repetitions)
-    ]
-    logs = np.array([climb.log10 for climb in climbs])
-    centre, spread = float(logs.mean()), _half_width(logs)
+        return _counted(n_inside, z[inside], len(z))
+    climbs: list[_Climb] = []
+    for number in range(config.repetitions):
+        climb = _Climb(region, constraints, factory(), config)
+        climbs.append(climb.run(prior_draws(target, config.first, rng), rng))
+        if progress:
+            progress(number + 1, config.repetitions, f"prior mass 10^{climb.log / math.log(10):.1f}")
+    is_complete = all(climb.is_complete for climb in climbs)
+    logs = np.array([climb.log for climb in climbs]) / math.log(10)
+    centre = float(logs.mean() if is_complete else logs.max())
+    half = _half_width(logs, [climb.variance for climb in climbs])
     return Mass(
         log10=centre,
-        low=centre - spread,
-        high=min(centre + spread, 0.0),
-        is_complete=all(climb.is_complete for climb in climbs),
-        evaluations=config.plain + sum(climb.evaluations for climb in climbs),
-        latents=torch.cat([climb.latents for climb in climbs]),
+        low=centre - half if is_complete else -math.inf,
+        high=min(centre + half, 0.0),
+        is_complete=is_complete,
+        evaluations=len(z) + sum(climb.evaluations for climb in climbs),
+        latents=torch.cat([climb.latents.to(z) for climb in climbs]),
     )
 
 
 def reflection_levels(
     region: Contains, constraints: Constraints, target: Any, config: ReflectionConfig | None = None
 ) -> Factory:
-    """Kernels of the return-map sampler, each of which begins with the flow and the step of the one before."""
+    """Kernels of the return-map sampler, each of which begins with the step of the one before."""
     config = config or ReflectionConfig(rounds=1, steps=40, lengths=Lengths(shortest=1.0, longest=3.0))
-    last: list[ReflectionKernel] = []
+    step = config.lengths.step
 
-    def kernel(level: float) -> ReflectionKernel:
-        if level >= 0:
-            found = ReflectionKernel(region, constraints, target, config)
-        else:
-            around = LevelRegion(constraints, level)
-            found = ReflectionKernel(around, _shifted(constraints, level), target, config)
-        if last:
-            before = last.pop()
-            found.flow, found.lengths = before.flow, before.lengths
-        last.append(found)
+    def kernel(level: float, z: Tensor, rng: np.random.Generator) -> ReflectionKernel:
+        nonlocal step
+        around, walls = _at(region, constraints, level)
+        settings = replace(config, lengths=replace(config.lengths, step=step))
+        found = ReflectionKernel(around, walls, target, settings)
+        if len(z) >= _FEWEST_FOR_FLOW * z.shape[1] and z.shape[1] > 1:
+            found.flow = Flow.of_snapshots(z.double().numpy(), is_curved=found.flow.is_curved)
+        flow = found.flow
+        # The states that this leads to are no draws, since the step changed on the way: they are not used.
+        found.adapt(z[:_TRIALS], rng)
+        found.flow = flow
+        step = found.lengths.step
         return found
 
     return kernel
 
 
-def _shifted(constraints: Constraints, level: float) -> Constraints:
+def flight_levels(region: Contains, constraints: AffineConstraints, target: Any) -> Factory:
+    """Kernels of exact flights between the walls of each level."""
+
+    def kernel(level: float, z: Tensor, rng: np.random.Generator) -> HamiltonianKernel:
+        around, _ = _at(region, constraints, level)
+        walls = constraints.weight, constraints.offset - min(level, 0.0)
+        found = HamiltonianKernel(around, walls, target)
+        found.adapt(z[:_PILOTS], rng)
+        return found
+
+    return kernel
+
+
+def _at(region: Contains, constraints: Constraints, level: float) -> tuple[Contains, Constraints]:
+    """The region of a level, and its constraints."""
+    if level >= 0:
+        return region, constraints
+    around = LevelRegion(constraints, level)
     if isinstance(constraints, StemConstraints):
-        return constraints.shifted(level)
-    return ShiftedConstraints(inner=constraints, level=level)
+        return around, constraints.shifted(level)
+    return around, ShiftedConstraints(inner=constraints, level=level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,43 +275,86 @@ def prior_draws(target: Any, n: int, rng: np.random.Generator) -> Float[Tensor, 
 
 
 class _Climb:
-    """One repetition: particles from the prior to the region."""
+    """One repetition: chains from the prior to the region."""
 
     def __init__(self, region: Contains, constraints: Constraints, factory: Factory, config: MassConfig) -> None:
         self.region, self.constraints, self.factory, self.config = region, constraints, factory, config
-        self.log10, self.evaluations, self.is_complete = 0.0, 0, False
+        self.log, self.variance, self.evaluations, self.is_complete = 0.0, 0.0, 0, False
         self.latents = torch.zeros(0)
+        self._most = (config.max_evaluations - config.plain) // config.repetitions
 
     def run(self, z: Float[Tensor, "n d"], rng: np.random.Generator) -> "_Climb":
-        for _ in range(self.config.most_levels):
-            level = self._level(z)
-            kept = z[self.region.contains(z) if level >= 0 else _smallest(self.constraints, z) >= level]
-            self.evaluations += len(z)
-            if not len(kept):
-                break
-            self.log10 += math.log10(len(kept) / len(z))
-            self.is_complete, self.latents = level >= 0, kept
-            if self.is_complete:
-                return self
-            z = self._moved(kept, level, len(z), rng)
+        draws, level, before = z[:, None], -math.inf, -math.inf
+        margins = self._margins(draws)
         self.latents = z[:0]
-        return self
+        while True:
+            level = self._level(margins)
+            is_kept = margins >= level
+            if level >= 0:
+                is_kept = self.region.contains(draws.flatten(0, 1)).view(margins.shape)
+            if not bool(is_kept.any()):
+                return self
+            share = float(is_kept.double().mean())
+            self.log += math.log(share)
+            self.variance += _variance(is_kept) / share**2
+            kept = draws[is_kept]
+            if level >= 0:
+                self.is_complete, self.latents = True, kept
+                return self
+            if self.evaluations >= self._most or level <= before:  # spent, or no draw has come any further
+                return self
+            before = level
+            draws, margins = self._drawn(kept[torch.from_numpy(rng.permutation(len(kept)))], level, rng)
 
-    def _level(self, z: Float[Tensor, "n d"]) -> float:
-        """That the next region has: reached by the best particles; 0 where these are in the region itself."""
-        n_kept = max(round(self.config.share * len(z)), 1)
-        margins = _smallest(self.constraints, z).sort(descending=True).values
-        return min(float(margins[n_kept - 1]), 0.0)
+    def _level(self, margins: Float[Tensor, "chains n"]) -> float:
+        """That the next region has: reached by the best draws; 0 where these are in the region itself."""
+        n_kept = max(round(self.config.share * margins.numel()), 1)
+        return min(float(margins.flatten().sort(descending=True).values[n_kept - 1]), 0.0)
 
-    def _moved(self, kept: Tensor, level: float, n: int, rng: np.random.Generator) -> Tensor:
-        """As many particles as before, of the region of a level."""
-        copies = np.concatenate([np.tile(np.arange(len(kept)), n // len(kept)), rng.permutation(len(kept))])[:n]
-        z = kept[torch.from_numpy(copies)]
-        kernel = self.factory(level)
-        kernel.adapt(z, rng)  # its states are no draws: the step changed on the way
-        moved = kernel.draw(z, self.config.moves, rng)[:, -1]
-        self.evaluations += kernel.evaluations
-        return moved
+    def _drawn(self, kept: Tensor, level: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draws (chains, n, d) of the region of a level, and their smallest margins."""
+        config = self.config
+        kernel = self.factory(level, kept, rng)
+        z = kept[torch.arange(config.chains) % len(kept)]
+        parts: list[Tensor] = []
+        margins = torch.zeros(config.chains, 0)
+        evaluations = self.evaluations
+        while margins.shape[1] < config.most_draws:
+            parts.append(kernel.draw(z, config.block, rng))
+            z = parts[-1][:, -1]
+            margins = torch.cat([margins, self._margins(parts[-1])], dim=1)
+            evaluations += parts[-1].shape[0] * config.block
+            if evaluations + kernel.evaluations >= self._most:
+                break
+            if _effective(margins >= self._level(margins)) >= config.effective:
+                break
+        self.evaluations = evaluations + kernel.evaluations
+        return torch.cat(parts, dim=1), margins
+
+    def _margins(self, draws: Float[Tensor, "chains n d"]) -> Float[Tensor, "chains n"]:
+        return _smallest(self.constraints, draws.flatten(0, 1)).view(draws.shape[:2])
+
+
+def _variance(inside: Bool[Tensor, "chains n"]) -> float:
+    """Of the share of all draws, by the spread of the chains'."""
+    return float(inside.double().mean(dim=1).var() / len(inside))
+
+
+def _effective(inside: Bool[Tensor, "chains n"]) -> float:
+    """How many independent draws would tell the share as well."""
+    share = float(inside.double().mean())
+    return share * (1 - share) / max(_variance(inside), 1e-12)
+
+
+def _plain(region: Contains, draws: Draws, config: MassConfig) -> Mass:
+    """By membership alone."""
+    n, found = 0, []
+    most = min(config.plain_alone, config.max_evaluations)
+    while n < most and sum(map(len, found)) < config.enough:
+        z = draws(min(config.plain, most - n))
+        n += len(z)
+        found.append(z[region.contains(z)])
+    return _counted(sum(map(len, found)), torch.cat(found), n)
 
 
 def _smallest(constraints: Constraints, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
@@ -235,14 +365,20 @@ def _counted(n_inside: int, latents: Tensor, n: int) -> Mass:
     """The mass by draws of the prior, with Clopper and Pearson's interval."""
     from scipy import stats
 
-    low = float(stats.beta.ppf(0.025, n_inside, n - n_inside + 1))
-    high = 1.0 if n_inside == n else float(stats.beta.ppf(0.975, n_inside + 1, n - n_inside))
-    ends = {"low": math.log10(low), "high": math.log10(high)}
-    return Mass(log10=math.log10(n_inside / n), **ends, is_complete=True, evaluations=n, latents=latents)
+    high = 0.0 if n_inside == n else math.log10(float(stats.beta.ppf(0.975, n_inside + 1, n - n_inside)))
+    low, centre = -math.inf, high
+    if n_inside:
+        low, centre = math.log10(float(stats.beta.ppf(0.025, n_inside, n - n_inside + 1))), math.log10(n_inside / n)
+    return Mass(log10=centre, low=low, high=high, is_complete=n_inside > 0, evaluations=n, latents=latents)
 
 
-def _half_width(logs: Float[np.ndarray, " n"]) -> float:
-    """Of a 95 % interval of the mean, by Student's t."""
+def _half_width(logs: Float[np.ndarray, " n"], variances: list[float]) -> float:
+    """Of a 95 % interval of the mean: by Student's t, or by the spread of chains within repetitions if that is wider.
+
+    Chance makes few repetitions agree; chains that have not forgotten where they began agree within a repetition.
+    """
     from scipy import stats
 
-    return float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
+    between = float(stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs)))
+    within = float(stats.norm.ppf(0.975)) * math.sqrt(sum(variances)) / len(logs) / math.log(10)
+    return max(between, within)
