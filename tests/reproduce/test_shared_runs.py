@@ -52,7 +52,7 @@ def test_explores_once_and_at_the_query_of_the_seed() -> None:
 
 
 def test_queries_of_a_layer_share_its_cut_and_are_those_of_explore() -> None:
-    explored = Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=60), samples=0)
+    explored = Explored(beropt=QUICK, gbrrt=GbRrtConfig(iterations=60))
     runs = explored.each(complete_run, MODEL, 2, (5, 6))
     assert runs[0].region.exact is runs[1].region.exact
     for run in runs:

@@ -62,3 +62,14 @@ def test_what_did_not_converge_is_told() -> None:
     apart = dataclasses.replace(run.exact, status="NOT_CONVERGED", sentence="Not converged after 5 evaluations.")
     run = dataclasses.replace(run, samples={**run.samples, "prior": apart})
     assert "Not converged" in render(run, galleries_of(run))
+
+
+def test_the_mass_comes_back_and_agrees_with_counting(tmp_path: Path) -> None:
+    run = exact_run()
+    assert run.mass is not None
+    back = load_run(run.save(tmp_path / "run"), generator=small_network())
+    assert back.mass is not None
+    assert (back.mass.log10, back.mass.low, back.mass.high) == (run.mass.log10, run.mass.low, run.mass.high)
+    z = run.latent.sample(100_000, torch.Generator().manual_seed(0))
+    counted = run.region.contains(z).double().mean().log10()
+    assert run.mass.low - 0.05 <= counted <= run.mass.high + 0.05  # an interval of 95 %, and the count's own error

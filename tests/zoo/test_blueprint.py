@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from egbas.errors import CheckpointError
+from egbas.latent import Normal
 from egbas.zoo.blueprint import ARCHITECTURES, Blueprint, config_from_json, config_to_json, normal
 from egbas.zoo.formats.pggan import pggan_generator
 from egbas.zoo.pggan import PgganConfig
@@ -51,4 +52,4 @@ def test_unknown_architectures_are_refused() -> None:
 
 
 def test_latents_are_normal() -> None:
-    assert (normal(7).shape, normal(7, 1, 1).shape, normal(7).prior) == ((7,), (7, 1, 1), "normal")
+    assert (normal(7).shape, normal(7, 1, 1).shape, normal(7).prior) == ((7,), (7, 1, 1), Normal())

@@ -9,6 +9,7 @@ from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
 from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.samplers.mass import told_mass
 
 
 def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
@@ -61,11 +62,13 @@ def summary(run: Exploration, directory: Path) -> list[str]:
     if run.tree is not None:
         on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
         lines.append(
-            f"tree     {len(run.tree.latents)}{on_sphere} nodes, {run.tree.acceptance:.0%} of the candidates accepted"
+            f"tree     {len(run.tree.latents)} nodes{on_sphere}, {run.tree.acceptance:.0%} of the candidates accepted"
         )
     if run.exact is not None:
         wanted = run.exact.sentence if run.exact.has_converged else f"NOT CONVERGED: {run.exact.diagnostics.text}"
         lines.append(f"exact    {len(run.exact.latents)} samples of the whole region. {wanted}")
+    if run.mass is not None:
+        lines.append(f"mass     {told_mass(run.mass)} of the prior")
     if run.facts is not None:
         facts = run.facts
         lines.append(

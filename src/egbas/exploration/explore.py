@@ -27,9 +27,11 @@ from egbas.samplers.choice import PRIOR, TREE, UNIFORM, choose_samplers, rng_of
 from egbas.samplers.contract import Sampler, Samples, checked
 from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.samplers.mass import Mass, mass_of
 from egbas.samplers.target import prior_target
 
 SAMPLES = 100  # effective draws of the exact sampler
+_FEW_DIMENSIONS = 8  # of a latent, in which the mass of any region is quickly measured
 
 
 # BerOpt needs gradients, also where the caller has switched them off.
@@ -220,10 +222,14 @@ def explore_many(  # noqa: PLR0913
             for region, taken in zip(regions, drawn, strict=True)
         ]
     facts: list[Facts | None] = [None for _ in starts]
+    masses: list[Mass | None] = [None for _ in starts]
     if PRIOR in drawn[0]:
         with clock.stage("facts"):
             jobs = zip(starts, drawn, seeds, strict=True)
             facts = [_facts(network, latent, start, taken, seed) for start, taken, seed in jobs]
+        with clock.stage("mass"):
+            sizes = zip(regions, starts, seeds, strict=True)
+            masses = [_mass(region, start, latent, seed) for region, start, seed in sizes]
 
     return [
         Exploration(
@@ -238,11 +244,12 @@ def explore_many(  # noqa: PLR0913
             samples=taken,
             certificates=checks,
             facts=fact,
+            mass=mass,
             seconds=clock.seconds,
             warnings=(*warnings_of(start, latent, support.beropt, taken, checks, facts=fact), *notices),
         )
-        for start, seed, support, taken, checks, fact in zip(
-            starts, seeds, supports, drawn, certificates, facts, strict=True
+        for start, seed, support, taken, checks, fact, mass in zip(
+            starts, seeds, supports, drawn, certificates, facts, masses, strict=True
         )
     ]
 
@@ -363,3 +370,11 @@ def _facts(
     if not isinstance(chains, Chains):
         return None
     return facts_of(network, latent, start, chains, rng=rng_of("facts", seed))
+
+
+def _mass(region: Region, start: Tensor, latent: LatentSpace, seed: int) -> Mass | None:
+    """The prior mass of a region, where seconds give it: few dimensions, or a polytope. None elsewhere."""
+    linear = getattr(region, "linear", None)
+    if latent.size > _FEW_DIMENSIONS and (linear is None or linear() is None):
+        return None
+    return mass_of(region, start, latent, rng_of("mass", seed))

@@ -112,16 +112,17 @@ def _of_beropt(beropt: "BerOptResult") -> dict[str, Any]:
 
 def _of_region(run: "Exploration", chains: Chains) -> dict[str, Any]:
     """What exact samples say of the region; None for what is not known."""
-    facts = run.facts
+    facts, mass = run.facts, run.mass
     return {
         "sampler": PRIOR,
         "status": chains.status,
         "r_hat": chains.facts["r_hat"],
         "ess": chains.facts["ess"],
         "evaluations": chains.evaluations,
-        "log10_mass": None,
-        "log10_mass_low": None,
-        "log10_mass_high": None,
+        "log10_mass": None if mass is None else mass.log10,
+        "log10_mass_low": None if mass is None or not mass.is_complete else mass.low,
+        "log10_mass_high": None if mass is None else mass.high,
+        "mass_evaluations": None if mass is None else mass.evaluations,
         "freedom": None if facts is None else facts.mean,
         "freedom_low": None if facts is None else facts.low,
         "freedom_high": None if facts is None else facts.high,

@@ -23,6 +23,7 @@ from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import Tree
+from egbas.samplers.mass import Mass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +57,8 @@ class Exploration:
         samples: what each sampler drew, by its name.
         certificates: the check of the samples of each.
         facts: what exact samples of the prior say of the region; None without them.
+        mass: log10 of the region's prior probability; None without exact samples, and where seconds do not give it
+            (``egbas.samplers.mass.mass_of`` takes minutes there).
         seconds: wall-clock time of each stage.
         warnings: what the user should know, as sentences.
     """
@@ -71,6 +74,7 @@ class Exploration:
     samples: Mapping[str, Samples]
     certificates: Mapping[str, Certificate]
     facts: Facts | None
+    mass: Mass | None
     seconds: dict[str, float]
     warnings: tuple[str, ...]
 

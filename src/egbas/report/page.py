@@ -38,6 +38,7 @@ from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
 from egbas.samplers.gbrrt import OUTSIDE, Tree
+from egbas.samplers.mass import told_mass
 from egbas.version import __version__
 
 SHOWN_SAMPLES, PICTURED_SAMPLES = 48, 64  # in the report, and in samples.png: the first of these are those
@@ -156,6 +157,8 @@ def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
             (f"{facts.mean:.2f}", f"freedom ({facts.low:.2f} to {facts.high:.2f}): 0 held, 1 as free as ever"),
             (f"{facts.distance.q95:.2f}", "of the query's norm: 95 % of the images differ by less"),
         ]
+        if run.mass is not None:
+            numbers.append((told_mass(run.mass), "prior mass of the region, with its 95 % interval"))
     elif gallery.count:
         numbers.append((f"{float(gallery.deviation.mean()):.3f}", "mean deviation per pixel"))
     certificate = run.certificate

@@ -119,6 +119,13 @@ class Mass:
     latents: Float[Tensor, "n d"]
 
 
+def told_mass(mass: Mass) -> str:
+    """Such as ``10^-17.2 [-17.5, -16.9]``."""
+    if not mass.is_complete:
+        return f"below 10^{mass.high:.1f}"
+    return f"10^{mass.log10:.1f} [{mass.low:.1f}, {mass.high:.1f}]"
+
+
 def mass_of(
     region: Contains,
     start: Float[Tensor, " d"],

@@ -26,6 +26,7 @@ from egbas.samplers.choice import TREE
 from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
+from egbas.samplers.mass import Mass
 from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, REGION, SAMPLES
 from egbas.zoo.models import load_model
 
@@ -122,6 +123,7 @@ def _rebuild(
         samples=samples,
         certificates=_certificates(metrics, samples),
         facts=_facts(record),
+        mass=_mass(record),
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
     )
@@ -158,6 +160,21 @@ def _drawn(tensors: dict[str, Tensor], name: str, told: dict[str, Any]) -> Sampl
         n_draws=facts["draws_looked_at"],
     )
     return Chains(**known, chain=tensors[f"{name}/chain"], diagnostics=diagnostics)
+
+
+def _mass(record: _Record) -> Mass | None:
+    region = record.metrics.get("region")
+    if region is None or region.get("log10_mass") is None:
+        return None
+    low = region["log10_mass_low"]
+    return Mass(
+        log10=region["log10_mass"],
+        low=-math.inf if low is None else low,
+        high=region["log10_mass_high"],
+        is_complete=low is not None,
+        evaluations=region["mass_evaluations"],
+        latents=record.tensors["query"][None][:0],  # where chains may start is not stored
+    )
 
 
 def _facts(record: _Record) -> Facts | None:
