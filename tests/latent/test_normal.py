@@ -27,3 +27,11 @@ def test_its_density() -> None:
 
 def test_everything_is_in_its_support() -> None:
     assert LatentSpace(shape=(2,)).contains(torch.tensor([[0.0, 0.0], [-9.0, 99.0]])).all()
+
+
+def test_the_length_is_that_of_the_chi_distribution() -> None:
+    for size in (1, 2, 64, 512):
+        lengths = torch.randn(20_000, size, generator=torch.Generator().manual_seed(size)).norm(dim=1)
+        mean, deviation = Normal.length(size)
+        assert abs(float(lengths.mean()) - mean) < 5 * deviation / 20_000**0.5
+        assert abs(float(lengths.std()) / deviation - 1) < 0.05

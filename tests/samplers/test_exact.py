@@ -9,8 +9,9 @@ from torch import Tensor
 
 from egbas.errors import ConfigError, StartOutsideRegionError
 from egbas.latent import LatentSpace
+from egbas.region import Region
 from egbas.samplers.exact import ExactConfig, PriorSampler, UniformSampler
-from egbas.samplers.kernel import ContainsLatents, Kernel
+from egbas.samplers.kernel import Kernel
 from egbas.samplers.target import Target, UniformBox
 from tests.regions import rng
 from tests.samplers.closed_forms import Oracle, Polytope
@@ -115,7 +116,7 @@ def test_further_series_have_to_agree() -> None:
     assert found.status == "CONVERGED" and len(asked) == 3  # and not before the coordinates had agreed
 
 
-def mirrored(region: ContainsLatents, target: Target, z: Tensor) -> Tensor:
+def mirrored(region: Region, target: Target, z: Tensor) -> Tensor:
     """Starts: all to where z1 > 1, half of them mirrored."""
     z[:, 0] = z[:, 0].abs() + 1
     z[::2, 0] *= -1
@@ -145,10 +146,10 @@ class Step:
 
 
 def test_parts_that_no_chain_crosses_between_are_told() -> None:
-    def kernel(region: ContainsLatents, target: Target, budget: int) -> Kernel:
+    def kernel(region: Region, target: Target, budget: int) -> Kernel:
         return Step()
 
-    def other_side(region: ContainsLatents, target: Target, z: Tensor) -> Tensor:
+    def other_side(region: Region, target: Target, z: Tensor) -> Tensor:
         z[:, 0] = -z[:, 0].abs() - 1
         return z
 
@@ -167,7 +168,7 @@ def test_a_factory_that_has_no_kernel_is_passed_over() -> None:
 def test_starts_of_the_uniform_distribution_come_from_its_box() -> None:
     seen = []
 
-    def starts(region: ContainsLatents, target: Target, z: Tensor) -> Tensor:
+    def starts(region: Region, target: Target, z: Tensor) -> Tensor:
         seen.append(z)
         return z
 

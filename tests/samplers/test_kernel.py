@@ -2,9 +2,10 @@
 import numpy as np
 import torch
 
+from egbas.region import Region
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
-from egbas.samplers.kernel import ContainsLatents, Kernel, LinearRegion, Membership
+from egbas.samplers.kernel import Kernel, LinearRegion, Membership
 from egbas.samplers.target import Gaussian
 from tests.samplers.closed_forms import Oracle, Polytope
 
@@ -18,7 +19,7 @@ def test_membership_is_asked_in_numpy_and_counted() -> None:
 
 def test_what_a_region_offers() -> None:
     oracle, polytope = Oracle(lambda z: z[:, 0] > 0), Polytope([[1.0]], [0.0])
-    assert isinstance(oracle, ContainsLatents) and not isinstance(oracle, LinearRegion)
+    assert isinstance(oracle, Region) and not isinstance(oracle, LinearRegion)
     assert isinstance(polytope, LinearRegion)
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the user of a run should know: found in the query, in BerOpt's result, and in the samples."""
 
-import math
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor
@@ -91,9 +90,8 @@ def _of_norms(tree: Tree, latent: LatentSpace) -> Iterable[str]:
     """On a sphere a latent's length means nothing; under other priors than the normal one it is not known."""
     if not isinstance(latent.prior, Normal) or latent.geometry == "sphere" or not len(tree.drawn):
         return
-    d, norm = latent.size, float(tree.drawn.norm(dim=1).mean())
-    mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # of the chi distribution
-    deviation = math.sqrt(max(d - mean**2, 1e-12))
+    norm = float(tree.drawn.norm(dim=1).mean())
+    mean, deviation = Normal.length(latent.size)
     if norm > mean + _IMPLAUSIBLE * deviation:
         yield (
             f"The tree's samples leave the prior: their norm is {norm:.3g} on average, that of the prior {mean:.3g} +- "

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The query that is named: a seed of the prior, or a file with one latent; and what is to be said of it."""
 
-import math
 import zipfile
 from pathlib import Path
 
@@ -69,9 +68,8 @@ def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:
     """
     if not isinstance(latent.prior, Normal) or latent.geometry == "sphere":
         return []
-    d, norm = z0.numel(), float(z0.norm())
-    mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))  # of the chi distribution
-    sigma = math.sqrt(max(d - mean**2, 1e-12))
+    norm = float(z0.norm())
+    mean, sigma = Normal.length(z0.numel())
     if abs(norm - mean) <= IMPLAUSIBLE_SIGMAS * sigma:
         return []
     return [

@@ -18,6 +18,12 @@ class Normal:
 
     description = "normal"
 
+    @staticmethod
+    def length(size: int) -> tuple[float, float]:
+        """Mean and standard deviation of a latent's length, in latent units: the chi distribution's."""
+        mean = math.sqrt(2) * math.exp(math.lgamma((size + 1) / 2) - math.lgamma(size / 2))
+        return mean, math.sqrt(max(size - mean**2, 1e-12))
+
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
         return torch.randn(n, size, generator=rng)

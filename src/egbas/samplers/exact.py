@@ -20,16 +20,17 @@ from torch import Tensor
 
 from egbas.errors import ConfigError, StartOutsideRegionError
 from egbas.latent import LatentSpace
+from egbas.region import Region
 from egbas.samplers.chains import CONVERGED, NOT_CONVERGED, Chains, Fact, History
 from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, diagnose_series, r_hat_between
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
-from egbas.samplers.kernel import ContainsLatents, Kernel, LinearRegion
+from egbas.samplers.kernel import Kernel, LinearRegion
 from egbas.samplers.target import Density, Target, UniformBox, UniformSphere, prior_target, uniform_target
 
 Progress = Callable[[int, int, str], None]
-KernelFactory = Callable[[ContainsLatents, Target, int], Kernel | None]
-Starts = Callable[[ContainsLatents, Target, Tensor], Tensor]
+KernelFactory = Callable[[Region, Target, int], Kernel | None]
+Starts = Callable[[Region, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]
 
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
@@ -95,7 +96,7 @@ class ExactSampler(ABC):
 
     def sample(
         self,
-        region: ContainsLatents,
+        region: Region,
         start: Float[Tensor, " d"],
         latent: LatentSpace,
         rng: torch.Generator,
@@ -124,7 +125,7 @@ class ExactSampler(ABC):
         states = kernel.adapt(states, random)
         return _Run(kernel, start, groups, self, progress).until_converged(states, random)
 
-    def _kernel(self, region: ContainsLatents, target: Target, device: torch.device) -> Kernel:
+    def _kernel(self, region: Region, target: Target, device: torch.device) -> Kernel:
         """Flights between walls where there are walls, reflection where there are constraints, or else hit-and-run."""
         walls = region.linear() if isinstance(region, LinearRegion) else None
         if walls is not None and not isinstance(target, Density):
@@ -135,7 +136,7 @@ class ExactSampler(ABC):
 
     def _beginning(
         self,
-        region: ContainsLatents,
+        region: Region,
         query: Float[Tensor, " d"],
         target: Target,
         latent: LatentSpace,

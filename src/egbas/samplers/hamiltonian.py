@@ -26,8 +26,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.machine.compiled import compiled
+from egbas.region import Region
 from egbas.samplers.covariance import shrunk_covariance
-from egbas.samplers.kernel import Array, ContainsLatents, Membership, Walls
+from egbas.samplers.kernel import Array, Membership, Walls
 from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 
 _QUARTER_TURN = math.pi / 2
@@ -59,7 +60,7 @@ class HamiltonianKernel:
 
     def __init__(
         self,
-        region: ContainsLatents,
+        region: Region,
         walls: Walls,
         target: Gaussian | UniformBox | UniformSphere,
         *,

@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from egbas.region import Region
 from egbas.samplers.covariance import shrunk_covariance
 from egbas.samplers.curves import Brackets, curves_of
-from egbas.samplers.kernel import Array, ContainsLatents, Membership
+from egbas.samplers.kernel import Array, Membership
 from egbas.samplers.target import Target
 
 _ROUNDS = 4  # of the warm-up, each twice as long as the one before
@@ -37,7 +38,7 @@ class HitAndRunKernel:
 
     def __init__(
         self,
-        region: ContainsLatents,
+        region: Region,
         target: Target,
         *,
         moves: int | None = None,

@@ -9,21 +9,14 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from egbas.region import Region
+
 Array = NDArray[np.float64]
 Walls = tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]  # A and b of the region {z: A z + b >= 0}
 
 
 @runtime_checkable
-class ContainsLatents(Protocol):
-    """What every kernel needs of a region."""
-
-    def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
-        """Say which latents lie in the region."""
-        ...
-
-
-@runtime_checkable
-class LinearRegion(ContainsLatents, Protocol):
+class LinearRegion(Region, Protocol):
     """A region that may be a polytope."""
 
     def linear(self) -> Walls | None:
@@ -55,7 +48,7 @@ class Kernel(Protocol):
 class Membership:
     """Asks a region about latents in numpy's memory, wherever its network is, and counts them."""
 
-    def __init__(self, region: ContainsLatents, device: torch.device | str = "cpu") -> None:
+    def __init__(self, region: Region, device: torch.device | str = "cpu") -> None:
         """Count from zero."""
         self._region, self._device = region, device
         self.evaluations = 0

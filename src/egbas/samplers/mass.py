@@ -19,6 +19,7 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.latent import LatentSpace
+from egbas.region import Region
 from egbas.region.constraints import AffineConstraints, Constraints, ShiftedConstraints
 from egbas.region.stem_constraints import StemConstraints, constraints_of
 from egbas.region.supporting import SupportingRegion
@@ -27,7 +28,7 @@ from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
 from egbas.samplers.target import Density, prior_target
 from egbas.samplers.trajectories import Lengths
-from egbas.samplers.walls import Contains, on_sphere
+from egbas.samplers.walls import on_sphere
 
 Progress = Callable[[int, int, str], None]
 Draws = Callable[[int], Float[Tensor, "n d"]]
@@ -127,7 +128,7 @@ def told_mass(mass: Mass) -> str:
 
 
 def mass_of(
-    region: Contains,
+    region: Region,
     start: Float[Tensor, " d"],
     latent: LatentSpace,
     rng: torch.Generator,
@@ -164,7 +165,7 @@ def mass_of(
 
 
 def measure_mass(  # noqa: PLR0913, PLR0917
-    region: Contains,
+    region: Region,
     constraints: Constraints,
     target: Any,
     factory: Callable[[], Factory],
@@ -209,7 +210,7 @@ def measure_mass(  # noqa: PLR0913, PLR0917
 
 
 def reflection_levels(
-    region: Contains, constraints: Constraints, target: Any, config: ReflectionConfig | None = None
+    region: Region, constraints: Constraints, target: Any, config: ReflectionConfig | None = None
 ) -> Factory:
     """Kernels of the return-map sampler, each of which begins with the step of the one before."""
     config = config or ReflectionConfig(rounds=1, steps=40, lengths=Lengths(shortest=1.0, longest=3.0))
@@ -232,7 +233,7 @@ def reflection_levels(
     return kernel
 
 
-def flight_levels(region: Contains, constraints: AffineConstraints, target: Any) -> Factory:
+def flight_levels(region: Region, constraints: AffineConstraints, target: Any) -> Factory:
     """Kernels of exact flights between the walls of each level."""
 
     def kernel(level: float, z: Tensor, rng: np.random.Generator) -> HamiltonianKernel:
@@ -245,7 +246,7 @@ def flight_levels(region: Contains, constraints: AffineConstraints, target: Any)
     return kernel
 
 
-def _at(region: Contains, constraints: Constraints, level: float) -> tuple[Contains, Constraints]:
+def _at(region: Region, constraints: Constraints, level: float) -> tuple[Region, Constraints]:
     """The region of a level, and its constraints."""
     if level >= 0:
         return region, constraints
@@ -284,7 +285,7 @@ def prior_draws(target: Any, n: int, rng: np.random.Generator) -> Float[Tensor, 
 class _Climb:
     """One repetition: chains from the prior to the region."""
 
-    def __init__(self, region: Contains, constraints: Constraints, factory: Factory, config: MassConfig) -> None:
+    def __init__(self, region: Region, constraints: Constraints, factory: Factory, config: MassConfig) -> None:
         self.region, self.constraints, self.factory, self.config = region, constraints, factory, config
         self.log, self.variance, self.evaluations, self.is_complete = 0.0, 0.0, 0, False
         self.latents = torch.zeros(0)
@@ -353,7 +354,7 @@ def _effective(inside: Bool[Tensor, "chains n"]) -> float:
     return share * (1 - share) / max(_variance(inside), 1e-12)
 
 
-def _plain(region: Contains, draws: Draws, config: MassConfig) -> Mass:
+def _plain(region: Region, draws: Draws, config: MassConfig) -> Mass:
     """By membership alone."""
     n, found = 0, []
     most = min(config.plain_alone, config.max_evaluations)

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from egbas.region import Region
 from egbas.region.constraints import Constraints
 from egbas.samplers.flow import Flow
 from egbas.samplers.trajectories import Lengths, Trajectories
-from egbas.samplers.walls import Contains, walls_of
+from egbas.samplers.walls import walls_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class ReflectionKernel:
     """
 
     def __init__(
-        self, region: Contains, constraints: Constraints, target: Any, config: ReflectionConfig | None = None
+        self, region: Region, constraints: Constraints, target: Any, config: ReflectionConfig | None = None
     ) -> None:
         """Take the walls; nothing is computed yet.
 

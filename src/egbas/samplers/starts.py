@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from egbas.region import Region
 from egbas.region.constraints import Constraints, violations
-from egbas.samplers.walls import Contains, on_sphere
+from egbas.samplers.walls import on_sphere
 
 _MARGIN = 0.02  # that is aimed at, in deviations of a unit under the prior
 _OVERSHOT = 1.5  # of the step that would end the violations if they were linear
@@ -35,7 +36,7 @@ class Starts:
 
 
 def descend(
-    region: Contains, constraints: Constraints, z: Float[Tensor, "n d"], target: Any, *, iterations: int = 400
+    region: Region, constraints: Constraints, z: Float[Tensor, "n d"], target: Any, *, iterations: int = 400
 ) -> Starts:
     """Bring latents into a region.
 

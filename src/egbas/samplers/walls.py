@@ -12,19 +12,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from egbas.region import Region
 from egbas.region.constraints import AffineConstraints, Constraints, violations
 from egbas.region.stem_constraints import StemConstraints
 
 Judged = tuple[Bool[Tensor, " n"], Float[Tensor, "outside d"]]
-
-
-@runtime_checkable
-class Contains(Protocol):
-    """A region: it says which latents (n, d) lie in it, bool (n,)."""
-
-    def contains(self, z: Tensor) -> Tensor:
-        """Say which latents lie in the region."""
-        ...
 
 
 @runtime_checkable
@@ -36,7 +28,7 @@ class Walls(Protocol):
         ...
 
 
-def walls_of(region: Contains, constraints: Constraints, target: Any) -> Walls:
+def walls_of(region: Region, constraints: Constraints, target: Any) -> Walls:
     """The walls of a region for a target: Gaussian, or uniform in a box (``low``, ``high``) or sphere (``radius``)."""
     is_shared = isinstance(constraints, StemConstraints)
     walls = StemWalls(region, constraints) if is_shared else RegionWalls(region, constraints)
@@ -54,7 +46,7 @@ class RegionWalls:
         constraints: of the same region, or of one like it.
     """
 
-    region: Contains
+    region: Region
     constraints: Constraints
 
     def judge(self, z: Float[Tensor, "n d"]) -> Judged:
@@ -72,7 +64,7 @@ class StemWalls:
         constraints: of the same region.
     """
 
-    region: Contains
+    region: Region
     constraints: StemConstraints
 
     def judge(self, z: Float[Tensor, "n d"]) -> Judged:
