@@ -3,6 +3,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,26 @@ def test_a_sampler_of_ones_own_in_the_region_of_a_layer(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(settings: dict[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         egbas.explore(small_network(), QUERY, rng=0, **settings)  # type: ignore[arg-type]
+
+
+class Answering:
+    def __init__(self, answer: Callable[[Tensor], object]) -> None:
+        self.contains = answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (lambda z: (z.norm(dim=1) < 2).long(), r"torch\.int64 \(3,\)"),
+        (lambda z: (z.norm(dim=1) < 2)[:, None], r"torch\.bool \(3, 1\)"),
+        (lambda z: (z.norm(dim=1) < 2)[:1], r"torch\.bool \(1,\)"),
+        (lambda z: True, "bool for 3 latents"),
+        (lambda z: (z.norm(dim=1) < 2).numpy(), "ndarray for 3 latents"),
+    ],
+)
+def test_a_region_that_answers_otherwise_is_refused(answer: Callable[[Tensor], object], told: str) -> None:
+    with pytest.raises(egbas.ShapeError, match=f"contains returned {told}"):
+        egbas.explore(small_network(), QUERY, region=Answering(answer), rng=0)
 
 
 def test_a_query_outside_the_region_is_refused() -> None:

@@ -42,5 +42,12 @@ def test_what_no_exploration_can_use_is_refused(given: object, error: type[Excep
         checked(given, "walk", 2)
 
 
+@pytest.mark.parametrize("facts", [{"t": torch.ones(2)}, {"x": float("nan")}])
+def test_facts_are_fit_for_json(facts: dict[str, object]) -> None:
+    drawn = Samples(latents=torch.zeros(1, 2), status="COMPLETED", evaluations=0, facts=facts)
+    with pytest.raises(ConfigError, match="not fit for JSON"):
+        checked(drawn, "walk", 2)
+
+
 def test_no_sample_at_all_is_an_answer() -> None:
     assert checked(samples(torch.zeros(0, 2)), "walk", 2).latents.shape == (0, 2)

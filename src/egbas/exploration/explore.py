@@ -31,6 +31,7 @@ from egbas.samplers.mass import Mass, mass_of
 from egbas.samplers.target import prior_target
 
 SAMPLES = 100  # effective draws of the exact sampler
+_N_ASKED = 3  # latents that a region of the user's own is asked about first
 _FEW_DIMENSIONS = 8  # of a latent, in which the mass of any region is quickly measured
 
 
@@ -82,7 +83,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         The samples with everything that led to them.
 
     Raises:
-        ShapeError: the query has the wrong size or values that are not finite.
+        ShapeError: the query has the wrong size or values that are not finite, or the region answers in another form.
         LayerNotFoundError: the network has no such layer, or the latent does not reach it.
         NetworkError: the network raised, is in train mode, or gave values that are not finite.
         StartOutsideRegionError: the query does not lie in the region that was given.
@@ -290,8 +291,15 @@ def _check_choice(layer: object, region: object, beropt: BerOptConfig | None) ->
 
 
 def _holding(region: Region, start: Tensor) -> Region:
-    """The region, which must hold the query."""
-    if not bool(region.contains(start[None]).all()):
+    """The region, which must answer as the contract says, and hold the query."""
+    answer = region.contains(start.repeat(_N_ASKED, 1))
+    if not isinstance(answer, Tensor) or answer.dtype != torch.bool or answer.shape != (_N_ASKED,):
+        got = f"{answer.dtype} {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+        raise ShapeError(
+            f"the region's contains returned {got} for {_N_ASKED} latents; expected a torch.bool tensor of shape "
+            f"({_N_ASKED},): one answer for each latent"
+        )
+    if not bool(answer.all()):
         raise StartOutsideRegionError("the query lies outside the region that was given; give one that contains it")
     return region
 

@@ -6,6 +6,7 @@ diagnostics, a sampler of the user's own has what it puts into ``facts``. Storag
 these and pretend nothing.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -89,7 +90,7 @@ def checked(samples: Any, name: str, d: int) -> Samples:
     """What a sampler handed back, if it can be used.
 
     Raises:
-        ConfigError: it is no ``Samples``.
+        ConfigError: it is no ``Samples``, or its facts are not fit for JSON.
         ShapeError: its latents are not (n, d) or not finite.
     """
     if not isinstance(samples, Samples):
@@ -97,6 +98,12 @@ def checked(samples: Any, name: str, d: int) -> Samples:
             f"sampler {name!r} returned {type(samples).__name__}; expected egbas.Samples(latents=..., status=..., "
             "evaluations=...)"
         )
+    try:
+        json.dumps(dict(samples.facts), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the facts of sampler {name!r} are not fit for JSON ({error}); expected numbers, words and lists of them"
+        ) from error
     latents = samples.latents
     if latents.ndim != 2 or latents.shape[1] != d or not bool(torch.isfinite(latents).all()):
         raise ShapeError(
