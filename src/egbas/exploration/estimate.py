@@ -202,14 +202,14 @@ def _around(query: Float[Tensor, " d"], n: int) -> Float[Tensor, "n d"]:
 
 def _seconds(run: Callable[[], object]) -> float:
     """The faster of two calls: the first one may have to allocate and to compile."""
-    found = []
+    seconds = []
     for _ in range(2):
         start = time.perf_counter()
         run()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
 
 
 def _peak_bytes(device: torch.device) -> int:

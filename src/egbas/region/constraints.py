@@ -47,18 +47,18 @@ class FunctionConstraints:
     def margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Compute the scaled margins of latents."""
         with torch.no_grad():
-            return torch.cat([self.function(part) for part in z.split(self.at_once)]) / self.scale
+            return torch.cat([self.function(batch) for batch in z.split(self.at_once)]) / self.scale
 
     def vjp(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n k"], Pull]:
         """Compute the scaled margins, and what pulls a vector back; see ``Constraints``."""
         with torch.enable_grad():
-            parts = [part.detach().clone().requires_grad_() for part in z.split(self.at_once)]
-            scaled = [self.function(part) / self.scale for part in parts]
+            batches = [batch.detach().clone().requires_grad_() for batch in z.split(self.at_once)]
+            scaled = [self.function(batch) / self.scale for batch in batches]
 
         def pull(v: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
             weights = v.split(self.at_once)
-            found = [torch.autograd.grad(*each) for each in zip(scaled, parts, weights, strict=True)]
-            return torch.cat([gradient for (gradient,) in found])
+            gradients = [torch.autograd.grad(*each) for each in zip(scaled, batches, weights, strict=True)]
+            return torch.cat([gradient for (gradient,) in gradients])
 
         return torch.cat(scaled).detach(), pull
 
@@ -93,7 +93,7 @@ class AffineConstraints:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class JoinedConstraints:
-    """Those of an intersection of regions: all that its parts have.
+    """Those of an intersection of regions: all that each of them has.
 
     Attributes:
         parts: at least one.

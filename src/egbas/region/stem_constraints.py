@@ -37,7 +37,7 @@ def constraints_of(region: SupportingRegion, probes: Float[Tensor, "n d"]) -> Co
     if stem is not None:
         return stem
     signs = region.signs.double()
-    exact = torch.cat([region.exact.head(part)[:, region.units] for part in probes.split(_AT_ONCE)]) * signs
+    exact = torch.cat([region.exact.head(batch)[:, region.units] for batch in probes.split(_AT_ONCE)]) * signs
     scale = exact.std(dim=0).clamp(min=_LEAST_SCALE * exact.abs().max())
     affine = affine_units(region.exact, region.units, probes.shape[1], dtype=torch.float64)
     if affine is not None:
@@ -88,15 +88,15 @@ class StemConstraints:
         stem = None if not isinstance(graph, torch.fx.GraphModule) else RecordedStem.of(graph, latents)
         if stem is None:
             return None
-        exact = torch.cat([region.exact.head(part)[:, region.units] for part in probes.split(_AT_ONCE)])
+        exact = torch.cat([region.exact.head(batch)[:, region.units] for batch in probes.split(_AT_ONCE)])
         exact = (exact * region.signs).T  # (k, n)
         scale = exact.std(dim=1, keepdim=True).clamp(min=_LEAST_SCALE * exact.abs().max())
         matrix, offset = _sparse(units, region.signs, scale, layer.in_shape)
-        x = torch.cat([_flat(layer.below(part)) for part in latents.split(_AT_ONCE)])
+        x = torch.cat([_flat(layer.below(batch)) for batch in latents.split(_AT_ONCE)])
         norms = x.norm(dim=1)
         reference = norms.max()
-        found = matrix @ x.T + offset
-        errors = (found.double() * scale - exact).abs().amax(dim=0) / (norms + reference)
+        values = matrix @ x.T + offset
+        errors = (values.double() * scale - exact).abs().amax(dim=0) / (norms + reference)
         return cls(
             layer=layer,
             stem=stem,
@@ -113,17 +113,17 @@ class StemConstraints:
 
     def margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Compute the scaled margins of latents."""
-        found = [self._of(self._record(part)[self.stem.last]) for part in z.split(_AT_ONCE)]
-        return torch.cat(found, dim=1).T
+        values = [self._of(self._record(batch)[self.stem.last]) for batch in z.split(_AT_ONCE)]
+        return torch.cat(values, dim=1).T
 
     def vjp(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n k"], Pull]:
         """Compute the scaled margins, and what pulls a vector back; see ``Constraints``."""
-        records = [self._record(part) for part in z.split(_AT_ONCE)]
+        records = [self._record(batch) for batch in z.split(_AT_ONCE)]
         margins = [self._of(record[self.stem.last]) for record in records]
 
         def pull(v: Float[Tensor, "n k"]) -> Float[Tensor, "n d"]:
             pairs = zip(records, v.split(_AT_ONCE), strict=True)
-            return torch.cat([self._pulled(record, torch.arange(len(part)), part.T) for record, part in pairs])
+            return torch.cat([self._pulled(record, torch.arange(len(batch)), batch.T) for record, batch in pairs])
 
         return torch.cat(margins, dim=1).T, pull
 
@@ -136,8 +136,8 @@ class StemConstraints:
             Whether a latent is clearly inside; whether it is unclear; and J^T v, with v_k = max(-m_k / s_k, 0), of
             those that are neither, in order.
         """
-        parts = [self._judge(part) for part in z.split(_AT_ONCE)]
-        inside, unclear, normals = (torch.cat(each) for each in zip(*parts, strict=True))
+        batches = [self._judge(batch) for batch in z.split(_AT_ONCE)]
+        inside, unclear, normals = (torch.cat(each) for each in zip(*batches, strict=True))
         return inside, unclear, normals
 
     def _judge(self, z: Float[Tensor, "n d"]) -> tuple[Tensor, Tensor, Tensor]:

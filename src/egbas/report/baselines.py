@@ -61,10 +61,10 @@ def baselines_figure(run: Exploration, comparison: Comparison) -> Figure:
 
 
 def _verdict(comparison: Comparison) -> str:
-    found = [row for row in comparison.ratios if row["metric"].endswith(DEVIATION)]
-    if not found:
+    rows = [row for row in comparison.ratios if row["metric"].endswith(DEVIATION)]
+    if not rows:
         return f"There is no baseline beside {E_GBAS} to judge by."
-    told = ", ".join(f"{row['mean']:.2f} of that of {row['method']}" for row in found)
+    told = ", ".join(f"{row['mean']:.2f} of that of {row['method']}" for row in rows)
     return f"The deviation of E-GBAS is {told}."
 
 

@@ -134,8 +134,8 @@ def _r_hats_and_sizes(series: Float[Array, "s chains n"]) -> tuple[Float[Array, 
     if series.shape[2] < _FEWEST or not moves.any():
         return r_hats, sizes
     with np.errstate(invalid="ignore", divide="ignore"):  # a chain that stands still has no variance
-        found = (method(series[moves], chain_axis=1, draw_axis=2) for method in (array_stats.rhat, array_stats.ess))
-        r_hats[moves], sizes[moves] = found
+        results = (method(series[moves], chain_axis=1, draw_axis=2) for method in (array_stats.rhat, array_stats.ess))
+        r_hats[moves], sizes[moves] = results
     is_known = ~(np.isnan(r_hats) | np.isnan(sizes))
     sizes = np.where(r_hats > LARGEST_R_HAT, np.minimum(sizes, _allowed(r_hats, series.shape)), sizes)
     return np.where(is_known, r_hats, np.inf), np.where(is_known, sizes, 0.0)

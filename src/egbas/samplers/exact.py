@@ -34,8 +34,8 @@ Starts = Callable[[Region, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]
 
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
-_FIRST_CHECK, _GROWTH = 8, 1.5  # draws of each chain at the first look, and from one look to the next
-_AT_ONCE = 16  # draws of each chain between two looks at what has been spent
+_FIRST_CHECK, _GROWTH = 8, 1.5  # draws of each chain at the first check, and from one check to the next
+_AT_ONCE = 16  # draws of each chain between two checks of what has been spent
 _ROOM = 128  # draws of each chain that are kept at most, or ...
 _WARM_UP = 3  # so many times a warm-up fits into what may be spent
 _SPARE = 8  # ... so many times those that are wanted
@@ -49,7 +49,7 @@ class ExactConfig:
 
     Attributes:
         samples: effective draws wanted. >= 1.
-        max_evaluations: latents whose membership is asked at most; the warm-up and a first look are always done.
+        max_evaluations: latents whose membership is asked at most; the warm-up and a first check are always done.
         n_chains: chains side by side. >= 4.
         half_width: of the box of the uniform distribution, in latent units; None: the largest the latent space has.
     """
@@ -196,7 +196,7 @@ class _Run(NamedTuple):
     progress: Progress | None
 
     def until_converged(self, states: Float[Tensor, "chains d"], random: np.random.Generator) -> Chains:
-        """Draw, look, and draw on until the chains agree or the evaluations are spent."""
+        """Draw, check, and draw on until the chains agree or the evaluations are spent."""
         config, check = self.sampler.config, _FIRST_CHECK
         history = History(max(_ROOM, _SPARE * config.samples // config.n_chains))
         n, left = _FIRST_CHECK, 0
@@ -208,37 +208,41 @@ class _Run(NamedTuple):
             # In whole draws: what the last ones took says how many more there may be.
             left = (config.max_evaluations - self.kernel.evaluations) * n // max(1, self.kernel.evaluations - before)
             if history.seen >= check or left < 1:
-                found = self._look(history.recent())
+                diagnosed = self._diagnose(history.recent())
                 if self.progress:
-                    self.progress(int(min(found.ess, config.samples)), config.samples, found.text)
-                if self._has_converged(found) or left < 1:
-                    return self._chains(history, found)
+                    self.progress(int(min(diagnosed.ess, config.samples)), config.samples, diagnosed.text)
+                if self._has_converged(diagnosed) or left < 1:
+                    return self._chains(history, diagnosed)
                 check = math.ceil(_GROWTH * history.seen)
             n = min(_AT_ONCE, check - history.seen, left)
 
-    def _look(self, draws: Float[Tensor, "chains n d"]) -> Diagnostics:
-        found = diagnose(draws, self.query)
-        if not self.sampler.series or not self._has_converged(found):
-            return found
+    def _diagnose(self, draws: Float[Tensor, "chains n d"]) -> Diagnostics:
+        diagnosed = diagnose(draws, self.query)
+        if not self.sampler.series or not self._has_converged(diagnosed):
+            return diagnosed
         some = draws[:, _spread(draws.shape[1], _SERIES_DRAWS)]
         flat = some.reshape(-1, draws.shape[2]).to(self.query.device)
         extra = {name: of(flat).reshape(some.shape[:2]) for name, of in self.sampler.series.items()}
         further = diagnose_series(extra, n_chains=draws.shape[0])
-        return found if further is None or further.r_hat <= found.r_hat else further
+        return diagnosed if further is None or further.r_hat <= diagnosed.r_hat else further
 
-    def _has_converged(self, found: Diagnostics) -> bool:
-        return found.n_draws >= _FEWEST and found.r_hat <= LARGEST_R_HAT and found.ess >= self.sampler.config.samples
+    def _has_converged(self, diagnosed: Diagnostics) -> bool:
+        return (
+            diagnosed.n_draws >= _FEWEST
+            and diagnosed.r_hat <= LARGEST_R_HAT
+            and diagnosed.ess >= self.sampler.config.samples
+        )
 
-    def _chains(self, history: History, found: Diagnostics) -> Chains:
+    def _chains(self, history: History, diagnosed: Diagnostics) -> Chains:
         draws = history.recent()
         n_chains, n, d = draws.shape
         between, *within = self._agreement(draws)
         given = draws[:, _spread(n, math.ceil(_GIVEN * self.sampler.config.samples / n_chains))]
         facts: dict[str, Fact] = {
             "kernel": type(self.kernel).__name__,
-            "r_hat": _told(found.r_hat),
-            "ess": found.ess,
-            "slowest": found.worst,
+            "r_hat": _told(diagnosed.r_hat),
+            "ess": diagnosed.ess,
+            "slowest": diagnosed.worst,
             "chains": n_chains,
             "draws_looked_at": n,
             "chains_from_prior": int(self.groups.sum()),
@@ -249,14 +253,14 @@ class _Run(NamedTuple):
             "r_hat_of_prior_chains": within[1],
             "refusals": getattr(self.kernel, "refusals", None),
         }
-        has_converged = self._has_converged(found)
+        has_converged = self._has_converged(diagnosed)
         return Chains(
             latents=given.reshape(-1, d),
             chain=torch.arange(n_chains).repeat_interleave(given.shape[1]),
             status=CONVERGED if has_converged else NOT_CONVERGED,
-            sentence=self._sentence(found, between, within),
+            sentence=self._sentence(diagnosed, between, within),
             evaluations=self.kernel.evaluations,
-            diagnostics=found,
+            diagnostics=diagnosed,
             facts=facts,
         )
 
@@ -267,12 +271,12 @@ class _Run(NamedTuple):
         query, prior = (diagnose(draws[self.groups == group], self.query).r_hat for group in (0, 1))
         return _told(r_hat_between(draws, self.groups)), _told(query), _told(prior)
 
-    def _sentence(self, found: Diagnostics, between: float | None, within: list[float | None]) -> str:
-        told = f"{found.text} of {self.sampler.config.samples} wanted"
-        if self._has_converged(found):
+    def _sentence(self, diagnosed: Diagnostics, between: float | None, within: list[float | None]) -> str:
+        told = f"{diagnosed.text} of {self.sampler.config.samples} wanted"
+        if self._has_converged(diagnosed):
             return f"The chains agree: {told}."
-        text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {found.worst}."
-        # From the query they agree, so that what the others found is not reached from there.
+        text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {diagnosed.worst}."
+        # From the query they agree, so that what the others diagnosed is not reached from there.
         if between is not None and within[0] is not None and between > max(LARGEST_R_HAT, within[0]):
             return (
                 f"{text} Chains from the query and from the prior stay apart (R-hat {between:.2f} between them): the "

@@ -75,7 +75,7 @@ class HamiltonianKernel:
             device: that the region wants its latents on.
         """
         self._target, self._is_inside = target, Membership(region, device)
-        normals, offsets = (part.detach().cpu().double().numpy() for part in walls)
+        normals, offsets = (each.detach().cpu().double().numpy() for each in walls)
         if isinstance(target, UniformBox):
             low, high, eye = target.low.cpu().double().numpy(), target.high.cpu().double().numpy(), np.eye(target.d)
             normals, offsets = np.concatenate([normals, eye, -eye]), np.concatenate([offsets, -low, high])
@@ -191,9 +191,9 @@ def _fly(z, p, polytope, durations, is_straight, curvature, bounces):  # noqa: P
 
 @compiled()
 @no_type_check
-def _multiply(matrix, vector, found):
+def _multiply(matrix, vector, product):
     for k in range(len(matrix)):
-        found[k] = _dot(matrix[k], vector)
+        product[k] = _dot(matrix[k], vector)
 
 
 @compiled(is_sum=True)

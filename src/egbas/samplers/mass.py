@@ -67,7 +67,7 @@ class MassConfig:
         chains: side by side in each region.
         share: of the draws that the next region keeps.
         effective: independent draws that those of a region must be worth.
-        block: draws of each chain between two looks at what they are worth.
+        block: draws of each chain between two checks of what they are worth.
         most_draws: of each chain in a region.
         plain: draws of the prior that are counted first.
         plain_alone: draws that are counted where there is nothing but membership.
@@ -220,15 +220,15 @@ def reflection_levels(
         nonlocal step
         around, walls = _at(region, constraints, level)
         settings = replace(config, lengths=replace(config.lengths, step=step))
-        found = ReflectionKernel(around, walls, target, settings)
+        moves = ReflectionKernel(around, walls, target, settings)
         if len(z) >= _FEWEST_FOR_FLOW * z.shape[1] and z.shape[1] > 1:
-            found.flow = Flow.of_snapshots(z.double().numpy(), is_curved=found.flow.is_curved)
-        flow = found.flow
+            moves.flow = Flow.of_snapshots(z.double().numpy(), is_curved=moves.flow.is_curved)
+        flow = moves.flow
         # The states that this leads to are no draws, since the step changed on the way: they are not used.
-        found.adapt(z[:_TRIALS], rng)
-        found.flow = flow
-        step = found.lengths.step
-        return found
+        moves.adapt(z[:_TRIALS], rng)
+        moves.flow = flow
+        step = moves.lengths.step
+        return moves
 
     return kernel
 
@@ -239,9 +239,9 @@ def flight_levels(region: Region, constraints: AffineConstraints, target: Any) -
     def kernel(level: float, z: Tensor, rng: np.random.Generator) -> HamiltonianKernel:
         around, _ = _at(region, constraints, level)
         walls = constraints.weight, constraints.offset - min(level, 0.0)
-        found = HamiltonianKernel(around, walls, target)
-        found.adapt(z[:_PILOTS], rng)
-        return found
+        moves = HamiltonianKernel(around, walls, target)
+        moves.adapt(z[:_PILOTS], rng)
+        return moves
 
     return kernel
 
@@ -324,20 +324,20 @@ class _Climb:
         config = self.config
         kernel = self.factory(level, kept, rng)
         z = kept[torch.arange(config.chains) % len(kept)]
-        parts: list[Tensor] = []
+        blocks: list[Tensor] = []
         margins = torch.zeros(config.chains, 0)
         evaluations = self.evaluations
         while margins.shape[1] < config.most_draws:
-            parts.append(kernel.draw(z, config.block, rng))
-            z = parts[-1][:, -1]
-            margins = torch.cat([margins, self._margins(parts[-1])], dim=1)
-            evaluations += parts[-1].shape[0] * config.block
+            blocks.append(kernel.draw(z, config.block, rng))
+            z = blocks[-1][:, -1]
+            margins = torch.cat([margins, self._margins(blocks[-1])], dim=1)
+            evaluations += blocks[-1].shape[0] * config.block
             if evaluations + kernel.evaluations >= self._most:
                 break
             if _effective(margins >= self._level(margins)) >= config.effective:
                 break
         self.evaluations = evaluations + kernel.evaluations
-        return torch.cat(parts, dim=1), margins
+        return torch.cat(blocks, dim=1), margins
 
     def _margins(self, draws: Float[Tensor, "chains n d"]) -> Float[Tensor, "chains n"]:
         return _smallest(self.constraints, draws.flatten(0, 1)).view(draws.shape[:2])
@@ -356,13 +356,13 @@ def _effective(inside: Bool[Tensor, "chains n"]) -> float:
 
 def _plain(region: Region, draws: Draws, config: MassConfig) -> Mass:
     """By membership alone."""
-    n, found = 0, []
+    n, inside = 0, []
     most = min(config.plain_alone, config.max_evaluations)
-    while n < most and sum(map(len, found)) < config.enough:
+    while n < most and sum(map(len, inside)) < config.enough:
         z = draws(min(config.plain, most - n))
         n += len(z)
-        found.append(z[region.contains(z)])
-    return _counted(sum(map(len, found)), torch.cat(found), n)
+        inside.append(z[region.contains(z)])
+    return _counted(sum(map(len, inside)), torch.cat(inside), n)
 
 
 def _smallest(constraints: Constraints, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:

@@ -100,9 +100,9 @@ class Trajectories:
         is_radial = radial != 1
         y[is_radial] = self._y[rows[is_radial]] * radial[is_radial, None]
         z = torch.from_numpy(self.flow.out(y)).to(self.z)
-        found, gradients = self.walls.judge(z)
+        is_inside, gradients = self.walls.judge(z)
         self.evaluations += len(rows)
-        inside = found.numpy()
+        inside = is_inside.numpy()
         outside = ~inside & ~is_radial
         p[outside] = self.flow.reflected(p[outside], gradients.double().numpy()[~is_radial[~inside]])
 
@@ -113,7 +113,7 @@ class Trajectories:
         self._p[rows[~is_radial]] = p[~is_radial]
         self._radial[rows] = 1.0
         self._outside[rows] = np.where(outside, self._outside[rows] + 1, 0)
-        self._arrive(rows[inside], z[found], self._moves[rows[inside]] + ~is_radial[inside])
+        self._arrive(rows[inside], z[is_inside], self._moves[rows[inside]] + ~is_radial[inside])
         ended = [rows[(self._moves[rows] == self._left[rows]) & inside]]
         refused = rows[self._outside[rows] > self.lengths.patience]
         ended.append(np.array([row for row in refused if self._refuse(int(row))], np.int64))

@@ -101,8 +101,8 @@ class BoxWalls:
         gradients = _gradients(box, z)
         if not bool(inside.any()):
             return inside, gradients
-        within, found = self.walls.judge(z[inside])
-        gradients[inside.nonzero()[:, 0][~within]] = found.to(gradients)
+        within, steepest = self.walls.judge(z[inside])
+        gradients[inside.nonzero()[:, 0][~within]] = steepest.to(gradients)
         inside[inside.clone()] = within
         return inside, gradients[~inside]
 
