@@ -4,8 +4,12 @@
 By operations counted and not by seconds measured: the same network has the same bound on every machine.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from egbas.region import Precisions
 
@@ -21,7 +25,30 @@ def largest_budget(precisions: Precisions | None) -> int:
     """
     if precisions is None:
         return _MOST
-    counter = FlopCounterMode(display=False)
+    counter = _Operations()
     with counter:
         precisions.split.head(torch.ones(1, precisions.split.latent_size))
-    return int(max(_FEWEST, min(_MOST, _OPERATIONS / max(counter.get_total_flops(), 1))))
+    return int(max(_FEWEST, min(_MOST, _OPERATIONS / max(counter.total, 1))))
+
+
+class _Operations(TorchDispatchMode):
+    """Counts operations as torch's own counter does, in this thread alone: that one hooks every module there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        operations: Callable[..., int] | None = flop_registry.get(func.overloadpacket)
+        if operations is None:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        result = func(*args, **kwargs)
+        if operations is not None:
+            self.total += operations(*args, **kwargs, out_val=result)
+        return result
