@@ -283,6 +283,8 @@ class _Run(NamedTuple):
                 "region may have parts that no chain has crossed between, and the share of draws in each is not its "
                 "share of the region."
             )
+        if found.n_draws < _FEWEST:
+            text = f"{text} Each chain gave {found.n_draws} draws, of at least {_FEWEST} that are needed."
         return f"{text} Raise max_evaluations."
 
 
