@@ -12,12 +12,13 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.samplers.contract import Sampler
-from egbas.samplers.exact import ExactConfig, PriorSampler, UniformSampler
+from egbas.samplers.exact import ExactConfig, ExactSampler, PriorSampler, UniformSampler
 from egbas.samplers.gbrrt import GbRrtConfig, TreeSampler
 from egbas.samplers.normals import Reflections
 
 TREE, PRIOR, UNIFORM = "tree", "prior", "uniform"
 NAMES = (TREE, PRIOR, UNIFORM)
+_TAKEN = (*NAMES, "cut", "beropt", "gbrrt", "certificate", "facts")  # stages, whose seconds stand under these names
 
 
 def choose_samplers(
@@ -35,7 +36,8 @@ def choose_samplers(
         series: what their chains have to agree in beside the coordinates, (n, d) to (n,), by name.
 
     Raises:
-        ConfigError: there is none, one of an unknown name, one that is no sampler, or two of one name.
+        ConfigError: there is none, one of an unknown name, one that is no sampler, one of the user's own under a
+            name of egbas's, or two of one name.
     """
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise ConfigError(f"got samplers={given!r}; expected a list of names ({', '.join(NAMES)}) or sampler objects")
@@ -77,6 +79,8 @@ def _sampler(given: str | Sampler, settings: _Settings) -> Sampler:
         hooks: dict[str, Any] = {"reflection": reflections.kernel, "starts": reflections.starts}
         kind = PriorSampler if given == PRIOR else UniformSampler
         return kind(config=settings.exact, series=settings.series, **hooks)
+    if isinstance(given, type):
+        raise ConfigError(f"got the class {given.__name__} as a sampler; expected an object: {given.__name__}()")
     if not isinstance(given, Sampler):
         raise ConfigError(
             f"got {type(given).__name__} as a sampler; expected a name ({', '.join(map(repr, NAMES))}), or an object "
@@ -84,4 +88,6 @@ def _sampler(given: str | Sampler, settings: _Settings) -> Sampler:
         )
     if not isinstance(given.name, str) or not re.fullmatch(r"\w[\w-]*", given.name):
         raise ConfigError(f"got a sampler named {given.name!r}; expected a word of letters, digits, _ and -")
+    if given.name in _TAKEN and not isinstance(given, TreeSampler | ExactSampler):
+        raise ConfigError(f"got a sampler of one's own named {given.name!r}, a name of egbas's own; give it another")
     return given
