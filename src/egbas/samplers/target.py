@@ -89,8 +89,8 @@ class UniformSphere:
             )
 
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
-        """Say which latents lie in the support: all that are asked about lie on the sphere."""
-        return torch.ones(len(z), dtype=torch.bool, device=z.device)
+        """Say which latents lie in the support, up to rounding."""
+        return Sphere(self.radius).contains(z)
 
 
 @dataclass(frozen=True)
