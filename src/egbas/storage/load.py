@@ -4,7 +4,7 @@
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import TREE
-from egbas.samplers.contract import Samples
+from egbas.samplers.contract import Samples, checked
 from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
@@ -44,12 +44,12 @@ def load_run(
         path: of the directory.
         generator: the network of the run, in eval mode; None finds it in the zoo by its name.
         region: of a run that explored a region of the user's own; None for all others.
-        latent: the latent space of a run whose prior cannot be written down; None for all others.
+        latent: the latent space of a run whose prior cannot be written down; others may have theirs given.
 
     Raises:
         RunDirectoryError: the directory is unfinished, damaged, or of another network.
         ModelNotFoundError: the run's model is not in the zoo and no generator was given.
-        ConfigError: the run's region or latent space is needed, or one was given that is not.
+        ConfigError: the run's region or latent space is needed, or another was given.
     """
     directory = Path(path).expanduser()
     if not (directory / DONE).is_file():
@@ -65,7 +65,7 @@ def load_run(
             tensors |= {f"{metrics['region']['sampler']}/{name}": value for name, value in exact.items()}
         _check_region(config, region)
         return _rebuild(_Record(config=config, metrics=metrics, tensors=tensors), generator, region, latent)
-    except (OSError, ValueError, SafetensorError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, SafetensorError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, EgbasError):
             raise
         raise RunDirectoryError(
@@ -102,7 +102,7 @@ def _rebuild(
             f"(sha256 {config['model']['sha256'][:12]}..., now {checksum[:12]}...); pass the network of "
             "the run as generator="
         )
-    latent = latent or LatentSpace.from_record(config["latent"])
+    latent = _latent_of(config["latent"], latent)
     network = Network(generator, latent.shape)
     layer = None if config["layer"] is None else network.resolve(config["layer"]["path"])
     samples = _samples(record)
@@ -127,6 +127,19 @@ def _rebuild(
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
     )
+
+
+def _latent_of(record: dict[str, Any], given: LatentSpace | None) -> LatentSpace:
+    """The latent space of a run, with the geometry that the run had; the record tells whether the given one is it."""
+    if given is None:
+        return LatentSpace.from_record(record)
+    geometry = record.get("geometry", "flat")
+    space = LatentSpace.of(given)
+    space = space if space.geometry == geometry else replace(space, geometry=geometry)
+    told = json.loads(json.dumps(space.record()))  # as it is when it is read: JSON has lists only
+    if any(told.get(name) != value for name, value in record.items()):
+        raise ConfigError(f"the run had another latent space ({record['prior']}) than the one given ({told['prior']})")
+    return space
 
 
 def _supporting_region(record: _Record, network: Network, layer: Layer, latent: LatentSpace) -> SupportingRegion:
@@ -238,7 +251,10 @@ def _zoo_generator(name: str) -> nn.Module:
 def _check_samples(tensors: dict[str, Tensor], samples: dict[str, Samples], d: int) -> None:
     """Compare the samples of a run with each other and with the latent space."""
     expected: dict[str, tuple[int, ...]] = {"query": (d,)}
+    if not samples:
+        raise RunDirectoryError("the run is damaged: it names no samplers; run it again")
     for name, drawn in samples.items():
+        checked(drawn, name, d)
         if isinstance(drawn, Tree):
             n, r = len(drawn.latents), len(drawn.rejected)
             expected |= {"latents": (n, d), "parents": (n,), "rejected": (r, d), "rejected_reason": (r,)}
