@@ -42,7 +42,8 @@ def test_a_half_width_for_each_coordinate() -> None:
 
 def test_supports() -> None:
     z = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
-    assert Gaussian(2).contains(z).tolist() == UniformSphere(2, 1.0).contains(z).tolist() == [True, True]
+    assert Gaussian(2).contains(z).tolist() == [True, True]
+    assert UniformSphere(2, 2.0).contains(z).tolist() == [False, True]
     assert UniformBox(-torch.ones(2), torch.ones(2)).contains(z).tolist() == [True, False]
     assert Density(lambda z: torch.where(z[:, 0] > 1, 0.0, -torch.inf), 2).contains(z).tolist() == [False, True]
 

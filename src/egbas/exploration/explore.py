@@ -69,7 +69,8 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             the tree and the prior.
         samples: effective draws wanted of an exact sampler; 0: the tree alone, where ``samplers`` is None.
         max_evaluations: latents that an exact sampler asks the region about at most, beyond its warm-up and a first
-            look, which are always done; it says whether it converged. None: 500,000, or fewer where a latent takes so many operations that minutes would become hours.
+            look, which are always done; it says whether it converged. None: 500,000, or fewer where a latent takes so
+            many operations that minutes would become hours.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         geometry: ``"flat"``, the paper's; ``"sphere"``, the one through the query around the origin; or ``"auto"``: a
             sphere where ``latent`` says so or the generator ignores a latent's length, G(3z) = G(z), else flat. The

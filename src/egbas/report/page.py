@@ -199,10 +199,12 @@ def _of_chains(chains: Chains, name: str, n_shown: int) -> str:
 
 
 def _of_tree(run: Exploration, tree: Tree, n_shown: int) -> str:
+    certificate = run.certificates[next(name for name, samples in run.samples.items() if samples is tree)]
     side = "on the query's side of every kept boundary" if run.beropt is not None else "in the region"
+    inside = f" Every one of them lies {side}." if certificate.is_valid else ""
     return (
         f"The other {n_shown} are samples of its region, out of {len(tree.drawn):,}, chosen so that they spread over "
-        f"the whole tree: each next one is the farthest from all before it. Every one of them lies {side}."
+        f"the whole tree: each next one is the farthest from all before it.{inside}"
     )
 
 
@@ -222,7 +224,7 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         "pictures": [{"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"}],
         "fixed_sentence": (
             f"The region was given, as an object of the class {type(run.region).__name__}: no layer was asked for its "
-            "units. Samples stay in it; what it says of the image is what was held fixed."
+            "units. What it says of the image is what was held fixed."
         ),
         "fidelity_sentence": "",
         "status_sentence": "",
