@@ -276,15 +276,15 @@ class _Run(NamedTuple):
         if self._has_converged(diagnosed):
             return f"The chains agree: {told}."
         text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {diagnosed.worst}."
-        # From the query they agree, so that what the others diagnosed is not reached from there.
+        # From the query they agree, so that what the others found is not reached from there.
         if between is not None and within[0] is not None and between > max(LARGEST_R_HAT, within[0]):
             return (
                 f"{text} Chains from the query and from the prior stay apart (R-hat {between:.2f} between them): the "
                 "region may have parts that no chain has crossed between, and the share of draws in each is not its "
                 "share of the region."
             )
-        if found.n_draws < _FEWEST:
-            text = f"{text} Each chain gave {found.n_draws} draws, of at least {_FEWEST} that are needed."
+        if diagnosed.n_draws < _FEWEST:
+            text = f"{text} Each chain gave {diagnosed.n_draws} draws, of at least {_FEWEST} that are needed."
         return f"{text} Raise max_evaluations."
 
 
