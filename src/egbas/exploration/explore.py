@@ -210,11 +210,12 @@ def explore_many(  # noqa: PLR0913
     exact = ExactConfig(samples=max(samples, 1), max_evaluations=most)
     regions = [support.region for support in supports]
     drawn: list[dict[str, Samples]] = [{} for _ in starts]
-    for number, name in enumerate(s.name for s in choose_samplers(named, gbrrt, exact)):
+    chosen = [choose_samplers(named, gbrrt, exact, _image_distance(network, start)) for start in starts]
+    for makers in zip(*chosen, strict=True):  # one sampler, for each query
+        name = makers[0].name
         stage = "gbrrt" if name == TREE else name
         with clock.stage(stage):
             rngs = [rng_of(name, seed) for seed in seeds]
-            makers = [choose_samplers(named, gbrrt, exact, _image_distance(network, start))[number] for start in starts]
             each = _sample(makers, regions, starts, latent, rngs, clock.progress(stage))
             for taken, one in zip(drawn, each, strict=True):
                 taken[name] = checked(one, name, latent.size)

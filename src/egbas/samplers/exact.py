@@ -22,13 +22,13 @@ from egbas.errors import ConfigError, StartOutsideRegionError
 from egbas.latent import LatentSpace
 from egbas.region import Region
 from egbas.samplers.chains import CONVERGED, NOT_CONVERGED, Chains, Fact, History
+from egbas.samplers.contract import Progress
 from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, diagnose_series, r_hat_between
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
 from egbas.samplers.kernel import Kernel, LinearRegion
 from egbas.samplers.target import Density, Target, UniformBox, UniformSphere, prior_target, uniform_target
 
-Progress = Callable[[int, int, str], None]
 KernelFactory = Callable[[Region, Target, int], Kernel | None]
 Starts = Callable[[Region, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]

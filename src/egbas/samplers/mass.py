@@ -23,6 +23,7 @@ from egbas.region import Region
 from egbas.region.constraints import AffineConstraints, Constraints, ShiftedConstraints
 from egbas.region.stem_constraints import StemConstraints, constraints_of
 from egbas.region.supporting import SupportingRegion
+from egbas.samplers.contract import Progress
 from egbas.samplers.flow import Flow
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
@@ -30,7 +31,6 @@ from egbas.samplers.target import Density, prior_target
 from egbas.samplers.trajectories import Lengths
 from egbas.samplers.walls import on_sphere
 
-Progress = Callable[[int, int, str], None]
 Draws = Callable[[int], Float[Tensor, "n d"]]
 
 _PROBES = 256  # draws of the prior that give the deviations of the units
