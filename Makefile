@@ -14,7 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp ## the main job on an embedded model
-	$(BIN)/egbas explore --model dcgan-mnist-2d --layer 2 --seed 7 --out $(OUT) --overwrite
+	$(BIN)/egbas explore --model dcgan-mnist-2d --layer 1 --seed 7 --out $(OUT) --overwrite
 	@echo
 	@echo "Look at: $(OUT)/report.html"
 	@echo "         $(OUT)/samples.png"

@@ -10,6 +10,7 @@ import torch
 from benchmarks.literal import grow_literally, is_same
 from benchmarks.problems import DCGANS, PGGANS, Problem, generator, problem, set_threads
 from benchmarks.timing import in_turns
+from egbas.beropt import BerOptConfig
 from egbas.exploration.explore import explore, explore_many
 from egbas.samplers.gbrrt import GbRrtConfig, grow_many
 
@@ -17,6 +18,7 @@ Row = dict[str, Any]
 T = TypeVar("T")
 BATCHES, LARGE_BATCHES = (16, 32, 64, 128, 256), (16, 64)
 N_QUERIES = 10
+BEROPT = BerOptConfig()  # as the paper has it, without a level
 
 
 def vs_loop(full: bool, device: str) -> list[Row]:
@@ -92,11 +94,18 @@ def lockstep(full: bool, device: str) -> list[Row]:
 
         def alone(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
             for seed, query in enumerate(queries):
-                explore(module, query, layer, rng=seed, latent=latent, gbrrt=GbRrtConfig(), samples=0)
+                explore(module, query, layer, rng=seed, latent=latent, beropt=BEROPT, gbrrt=GbRrtConfig(), samples=0)
 
         def many(module: Any = module, latent: Any = latent, layer: int = layer, queries: Any = queries) -> None:
             explore_many(
-                module, queries, layer, rng=list(range(N_QUERIES)), latent=latent, gbrrt=GbRrtConfig(), samples=0
+                module,
+                queries,
+                layer,
+                rng=list(range(N_QUERIES)),
+                latent=latent,
+                beropt=BEROPT,
+                gbrrt=GbRrtConfig(),
+                samples=0,
             )
 
         times = in_turns(_on_one_core(alone), many, 1)

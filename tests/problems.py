@@ -291,6 +291,29 @@ class BoxNet(nn.Sequential):
         self.eval()
 
 
+class HalvesNet(nn.Sequential):
+    """The four units of ``BoxNet`` below images (1, 2, 4): the left half shows the first two, the right half the rest.
+
+    Around ``HALVES_QUERY`` the units are (0.8, 1.2, 1.3, 0.7), twice each in the image. What a set loses is the norm of
+    the others: 0.34 of the image without the last unit, which is the least, and 0.51 without the first and the last.
+    With a backdrop, a number added to every pixel, the image changes little, also without any unit.
+    """
+
+    def __init__(self, backdrop: float = 0.0) -> None:
+        shown = [[float(unit == pixel) for unit in range(4)] for pixel in (0, 1, 2, 3, 1, 0, 3, 2)]
+        super().__init__(
+            linear([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]], [1.0, 1.0, 1.0, 1.0]),
+            nn.ReLU(),
+            linear(shown, [backdrop] * 8),
+            nn.Unflatten(1, (1, 2, 4)),
+        )
+        self.eval()
+
+
+HALVES_QUERY = torch.tensor([0.2, -0.3])
+LEFT, RIGHT = (0, 0, 2, 2), (2, 0, 4, 2)  # boxes of its image
+
+
 class RedundantUnit(nn.Sequential):
     """Six units (3, 2, 0, 5, 1, 4) at z = (1, 1) of which the image needs three.
 

@@ -25,9 +25,11 @@ from egbas.exploration import writer as _writer
 from egbas.version import __version__
 
 if TYPE_CHECKING:
-    from egbas.beropt import BerOptConfig
+    from egbas.beropt import BerOptConfig, error_of
+    from egbas.evaluation.neighbours import neighbours_of
     from egbas.exploration.estimate import estimate
     from egbas.exploration.explore import explore, explore_many
+    from egbas.exploration.path import explore_path
     from egbas.exploration.result import Exploration
     from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
     from egbas.network import list_layers
@@ -66,13 +68,16 @@ __all__ = [
     "SupportingRegion",
     "Uniform",
     "__version__",
+    "error_of",
     "estimate",
     "explore",
     "explore_many",
+    "explore_path",
     "list_layers",
     "load_classifier",
     "load_model",
     "load_run",
+    "neighbours_of",
     "save_run",
 ]
 
@@ -94,12 +99,15 @@ _HOME = {
     "SupportingRegion": "egbas.region",
     "Uniform": "egbas.latent",
     "estimate": "egbas.exploration.estimate",
+    "error_of": "egbas.beropt",
     "explore": "egbas.exploration.explore",
     "explore_many": "egbas.exploration.explore",
+    "explore_path": "egbas.exploration.path",
     "list_layers": "egbas.network",
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",
     "load_run": "egbas.storage",
+    "neighbours_of": "egbas.evaluation.neighbours",
     "save_run": "egbas.storage",
 }
 

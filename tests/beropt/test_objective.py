@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig
 from egbas.beropt.objective import Objective
+from egbas.errors import NetworkError
 from egbas.network import Network, Tail
 from egbas.reproduce.brute_force import random_network
-from tests.problems import RedundantUnit, linear
+from tests.problems import HALVES_QUERY, HalvesNet, RedundantUnit, linear
 
 CONFIG = BerOptConfig(masks=3)
 
@@ -66,3 +67,48 @@ def test_a_set_of_all_units_loses_nothing() -> None:
     assert objective.fidelity(everything) == 0.0
     assert objective.sampled_fidelity(everything.float(), rng=torch.Generator()) == 0.0
     assert objective.empty_fidelity() == pytest.approx(1.0)
+
+
+LEFT_HALF = torch.tensor([[True, True, False, False]] * 2)
+
+
+def test_the_focus_is_all_that_the_distance_counts() -> None:
+    tail = tail_of(HalvesNet(), HALVES_QUERY.tolist())  # units (0.8, 1.2, 1.3, 0.7), the first two in the left half
+    objective = Objective(tail, CONFIG, LEFT_HALF)
+    lost = objective.distance(torch.tensor([[0.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]]))
+    norm = (0.8**2 + 1.2**2) ** 0.5
+    assert lost.tolist() == pytest.approx([0.8 / norm, 1.2 / norm, 0.0])
+    assert objective.empty_fidelity() == pytest.approx(1.0)
+
+
+def test_a_focus_on_everything_is_no_focus() -> None:
+    tail = tail_of(HalvesNet(), HALVES_QUERY.tolist())
+    masks = torch.rand(5, 4, generator=torch.Generator().manual_seed(1))
+    whole = Objective(tail, CONFIG, torch.ones(2, 4, dtype=torch.bool))
+    assert torch.equal(whole.distance(masks), Objective(tail, CONFIG).distance(masks))
+
+
+def test_the_gradient_in_a_focus_is_autograds() -> None:
+    tail = tail_of(HalvesNet().double(), HALVES_QUERY.tolist())
+    objective, temperature = Objective(tail, CONFIG, LEFT_HALF), 0.4
+    logits = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(3, 4).requires_grad_()
+    masks = (logits / temperature).sigmoid()
+    distance = objective.distance(masks).mean()
+    got, slope = objective.distance_and_gradient(masks.detach(), temperature)
+    assert got.item() == pytest.approx(distance.item(), rel=1e-12)
+    torch.testing.assert_close(slope, torch.autograd.grad(distance, logits)[0].sum(dim=0), rtol=1e-10, atol=1e-14)
+    assert slope[2:].tolist() == [0.0, 0.0]  # units of the right half
+
+
+def test_a_focus_on_colours_is_on_all_channels() -> None:
+    net = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), nn.Unflatten(1, (2, 1, 1)))  # a channel for each
+    objective = Objective(tail_of(net, [3.0, 4.0]), CONFIG, torch.ones(1, 1, dtype=torch.bool))
+    assert objective.distance(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_a_black_focus_has_no_relative_distance() -> None:
+    tail = tail_of(HalvesNet(), [0.2, -0.3])
+    black = dataclasses.replace(tail, x=tail.x * ~LEFT_HALF)
+    with pytest.raises(NetworkError, match="zero in the focus"):
+        Objective(black, CONFIG, LEFT_HALF)
+    Objective(black, CONFIG)

@@ -2,17 +2,19 @@
 """BerOpt on networks whose best set is known by hand, against brute force, and its settings and statuses."""
 
 import dataclasses
+import functools
+import itertools
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, optimize
+from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, error_of, optimize, optimize_levels
 from egbas.errors import NetworkError
 from egbas.network import Network, Tail
 from egbas.reproduce.brute_force import compare, random_network
 from egbas.zoo.models import load_model
-from tests.problems import RedundantUnit, linear
+from tests.problems import HALVES_QUERY, HalvesNet, RedundantUnit, linear
 
 QUICK = BerOptConfig(sparsity=0.5)
 
@@ -214,3 +216,169 @@ def test_large_images_go_through_the_tail_one_by_one() -> None:
 
     run(dataclasses.replace(tail, run=counted), BerOptConfig(anneal_steps=3, max_steps=3, masks=4))
     assert set(seen) == {1}
+
+
+# Levels
+
+LEVELS = list(range(1, 9))
+
+
+def run_levels(tail: Tail, levels: list[int], seed: int = 0, config: BerOptConfig = QUICK) -> list[BerOptResult]:
+    return optimize_levels(tail, config, levels, rng=torch.Generator().manual_seed(seed))
+
+
+def tail_of_random(seed: int) -> Tail:
+    return tail_of(random_network(seed), [0.5, -1.0, 0.3, 0.8])
+
+
+@functools.cache
+def all_levels(seed: int) -> list[BerOptResult]:
+    """Of the random network; one run for all tests."""
+    return run_levels(tail_of_random(seed), LEVELS, seed)
+
+
+def test_the_smallest_sets_of_levels_by_hand() -> None:
+    # Without its least unit the image is off by 0.34; level 1 allows 0.5, level 2 0.335.
+    tail = tail_of(HalvesNet(), HALVES_QUERY.tolist())
+    first, *finer = run_levels(tail, LEVELS)
+    assert (len(first.units), 0 < first.fidelity <= 0.5) == (3, True)
+    assert all(found.units.tolist() == [0, 1, 2, 3] and found.fidelity == 0.0 for found in finer)
+    assert all(found.signs.tolist() == [1, 1, 1, 1] for found in finer)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_level_keeps_its_error_and_sizes_grow(seed: int) -> None:
+    found = all_levels(seed)
+    assert [each.config.level for each in found] == LEVELS
+    assert all(each.fidelity <= error_of(level) for level, each in zip(LEVELS, found, strict=True))
+    sizes = [len(each.units) for each in found]
+    assert sizes == sorted(sizes) and 0 < sizes[0] < sizes[-1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_levels_are_nested(seed: int) -> None:
+    tail = tail_of_random(seed)
+    first = run(tail, dataclasses.replace(QUICK, sparsity=4.0), seed)  # with which levels begin
+    sets = [set(found.units.tolist()) for found in all_levels(seed)]
+    assert all(coarse <= fine for coarse, fine in itertools.pairwise(sets))
+    for level, kept in zip(LEVELS, sets, strict=True):
+        beginning = set(first.units.tolist())
+        assert kept <= beginning if error_of(level) >= first.fidelity else beginning <= kept
+
+
+def test_a_level_alone_is_the_level_among_others() -> None:
+    for seed, level in ((0, 8), (1, 1), (2, 4)):
+        among, alone = all_levels(seed)[level - 1], run(tail_of_random(seed), BerOptConfig(level=level), seed)
+        assert torch.equal(alone.theta, among.theta)
+        assert torch.equal(alone.units, among.units)
+        assert (alone.fidelity, alone.sampled_fidelity) == (among.fidelity, among.sampled_fidelity)
+        assert alone.config == among.config
+
+
+def test_levels_come_in_the_order_that_they_are_asked_for_in() -> None:
+    for level, found in zip((7, 1), run_levels(tail_of_random(0), [7, 1]), strict=True):
+        assert torch.equal(found.theta, all_levels(0)[level - 1].theta)
+
+
+def test_no_unit_of_a_level_can_be_left_out() -> None:
+    for seed in range(4):
+        tail, coarser = tail_of_random(seed), set[int]()
+        for level, found in zip(LEVELS, all_levels(seed), strict=True):
+            kept = torch.zeros(len(tail.a)).index_fill(0, found.units, 1.0)
+            own = torch.tensor([unit for unit in found.units.tolist() if unit not in coarser], dtype=torch.int64)
+            coarser = set(found.units.tolist())  # those of a coarser level stay, so that levels are nested
+            fewer = kept.repeat(len(own), 1)
+            fewer[torch.arange(len(fewer)), own] = 0
+            x = tail(fewer * tail.a)
+            assert ((x - tail.x).norm(dim=1) / tail.x.norm() > error_of(level)).all()
+
+
+def test_levels_are_close_to_brute_force() -> None:
+    rows = []
+    for seed in range(4):
+        tail = tail_of_random(seed)
+        active = (tail.a != 0).nonzero()[:, 0]
+        choices = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(active))))
+        masks = torch.zeros(len(choices), len(tail.a)).index_copy(1, active, choices)
+        errors = (tail(masks * tail.a) - tail.x).norm(dim=1) / tail.x.norm()
+        for level, found in zip(LEVELS, all_levels(seed), strict=True):
+            rows.append((len(found.units), int(masks[errors <= error_of(level)].sum(dim=1).min())))
+    assert all(smallest <= size <= smallest + 1 for size, smallest in rows)
+    assert sum(size == smallest for size, smallest in rows) >= 0.9 * len(rows)
+
+
+def test_theta_of_a_level_says_what_is_kept() -> None:
+    tail = tail_of_random(2)
+    for found in all_levels(2):
+        assert torch.equal(found.units, (found.theta > found.config.threshold).nonzero()[:, 0])
+        assert torch.equal(found.signs, tail.h[found.units].sign().to(torch.int8))
+        assert found.config.sparsity > 0  # the weight that the level stands for
+        assert found.steps == len(found.losses) > 0
+
+
+def test_the_weight_of_a_level_is_that_at_which_it_is_as_good_as_the_set_it_was_made_from() -> None:
+    for seed in range(6):
+        first = run(tail_of_random(seed), dataclasses.replace(QUICK, sparsity=4.0), seed)  # with which levels begin
+        cut = [found for level, found in zip(LEVELS, all_levels(seed), strict=True) if error_of(level) > first.fidelity]
+        for coarse, fine in itertools.pairwise([*cut, first]):
+            if len(coarse.units) < len(fine.units):
+                gained = (coarse.fidelity - fine.fidelity) / (len(fine.units) - len(coarse.units))
+                assert coarse.config.sparsity == pytest.approx(gained * len(coarse.theta))
+
+
+def test_a_coarse_level_of_a_backdrop_needs_no_unit() -> None:
+    # Without any unit the image is off by 0.094; level 5 allows 0.1.
+    tail = tail_of(HalvesNet(backdrop=10.0), HALVES_QUERY.tolist())
+    for found in run_levels(tail, [1, 5]):
+        assert found.status is BerOptStatus.EMPTY
+        assert len(found.units) == 0
+        assert found.fidelity == pytest.approx(0.0938, abs=1e-4)
+
+
+def test_a_fine_level_of_a_backdrop_needs_all_units() -> None:
+    (found,) = run_levels(tail_of(HalvesNet(backdrop=10.0), HALVES_QUERY.tolist()), [8])
+    assert found.units.tolist() == [0, 1, 2, 3]
+    assert found.status is not BerOptStatus.EMPTY
+
+
+def test_a_level_takes_no_heed_of_the_sparsity() -> None:
+    found = run(tail_of_random(0), BerOptConfig(level=3, sparsity=10.0))
+    assert torch.equal(found.theta, all_levels(0)[2].theta)
+
+
+@pytest.mark.parametrize(("columns", "units"), [(slice(0, 2), [0, 1]), (slice(2, 4), [2, 3])])
+def test_the_units_of_a_focus_are_kept(columns: slice, units: list[int]) -> None:
+    tail = tail_of(HalvesNet(), HALVES_QUERY.tolist())
+    focus = torch.zeros(2, 4, dtype=torch.bool)
+    focus[:, columns] = True
+    rng = torch.Generator().manual_seed(0)
+    for config in (BerOptConfig(sparsity=0.2), BerOptConfig(level=5)):
+        found = optimize(tail, config, rng=rng, focus=focus)
+        assert found.units.tolist() == units
+        assert found.fidelity == 0.0  # of the focus
+    (found,) = optimize_levels(tail, QUICK, [5], rng=rng, focus=focus)
+    assert found.units.tolist() == units
+
+
+def test_units_on_their_boundary_do_not_keep_a_level_from_ending() -> None:
+    # All units lie on their boundaries, none is a candidate, and no set of candidates has the error of the level.
+    tail = tail_of(nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.Sigmoid(), linear([[1.0, 2.0]])), [0.0, 0.0])
+    seen: list[int] = []
+
+    def counted(a: Tensor) -> Tensor:
+        seen.append(len(a))
+        if len(seen) > 2000:
+            raise RuntimeError("it does not end")
+        return tail.run(a)
+
+    found = run(dataclasses.replace(tail, run=counted), BerOptConfig(level=5))
+    assert found.status is BerOptStatus.EMPTY
+
+
+def test_progress_tells_the_levels() -> None:
+    told: list[str] = []
+    tail = tail_of(RedundantUnit(), [1.0, 1.0])
+    rng = torch.Generator().manual_seed(0)
+    optimize_levels(tail, QUICK, [3, 8], rng=rng, progress=lambda done, total, text: told.append(text))
+    assert [text for text in told if text.startswith("level 8")]
+    assert any(text.startswith("level 3: ") for text in told)

@@ -9,15 +9,18 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from egbas.beropt import BerOptConfig
+from egbas.beropt import BerOptConfig, error_of
+from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli import app
 from egbas.cli.explore import default_out
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -141,7 +144,7 @@ def test_defaults_in_the_help_are_those_of_the_configs() -> None:
     text = CliRunner().invoke(app, ["explore", "--help"], env={"COLUMNS": "300"}).output
     for option, value in {
         "--threshold": BerOptConfig().threshold,
-        "--sparsity": BerOptConfig().sparsity,
+        "--level": DEFAULT_LEVEL,
         "--max-steps": BerOptConfig().max_steps,
         "--iterations": GbRrtConfig().iterations,
     }.items():
@@ -326,3 +329,131 @@ def test_samples_that_do_not_converge_are_written_and_told(tmp_path: Path) -> No
     assert "NOT CONVERGED" in result.stdout
     assert "Not converged after" in result.stderr
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["region"]["status"] == "NOT_CONVERGED"
+
+
+# Levels, a distance, a focus, judges and features
+
+
+def explore_levels(*words: str) -> Result:
+    return CliRunner().invoke(app, [*SMALL, "--iterations", "60", "--samples", "0", "--out", "run", *words])
+
+
+def written(here: Path, name: str = "config.json") -> dict[str, Any]:
+    return json.loads((here / "run" / name).read_text())
+
+
+@pytest.mark.parametrize(("words", "level"), [([], DEFAULT_LEVEL), (["--level", "3"], 3)])
+def test_a_level_decides_how_many_units_are_kept(here: Path, words: list[str], level: int) -> None:
+    result = explore_levels(*words)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert f", level {level}" in result.stdout
+    assert written(here)["level"] == written(here)["beropt"]["level"] == level
+    assert written(here, "metrics.json")["fidelity"] <= error_of(level)
+
+
+def test_a_sparsity_decides_without_a_level(here: Path) -> None:
+    assert explore_levels("--sparsity", "0.5", "--quiet").exit_code == 0
+    assert (written(here)["level"], written(here)["beropt"]["sparsity"]) == (None, 0.5)
+
+
+def test_a_distance_chooses_the_level(here: Path) -> None:
+    result = explore_levels("--delta", "5", "--quiet", "--seed", "3")
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert written(here)["level"] == 1  # all images lie so near
+
+
+def test_a_focus_is_a_box_or_a_picture(here: Path) -> None:
+    picture = Image.new("L", (4, 4))
+    picture.paste(255, (2, 0, 4, 3))
+    picture.save("mask.png")
+    found = []
+    for focus in ("2,0,4,3", "mask.png"):
+        result = explore_levels("--focus", focus, "--overwrite", "--quiet")
+        assert result.exit_code == 0, (result.stderr, result.exception)
+        assert written(here)["focus"] == [2, 0, 4, 3]
+        found.append(load_file(here / "run" / "boundary.safetensors"))
+    assert found[0]["focus"].tolist() == [[0, 0, 1, 1]] * 3 + [[0, 0, 0, 0]]
+    assert torch.equal(found[0]["units"], found[1]["units"])
+    explore_levels("--overwrite", "--quiet")
+    assert written(here)["focus"] is None
+    assert "focus" not in load_file(here / "run" / "boundary.safetensors")
+
+
+def test_judges_features_and_a_focus_are_told(here: Path) -> None:
+    (here / "user_judges.py").write_text(
+        "def corner(images):\n    return {'corner': images[:, 0, 0, 0]}\n"
+        "def edge(images):\n    return {'edge': images[:, 0, 0, 3]}\n"
+        "def left(images):\n    return images[..., :2].flatten(1)\n"
+    )
+    words = ["--judge", "user_judges:corner", "--judge", "user_judges:edge", "--features", "user_judges:left"]
+    result = explore_levels("--samples", "20", "--focus", "0,0,2,4", *words)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    for line in ("focus    freedom ", "features differ from the query's by ", "words    "):
+        assert line in result.stdout
+    region = written(here, "metrics.json")["region"]
+    assert region["judges"].keys() == {"brightness", "contrast", "corner", "edge"}
+    assert len(region["focus"]) == 2
+    assert region["feature_distance"].keys() == {"q05", "q50", "q95"}
+    assert f"words    {region['words']}" in result.stdout
+
+
+def test_an_embedded_model_is_judged_by_its_class(here: Path) -> None:
+    words = ["explore", "--iterations", "20", "--samples", "20", "--max-steps", "20", "--out", "run", "--quiet"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    judges = written(here, "metrics.json")["region"]["judges"]
+    (name,) = (name for name in judges if name.startswith("class "))
+    assert judges[name]["query"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["--level", "3", "--sparsity", "1"], ["got --level 3 and --sparsity 1", "leave all but one out"]),
+        (["--level", "3", "--delta", "0.4"], ["got --level 3 and --delta 0.4"]),
+        (["--delta", "0.4", "--sparsity", "1"], ["got --delta 0.4 and --sparsity 1"]),
+        (["--delta", "0"], ["delta=0", "positive"]),
+        (["--delta", "0.0001"], ["at no level", "choose a larger delta"]),
+        (["--focus", "0,0,9,9"], ["the focus 0,0,9,9 does not lie in the image of 4 x 4"]),
+        (["--focus", "2,2,2,2"], ["does not lie in the image"]),
+        (["--focus", "1,2,3"], ["neither a box x0,y0,x1,y1 in pixels nor a picture"]),
+        (["--focus", "missing.png"], ["no such file"]),
+        (["--focus", "text.png"], ["text.png: the picture cannot be read"]),
+        (["--focus", "small.png"], ["got a focus of shape (3, 2); expected (4, 4)"]),
+        (["--focus", "black.png"], ["the focus holds no pixel"]),
+        (["--judge", "user_nothing:f"], ["no module 'user_nothing'", "from --judge user_nothing:f"]),
+        (["--judge", "user_wrong"], ["is no package.module:callable"]),
+        (["--judge", "user_wrong:scalr"], ["did you mean 'scalar'"]),
+        (["--judge", "user_wrong:scalar"], ["the judge scalar returned Tensor; expected a dict"]),
+        (["--judge", "user_wrong:word"], ["the judge word gave 'word' as str"]),
+        (["--judge", "user_wrong:nan"], ["the judge nan gave 'nan'", "finite"]),
+        (["--features", "user_nothing:f"], ["no module 'user_nothing'", "from --features user_nothing:f"]),
+        (["--features", "user_wrong:scalar"], ["the features returned ()"]),
+        (["--features", "user_wrong:word"], ["the features returned dict"]),
+    ],
+    ids=" ".join,
+)
+def test_bad_levels_parts_and_judges(here: Path, words: list[str], messages: list[str]) -> None:
+    (here / "user_wrong.py").write_text(
+        "def scalar(images):\n    return images.mean()\n"
+        "def word(images):\n    return {'word': 'wide'}\n"
+        "def nan(images):\n    return {'nan': images.mean(dim=(1, 2, 3)) * float('nan')}\n"
+    )
+    (here / "text.png").write_text("no picture")
+    Image.new("L", (2, 3), 255).save("small.png")
+    Image.new("L", (4, 4)).save("black.png")
+    stopped(explore_levels("--samples", "20", *words), here / "run", *messages)
+
+
+@pytest.mark.xfail(strict=True, reason="defect: what a judge or features raise comes with a traceback")
+@pytest.mark.parametrize("option", ["--judge", "--features"])
+def test_judges_and_features_that_raise_are_told_with_their_place(here: Path, option: str) -> None:
+    (here / "user_raising.py").write_text("def look(images):\n    raise ValueError('not today')\n")
+    result = explore_levels("--samples", "20", option, "user_raising:look")
+    stopped(result, here / "run", "not today", "user_raising.py, line 2")
+
+
+def test_a_picture_too_large_to_be_one_is_refused(here: Path) -> None:
+    content = b"GIF89a" + (60_000).to_bytes(2, "little") * 2 + bytes(30)
+    (here / "huge.gif").write_bytes(content)
+    stopped(explore_levels("--focus", "huge.gif"), here / "run", "huge.gif: the picture cannot be read")

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from egbas.beropt import BerOptConfig
+from egbas.beropt.config import COARSEST, DEFAULT_LEVEL, FINEST
 from egbas.cli import app, options
 from egbas.samplers.gbrrt import GbRrtConfig
 
@@ -41,11 +43,21 @@ def test_so_it_is_in_the_other_commands(name: str) -> None:
 @pytest.mark.parametrize("config", [BerOptConfig(), GbRrtConfig()], ids=["BerOpt", "GB-RRT"])
 def test_shown_defaults_are_those_of_the_configs(command: str, config: BerOptConfig | GbRrtConfig) -> None:
     settings = asdict(config)
+    # Where nothing is given a level decides, and its sparsity follows.
+    told = {"level": str(DEFAULT_LEVEL), "sparsity": "as the level says"} if "level" in settings else {}
     shown = {each.name: each for each in COMMANDS[command].params if each.name in settings}
     assert shown
     for name, each in shown.items():
         assert each.default is None  # so that the config's own default holds
-        assert each.show_default == options.shown(settings[name])
+        assert each.show_default == (told.get(name) or options.shown(settings[name]))
+
+
+@pytest.mark.parametrize("command", ["explore", "compare", "estimate", "neighbours"])
+@pytest.mark.parametrize("level", [COARSEST - 1, FINEST + 1])
+def test_levels_that_do_not_exist_are_refused(command: str, level: int) -> None:
+    result = CliRunner().invoke(app, [command, "--level", str(level)])
+    assert result.exit_code == 2
+    assert "--level" in result.output
 
 
 def test_defaults_are_read_from_the_files_of_the_configs() -> None:

@@ -11,13 +11,23 @@ from torch import Tensor, nn
 
 import egbas
 from egbas.beropt import BerOptConfig
+from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace, Normal, Uniform
 from egbas.region.kept_units import LinearLayer
 from egbas.samplers.gbrrt import GbRrtConfig
-from tests.problems import BoxNet, OctantNet, RedundantUnit, ScaleInvariantNet
+from tests.problems import (
+    HALVES_QUERY,
+    LEFT,
+    RIGHT,
+    BoxNet,
+    HalvesNet,
+    OctantNet,
+    RedundantUnit,
+    ScaleInvariantNet,
+)
 
 QUICK = BerOptConfig(sparsity=0.2, anneal_steps=100, max_steps=300)
 SHORT = GbRrtConfig(iterations=200)
@@ -314,3 +324,124 @@ def test_measured_times_change_no_result(layer: int, monkeypatch: pytest.MonkeyP
             tensors = (run.latents, run.tree.parents, run.tree.rejected, run.beropt.theta, run.beropt.losses)
             found.add((run.seed, *[tensor.numpy().tobytes() for tensor in tensors], run.region.rounding))
     assert len(found) == len(queries)
+
+
+# Levels, focus, judges, features
+
+
+def explore_halves(backdrop: float = 0.0, **changes: object) -> Exploration:
+    settings = {"rng": 3, "gbrrt": SHORT, "samples": 0} | changes
+    return egbas.explore(HalvesNet(backdrop), HALVES_QUERY, 1, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"), [({}, DEFAULT_LEVEL), ({"level": 2}, 2), ({"beropt": BerOptConfig(level=3)}, 3)]
+)
+def test_a_level_decides_unless_there_are_settings(changes: dict[str, object], level: int) -> None:
+    run = explore_halves(**changes)
+    assert run.level == run.config()["level"] == run.config()["beropt"]["level"] == level
+    assert run.beropt.fidelity <= egbas.error_of(level)
+    assert run.beropt.units.tolist() == [0, 1, 2, 3]
+
+
+def test_settings_without_a_level_are_the_papers() -> None:
+    run = explore_halves(beropt=QUICK)
+    assert (run.level, run.config()["level"]) == (None, None)
+    assert run.beropt.config.sparsity == QUICK.sparsity
+
+
+def test_a_coarse_level_keeps_less() -> None:
+    assert len(explore_halves(level=1).beropt.units) == 3
+
+
+def test_a_level_beside_a_sparsity_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"got level=3 and a sparsity of 0\.2"):
+        explore_halves(level=3, beropt=QUICK)
+    with pytest.raises(ConfigError, match="got level 9"):
+        explore_halves(level=9)
+
+
+def test_an_empty_set_of_a_level_says_to_choose_a_finer_one() -> None:
+    with pytest.raises(ConfigError, match=r"is empty at level 5: .* choose a finer level"):
+        explore_halves(backdrop=10.0, level=5)
+    assert explore_halves(backdrop=10.0, level=8).beropt.units.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("focus", "units"), [(LEFT, [0, 1]), (RIGHT, [2, 3])])
+def test_a_focus_keeps_its_units_and_holds_its_part(focus: tuple[int, ...], units: list[int]) -> None:
+    run = explore_halves(focus=focus, samples=300)
+    assert run.beropt.units.tolist() == units
+    assert run.focus is not None and run.config()["focus"] == list(focus)
+    # A pixel is relu(1 - z) for a normal z, of deviation 0.867; where |z| <= 1 it is 1 - z, of deviation 0.540.
+    assert run.facts.focus == pytest.approx((0.540 / 0.867, 1.0), abs=0.12)
+    assert run.metrics()["region"]["focus"] == list(run.facts.focus)
+    assert run.mass.low < math.log10(math.erf(0.5**0.5)) < run.mass.high
+
+
+def test_a_focus_may_be_a_mask() -> None:
+    mask = torch.zeros(2, 4, dtype=torch.bool)
+    mask[:, :2] = True
+    boxed, masked = explore_halves(focus=LEFT), explore_halves(focus=mask)
+    assert torch.equal(boxed.theta, masked.theta)
+    assert boxed.config() == masked.config()
+    corner = torch.zeros(2, 4, dtype=torch.bool)
+    corner[0, 0] = corner[1, 2] = True
+    run = explore_halves(focus=corner)  # units 0 and 3
+    assert run.beropt.units.tolist() == [0, 3]
+    assert run.config()["focus"] == [0, 0, 3, 2]  # the box around it
+    assert torch.equal(run.focus, corner)
+
+
+def test_a_bad_focus_is_refused_and_so_is_one_beside_a_region() -> None:
+    with pytest.raises(ConfigError, match="does not lie in the image of 4 x 2"):
+        explore_halves(focus=(0, 0, 9, 9))
+    for settings in ({"focus": LEFT}, {"level": 5}):
+        with pytest.raises(ConfigError, match="settings of BerOpt and a region"):
+            egbas.explore(HalvesNet(), HALVES_QUERY, region=explore_halves().region, rng=0, **settings)
+
+
+def test_what_judges_and_features_say_is_in_the_facts_and_the_metrics() -> None:
+    run = explore_halves(
+        focus=LEFT,
+        samples=300,
+        judges=[
+            lambda images: {"left": images[..., :2].mean(dim=(1, 2, 3)), "right": images[..., 2:].mean(dim=(1, 2, 3))}
+        ],
+        features=lambda images: images[..., :2].flatten(1),
+    )
+    scores = run.facts.scores
+    # In the region the units of the left half are 1 - z and 1 + z, whose mean is 1 wherever z is.
+    assert scores["left"].freedom == pytest.approx(0.0, abs=1e-3) and scores["left"].word == "held"
+    assert scores["right"].freedom == pytest.approx(1.0, abs=0.25) and scores["right"].word == "free"
+    assert run.facts.feature_distance.q95 < run.facts.distance.q95
+    region = run.metrics()["region"]
+    assert region["judges"]["left"] == vars(scores["left"])
+    assert region["judges"].keys() == {"brightness", "contrast", "left", "right"}
+    assert region["feature_distance"] == vars(run.facts.feature_distance)
+    assert region["words"] == run.facts.words != ""
+
+
+def test_judges_change_nothing_but_the_scores() -> None:
+    one = explore_halves(samples=20)
+    other = explore_halves(samples=20, judges=[lambda images: {"a": images[:, 0, 0, 0]}])
+    assert torch.equal(one.exact.latents, other.exact.latents)
+    assert torch.equal(one.latents, other.latents)
+    assert (one.facts.mean, one.facts.low, one.facts.high) == (other.facts.mean, other.facts.low, other.facts.high)
+
+
+def test_many_queries_have_their_own_levels_and_scores() -> None:
+    many = egbas.explore_many(
+        HalvesNet(),
+        torch.stack([HALVES_QUERY, -HALVES_QUERY]),
+        1,
+        rng=[3, 4],
+        level=1,
+        focus=LEFT,
+        gbrrt=SHORT,
+        samples=20,
+    )
+    assert [run.level for run in many] == [1, 1]
+    alone = egbas.explore(HalvesNet(), HALVES_QUERY, 1, rng=3, level=1, focus=LEFT, gbrrt=SHORT, samples=20)
+    assert torch.equal(many[0].theta, alone.theta)
+    assert many[0].facts.focus == alone.facts.focus
+    assert many[0].facts.scores == alone.facts.scores

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from egbas.errors import ConfigError
 from egbas.exploration.facts import Facts, facts_of
 from egbas.latent import LatentSpace
 from egbas.network import Network
@@ -33,15 +35,20 @@ def chains(latents: torch.Tensor, n_chains: int = 16) -> Chains:
     )
 
 
-def facts(latents: torch.Tensor, seed: int = 0) -> Facts:
-    found = facts_of(network(), SPACE, torch.ones(2), chains(latents), rng=torch.Generator().manual_seed(seed))
+def facts(latents: torch.Tensor, seed: int = 0, **asked: Any) -> Facts:
+    rng = torch.Generator().manual_seed(seed)
+    found = facts_of(network(), SPACE, torch.ones(2), chains(latents), rng=rng, **asked)
     assert found is not None
     return found
 
 
+def draws(n: int, *scale: float) -> Tensor:
+    """Draws of the prior with these deviations."""
+    return torch.randn(n, 2, generator=torch.Generator().manual_seed(1)).double() * torch.tensor(scale)
+
+
 def test_freedom_is_the_deviation_over_that_of_the_prior() -> None:
-    z = torch.randn(4800, 2, generator=torch.Generator().manual_seed(1)).double() * torch.tensor([0.5, 0.1])
-    found = facts(z)
+    found = facts(draws(4800, 0.5, 0.1))
     assert found.freedom[0, 0, :2].tolist() == pytest.approx([0.5, 0.1], rel=0.05)
     assert math.isnan(found.freedom[0, 0, 2])  # a pixel that never changes is neither held nor free
     assert found.mean == pytest.approx(0.3, rel=0.05)
@@ -67,3 +74,113 @@ def test_distance_is_relative_to_the_norm_of_the_querys_image() -> None:
 
 def test_too_few_samples_say_nothing() -> None:
     assert facts_of(network(), SPACE, torch.ones(2), chains(torch.zeros(0, 2)), rng=torch.Generator()) is None
+
+
+def test_the_freedom_of_a_focus_and_of_the_rest() -> None:
+    z = draws(4800, 0.5, 0.1)
+    assert facts(z, focus=torch.tensor([[True, False, False]])).focus == pytest.approx((0.5, 0.1), rel=0.05)
+    assert facts(z, focus=torch.tensor([[False, True, True]])).focus == pytest.approx((0.1, 0.5), rel=0.05)
+    assert facts(z).focus is None
+
+
+def test_what_never_changes_around_a_focus_has_no_freedom() -> None:
+    assert facts(draws(320, 0.5, 0.5), focus=torch.tensor([[True, True, False]])).focus == pytest.approx(
+        (0.5, 0.0), abs=0.1
+    )
+
+
+def test_a_focus_changes_nothing_else() -> None:
+    z = draws(320, 0.5, 0.1)
+    one, other = facts(z), facts(z, focus=torch.tensor([[True, False, False]]))
+    assert (one.mean, one.low, one.high, one.distance, one.scores) == (
+        other.mean,
+        other.low,
+        other.high,
+        other.distance,
+        other.scores,
+    )
+
+
+def test_judges_score_the_query_the_region_and_the_prior() -> None:
+    def first(images: Tensor) -> dict[str, Tensor]:
+        return {"first": images[:, 0, 0, 0], "constant": torch.ones(len(images))}
+
+    found = facts(draws(4800, 0.5, 0.1), judges=[first]).scores
+    assert list(found) == ["brightness", "contrast", "first", "constant"]
+    score = found["first"]
+    assert score.query == 1.0
+    assert (score.region_mean, score.prior_mean) == pytest.approx((0.0, 0.0), abs=0.05)
+    assert (score.region_deviation, score.prior_deviation) == pytest.approx((0.5, 1.0), rel=0.05)
+    assert score.freedom == pytest.approx((1.25 / 2) ** 0.5, rel=0.05)  # both have a mean that is 1 from the query's
+    assert found["constant"].word == "constant"
+    assert found["brightness"].query == pytest.approx(2 / 3)
+
+
+def test_judges_see_each_image_once_and_in_order() -> None:
+    seen: list[Tensor] = []
+
+    def look(images: Tensor) -> dict[str, Tensor]:
+        seen.append(images)
+        return {"first": images[:, 0, 0, 0]}
+
+    z = draws(320, 0.5, 0.1)
+    facts(z, judges=[look])
+    torch.testing.assert_close(torch.cat(seen)[:320, 0, 0, 0].double(), z[:, 0], rtol=0, atol=1e-6)
+    assert len(torch.cat(seen)) == 320 + 320 + 1  # as many of the prior, and the query's
+
+
+def test_distances_in_features() -> None:
+    def doubled(images: Tensor) -> Tensor:
+        return 2 * images[:, 0, 0, :1]  # a row for each; 2 for the query
+
+    z = torch.ones(160, 2).double()
+    z[:, 0] += torch.tensor([0.25, -0.25]).repeat(80)
+    found = facts(z, features=doubled).feature_distance
+    assert found is not None
+    assert (found.q05, found.q50, found.q95) == pytest.approx((0.25, 0.25, 0.25))
+    assert facts(z).feature_distance is None
+
+
+def test_features_of_any_shape_are_compared_as_pixels_are() -> None:
+    z = draws(320, 0.5, 0.1)
+    found = facts(z, features=lambda images: images)
+    assert found.feature_distance == found.distance
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (lambda images: None, "the features returned NoneType for 1 images"),
+        (lambda images: images.flatten()[:2], r"the features returned \(2,\) for 1 images"),
+        (lambda images: images.log(), "with finite values, one row for each image"),
+    ],
+)
+def test_features_in_another_form_are_refused(features: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        facts(draws(32, 0.5, 0.1), features=features)
+
+
+def test_features_without_rows_are_refused() -> None:
+    with pytest.raises(ConfigError, match="the features returned"):
+        facts(draws(32, 0.5, 0.1), features=lambda images: images.mean())
+
+
+def test_judges_in_another_form_are_refused() -> None:
+    with pytest.raises(ConfigError, match="gave 'all' as"):
+        facts(draws(32, 0.5, 0.1), judges=[lambda images: {"all": images.mean()}])
+
+
+def test_the_words_are_those_of_areas_and_scores() -> None:
+    module = nn.Sequential(nn.Linear(2, 9), nn.Unflatten(1, (1, 3, 3)))  # the top is the first coordinate
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[1.0, 0.0]] * 3 + [[0.0, 1.0]] * 6))
+        module[0].bias.zero_()
+    z = draws(4800, 0.1, 1.0)
+    found = facts_of(
+        Network(module.eval(), (2,)), SPACE, torch.ones(2), chains(z), rng=torch.Generator().manual_seed(0)
+    )
+    assert found is not None
+    assert found.words.startswith("The top stays (freedom 0.10); the middle row and the bottom move (freedom ")
+    assert "brightness" in found.words
+    assert facts(z).words != "" and "image" not in facts(z).words  # three pixels in a row have no areas

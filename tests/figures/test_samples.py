@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from egbas.errors import ShapeError
-from egbas.figures import choose_spread, samples_figure
+from egbas.figures import choose_spread, freedom_picture, samples_figure
 
 
 def test_farthest_points_by_hand() -> None:
@@ -34,6 +34,25 @@ def test_every_image_has_its_place(shape: tuple[int, ...]) -> None:
     if n > 1:
         assert (mosaic[:h, w : w + gap] == 1).all()  # white between them
     assert [text.get_text() for text in figure.axes[0].texts] == ["query"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_freedom_stands_beside_the_query_in_place_of_the_last_sample(channels: int) -> None:
+    images, freedom = torch.rand(10, channels, 8, 8), torch.rand(channels, 8, 8)
+    figure = samples_figure(images, freedom=freedom)
+    figure.canvas.draw()
+    mosaic = torch.from_numpy(np.asarray(figure.axes[0].images[0].get_array()))
+    cells = [mosaic[top : top + 8, left : left + 8].permute(2, 0, 1) for top in (0, 9) for left in range(0, 72, 9)]
+    expected = [image.expand(3, 8, 8) for image in images[:9]]
+    expected.insert(1, freedom_picture(freedom))
+    torch.testing.assert_close(torch.stack(cells[:10]), torch.stack(expected))
+    assert (torch.stack(cells[10:]) == 1).all()  # white
+    assert [text.get_text() for text in figure.axes[0].texts] == ["query", "freedom"]
+
+
+def test_the_freedom_stands_beside_a_query_without_samples() -> None:
+    figure = samples_figure(torch.rand(1, 1, 8, 8), freedom=torch.rand(1, 8, 8))
+    assert np.asarray(figure.axes[0].images[0].get_array()).shape == (8, 17, 3)
 
 
 @pytest.mark.parametrize("shape", [(0, 1, 4, 4), (4, 4)])

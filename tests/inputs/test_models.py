@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError
-from egbas.inputs.models import find_model, parse_shape
+from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, NetworkError
+from egbas.inputs.models import find_callable, find_model, parse_shape
 from egbas.latent import Uniform
 from egbas.zoo.models import Model
 
@@ -67,3 +67,22 @@ def test_a_network_may_bring_its_latent_or_be_a_model(here: Path) -> None:
 def test_half_a_callable(spec: str) -> None:
     with pytest.raises(ModelNotFoundError, match=r"no package\.module:callable"):
         find_model(spec, None)
+
+
+def test_callables_are_found_and_not_called(here: Path) -> None:
+    (here / "user_judges.py").write_text("def smile(images):\n    raise RuntimeError\nclass Pose:\n    pass\nage = 3\n")
+    assert find_callable("user_judges:smile", "--judge").__name__ == "smile"
+    assert find_callable("user_judges:Pose").__name__ == "Pose"
+    with pytest.raises(ModelNotFoundError, match="no callable 'smle'; did you mean 'smile'"):
+        find_callable("user_judges:smle", "--judge")
+    with pytest.raises(ModelNotFoundError, match="no callable 'age'"):
+        find_callable("user_judges:age", "--judge")
+
+
+def test_the_message_names_the_option(here: Path) -> None:
+    for option in ("--judge", "--features"):
+        with pytest.raises(ModelNotFoundError, match=rf"no module 'user_missing' .*\(from {option} user_missing:f\)"):
+            find_callable("user_missing:f", option)
+    (here / "user_failing.py").write_text("raise ValueError('not today')\n")
+    with pytest.raises(NetworkError, match="importing user_failing failed: ValueError: not today"):
+        find_callable("user_failing:f", "--judge")

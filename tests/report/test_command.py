@@ -4,8 +4,16 @@ import dataclasses
 import torch
 
 from egbas.beropt import BerOptConfig
+from egbas.exploration.result import Exploration
 from egbas.report import command
-from tests.runs import plane_run
+from egbas.samplers.exact import ExactConfig
+from tests.runs import exact_run, plane_run
+
+
+def of_a_drawn_query(run: Exploration, config: BerOptConfig) -> Exploration:
+    """The run with other settings of BerOpt and a query that its seed gives."""
+    drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
+    return dataclasses.replace(run, query=drawn, beropt=dataclasses.replace(run.support.beropt, config=config))
 
 
 def test_command_names_a_drawn_query_by_its_seed() -> None:
@@ -43,3 +51,55 @@ def test_a_bound_on_the_steps_is_an_option_with_its_annealing() -> None:
     line, note = command(dataclasses.replace(run, beropt=dataclasses.replace(run.beropt, config=config)))
     assert "--max-steps 50" in line
     assert "anneal_steps" not in note
+
+
+def test_a_level_is_named_instead_of_the_sparsity_it_stands_for() -> None:
+    run = of_a_drawn_query(plane_run(), BerOptConfig(level=3, sparsity=7.25, masks=4))
+    line, note = command(run)
+    assert "--level 3" in line
+    assert "--sparsity" not in line
+    assert note == ""
+
+
+def test_the_exact_samplers_settings_are_written_out() -> None:
+    run = exact_run()
+    assert run.exact_config is not None
+    assert f"--samples 50 --max-evaluations {run.exact_config.max_evaluations} " in command(run)[0]
+    other = dataclasses.replace(run, exact_config=ExactConfig(samples=7, max_evaluations=999))
+    assert "--samples 7 --max-evaluations 999 " in command(other)[0]
+    unknown = dataclasses.replace(run, exact_config=None)  # of a run directory that does not say
+    assert "--samples" not in command(unknown)[0]
+
+
+def test_without_exact_samples_none_are_asked_for() -> None:
+    assert plane_run().exact is None
+    assert "--samples 0" in command(plane_run())[0]
+    assert "--max-evaluations" not in command(plane_run())[0]
+
+
+def test_a_focus_is_its_box() -> None:
+    focus = torch.zeros(4, 4, dtype=torch.bool)
+    focus[1:3, 2:4] = True
+    run = dataclasses.replace(of_a_drawn_query(plane_run(), BerOptConfig(level=3, masks=4)), focus=focus)
+    line, note = command(run)
+    assert "--focus 2,1,4,3 " in line
+    assert note == ""
+    assert "--focus" not in command(plane_run())[0]
+
+
+def test_a_focus_that_is_no_box_is_the_box_around_it_and_says_so() -> None:
+    focus = torch.zeros(4, 4, dtype=torch.bool)
+    focus[0, 1] = focus[2, 3] = True
+    run = dataclasses.replace(of_a_drawn_query(plane_run(), BerOptConfig(level=3, masks=4)), focus=focus)
+    line, note = command(run)
+    assert "--focus 1,0,4,3 " in line
+    assert note == "The focus was no box; here it is the box around it. In Python, focus= takes any mask."
+
+
+def test_samplers_that_the_command_line_does_not_have_are_told() -> None:
+    run = of_a_drawn_query(exact_run(), BerOptConfig(level=3, masks=4))
+    assert command(run)[1] == ""
+    alone = dataclasses.replace(run, samples={"prior": run.samples["prior"]})
+    assert command(alone)[1] == "In Python, samplers=['prior'] draws what this run drew, and nothing else."
+    more = dataclasses.replace(run, samples={**run.samples, "uniform": run.samples["prior"]})
+    assert "samplers=['tree', 'prior', 'uniform']" in command(more)[1]

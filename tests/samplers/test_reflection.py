@@ -68,3 +68,20 @@ def test_a_region_in_the_plane_agrees_with_a_grid(layer: int) -> None:
 
 def test_same_seed_same_draws() -> None:
     assert torch.equal(drawn(Gaussian(2), torch.ones(2))[1], drawn(Gaussian(2), torch.ones(2))[1])
+
+
+def test_the_evaluations_are_bounded_in_a_thin_region() -> None:
+    # A slab in many dimensions, in which trajectories have thousands of steps.
+    def slab(z: Tensor) -> Tensor:
+        return 1e-4 - z.abs()
+
+    kernel = ReflectionKernel(
+        Told(slab), constraints(slab, 6), Gaussian(6), ReflectionConfig(rounds=2, steps=60, most=4000)
+    )
+    rng = np.random.default_rng(0)
+    z = kernel.adapt(torch.zeros(16, 6).double(), rng)
+    assert kernel.config.steps == 4000 // (3 * 2 * 16)
+    before = kernel.evaluations
+    draws = kernel.draw(z, 100, rng)
+    assert before < 4000 <= kernel.evaluations < 4000 + 16
+    assert draws.shape[1] < 100

@@ -121,3 +121,18 @@ def test_lengths_are_drawn_within_their_bounds() -> None:
     assert 0.08 <= step.min() <= step.max() <= 0.12
     assert 10 <= moves.min() <= moves.max() <= 30
     assert replace(lengths, step=100.0).draw(2, np.random.default_rng(0))[1].tolist() == [1, 1]
+
+
+def test_a_chain_at_the_origin_has_no_radial_move() -> None:
+    walls = RegionWalls(Told(orthant), constraints(orthant, 3))
+    chains = Trajectories(
+        flow=skewed(),
+        walls=walls,
+        target=Gaussian(3),
+        lengths=Lengths(),
+        rng=np.random.default_rng(0),
+        z=torch.zeros(4, 3).double(),
+    )
+    for _ in range(50):
+        chains.step(np.arange(4))
+    assert bool(chains.z.isfinite().all())

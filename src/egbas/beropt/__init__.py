@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: MIT
 """BerOpt (Jeon et al. 2020, Algorithm 1): the smallest supporting set of a layer, by an optimised Bernoulli mask."""
 
-from egbas.beropt.config import BerOptConfig
-from egbas.beropt.optimize import default_masks, largest_search, optimize
+from egbas.beropt.config import BerOptConfig, error_of
+from egbas.beropt.optimize import default_masks, largest_search, optimize, optimize_levels
 from egbas.beropt.result import BerOptResult, BerOptStatus
 
-__all__ = ["BerOptConfig", "BerOptResult", "BerOptStatus", "default_masks", "largest_search", "optimize"]
+__all__ = [
+    "BerOptConfig",
+    "BerOptResult",
+    "BerOptStatus",
+    "default_masks",
+    "error_of",
+    "largest_search",
+    "optimize",
+    "optimize_levels",
+]

@@ -1,10 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""The settings of BerOpt."""
+"""The settings of BerOpt, and its levels: how faithful a set is to be at the query, the same for all models and layers.
+
+Level 1 is the coarsest, with a relative error of 0.5 at most, level 8 the finest, with 0.03; between them the error
+falls by the same factor from one level to the next. No torch here: the command line shows these numbers in its help.
+"""
 
 import math
 from dataclasses import dataclass
 
 from egbas.errors import ConfigError
+
+COARSEST, FINEST = 1, 8
+DEFAULT_LEVEL = 6
+_LARGEST, _SMALLEST = 0.5, 0.03  # relative errors at the query
+
+
+def error_of(level: int) -> float:
+    """The relative error ||f_{L:l+1}(h0 * 1[theta > p]) - G(z0)|| / ||G(z0)|| that a level allows.
+
+    Args:
+        level: 1 to 8.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    if not (isinstance(level, int) and COARSEST <= level <= FINEST):
+        raise ConfigError(f"got level {level!r}; expected a whole number from {COARSEST} (coarse) to {FINEST} (fine)")
+    return _LARGEST * (_SMALLEST / _LARGEST) ** ((level - COARSEST) / (FINEST - COARSEST))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +34,10 @@ class BerOptConfig:
     """Settings of BerOpt; one default serves every layer and model, because the loss is relative.
 
     Attributes:
-        sparsity: weight of mean(theta) against the relative distance; lambda = sparsity * ||G(z0)|| / D_l. > 0.
+        sparsity: weight of mean(theta) against the relative distance; lambda = sparsity * ||G(z0)|| / D_l. > 0. Where
+            there is a level it follows from that, and what is given is not used.
+        level: how faithful the set is to be at the query, 1 (coarse) to 8 (fine), ``egbas.error_of(level)``; None: the
+            sparsity decides how many units are kept.
         threshold: p; units with theta above it form the supporting set. In (0, 1).
         masks: Bernoulli masks a step, >= 1; None: 4, or 1 where an image has more than 100,000 values (256 x 256 in
             colour), for which a step takes most of a second on a processor.
@@ -26,6 +51,7 @@ class BerOptConfig:
     """
 
     sparsity: float = 1.0
+    level: int | None = None
     threshold: float = 0.5
     masks: int | None = None
     initial_theta: float = 0.75
@@ -44,6 +70,8 @@ class BerOptConfig:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise ConfigError(f"BerOpt's {name} is {value}; it must lie between 0 and 1, for example 0.5")
+        if self.level is not None:
+            error_of(self.level)
         if (self.masks is not None and self.masks < 1) or self.anneal_steps < 1:
             raise ConfigError(
                 f"BerOpt's masks ({self.masks}) and anneal_steps ({self.anneal_steps}) must be at least 1"

@@ -27,16 +27,23 @@ def is_large(image_size: int) -> bool:
 class Objective:
     """Relative distance + sparsity * mean(theta), over the candidates."""
 
-    def __init__(self, tail: Tail, config: BerOptConfig) -> None:
+    def __init__(self, tail: Tail, config: BerOptConfig, focus: Bool[Tensor, "h w"] | None = None) -> None:
         """Find the candidates.
+
+        Args:
+            tail: the network above the layer, at the query.
+            config: the settings.
+            focus: pixels that the distance counts; None: all.
 
         Raises:
             NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
         """
         self.tail, self.config = tail, config
-        self.norm = tail.x.norm()
+        self._focus = None if focus is None else focus.to(tail.x)
+        self.norm = (tail.x if self._focus is None else tail.x * self._focus).norm()
         if not self.norm > 0:
-            raise NetworkError("the query's image is zero everywhere; BerOpt's distance is relative to its norm")
+            where = "everywhere" if focus is None else "in the focus"
+            raise NetworkError(f"the query's image is zero {where}; BerOpt's distance is relative to its norm")
         # A unit whose output is zero at the query cannot change the image, and one that lies on its own boundary
         # has no side: for both the minimiser is theta = 0, so they are left out of the search.
         is_candidate = (tail.a != 0) & (tail.h != 0)  # (units,)
@@ -93,7 +100,8 @@ class Objective:
         return self.candidates.expand(n_masks, -1)
 
     def _distance(self, outputs: Float[Tensor, "masks units"]) -> Float[Tensor, " masks"]:
-        return (self.tail(outputs) - self.tail.x).flatten(1).norm(dim=1) / self.norm
+        gap = self.tail(outputs) - self.tail.x
+        return (gap if self._focus is None else gap * self._focus).flatten(1).norm(dim=1) / self.norm
 
     def _batches(self, outputs: Float[Tensor, "masks units"]) -> Iterator[Tensor]:
         """Large images one by one: a batch of four of 256 x 256 takes a third longer than they do alone."""

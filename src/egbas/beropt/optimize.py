@@ -2,17 +2,22 @@
 """Algorithm 1 from its start to the supporting set.
 
 In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
-Gradient steps through relaxed masks (``descent``), then a local search over single units (``local_search``).
+Gradient steps through relaxed masks (``descent``), then a local search over single units (``local_search``). Levels are
+cut down or built up one from another (``completion``).
+
+Deviation from paper: with a level the error at the query is given and the size follows; eq. 1 has a weight instead.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from egbas.beropt.config import BerOptConfig
+from egbas.beropt.completion import Effort, build_up, cut_down
+from egbas.beropt.config import COARSEST, FINEST, BerOptConfig, error_of
 from egbas.beropt.descent import Descent, Progress, descend, polarisation
 from egbas.beropt.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
 from egbas.beropt.objective import Objective, is_large
@@ -23,10 +28,20 @@ _MASKS = 4
 _USUAL_ROUNDS = 20
 _LARGE_ROUNDS = 2  # for large images, where it would otherwise take longer than the steps before it
 _MOSTLY_LOST = 0.5
+# Levels begin with the set of the first weight: on the embedded models its error is about that of level 5. The others
+# help where it cannot be built up further unit by unit. A set that is built up from few units is smaller than one that
+# is cut down from many (docs/beropt.md).
+_WEIGHTS = 4.0, 1.0, 0.3, 0.1
+_LARGE_EFFORT = Effort(rounds=24, share=0.25, tries=0)
 
 
 def optimize(
-    tail: Tail, config: BerOptConfig, *, rng: torch.Generator, progress: Progress | None = None
+    tail: Tail,
+    config: BerOptConfig,
+    *,
+    rng: torch.Generator,
+    focus: Bool[Tensor, "h w"] | None = None,
+    progress: Progress | None = None,
 ) -> BerOptResult:
     """Find the supporting set of the tail's query (Algorithm 1).
 
@@ -34,22 +49,120 @@ def optimize(
         tail: the network above the layer, at the query.
         config: the settings.
         rng: a CPU generator; the masks come from it.
+        focus: pixels that the distance counts; None: all.
         progress: called with (step, largest number of steps, text).
 
     Raises:
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
-    if config.masks is None:
-        config = replace(config, masks=default_masks(tail.x.numel()))
-    objective = Objective(tail, config)
-    descents = [descend(objective, config.initial_theta, rng=rng, progress=progress)]
-    # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
-    # start from the side of faithful images decides which of the two is better.
-    left = objective.fidelity(descents[0].theta > config.threshold)
-    if objective.n_candidates and left > _MOSTLY_LOST * objective.empty_fidelity():
-        descents.append(descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
-    results = [_result(objective, descent, rng=rng) for descent in descents]
-    return min(results, key=lambda result: result.fidelity + config.sparsity * len(result.units) / objective.n_units)
+    if config.level is not None:
+        return optimize_levels(tail, config, [config.level], rng=rng, focus=focus, progress=progress)[0]
+    objective = Objective(tail, _settled(tail, config), focus)
+    return _optimized(objective, rng=rng, progress=progress)
+
+
+def optimize_levels(
+    tail: Tail,
+    config: BerOptConfig,
+    levels: Sequence[int],
+    *,
+    rng: torch.Generator,
+    focus: Bool[Tensor, "h w"] | None = None,
+    progress: Progress | None = None,
+) -> list[BerOptResult]:
+    """Find the supporting sets of some levels, each a part of the next finer one.
+
+    Each is the set that ``optimize`` finds for that level alone, with a generator in the same state.
+
+    Args:
+        tail: the network above the layer, at the query.
+        config: the settings; its level is not used.
+        levels: which; 1 (coarse) to 8 (fine).
+        rng: a CPU generator; the masks come from it.
+        focus: pixels that the distance counts; None: all.
+        progress: called with (step, largest number of steps, text).
+
+    Returns:
+        The result of each level, in the order of ``levels``. A set without units says that the image keeps to the error
+        without the layer.
+
+    Raises:
+        NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
+    """
+    path = _Path(tail, _settled(tail, replace(config, level=None)), focus, rng, progress)
+    return [path.at(level) for level in levels]
+
+
+class _Path:
+    """The sets of all levels at one query; each is found when it is asked for, after those between it and the first."""
+
+    def __init__(
+        self, tail: Tail, config: BerOptConfig, focus: Tensor | None, rng: torch.Generator, progress: Progress | None
+    ) -> None:
+        self._tail, self._config, self._focus, self._progress = tail, config, focus, progress
+        self._state = rng.get_state()
+        self.objective, self.first = self._optimized(_WEIGHTS[0])
+        self._theta = self.first.theta.to(tail.a)[self.objective.candidates]
+        self._effort = _effort(self.objective, self.first)
+        self._found: dict[int, BerOptResult] = {}
+
+    def at(self, level: int) -> BerOptResult:
+        """The result of a level."""
+        if level not in self._found:
+            self._found[level] = self._finer(level) if self._is_finer(level) else self._coarser(level)
+        return self._found[level]
+
+    def _is_finer(self, level: int) -> bool:
+        return error_of(level) < self.first.fidelity
+
+    def _coarser(self, level: int) -> BerOptResult:
+        """Cut down from the next finer level, if that is no finer than the first set, or from this."""
+        is_last = level == FINEST or self._is_finer(level + 1)
+        before = self.first if is_last else self.at(level + 1)
+        kept = cut_down(self._kept(before), self.objective.distance, error_of(level), self._effort)
+        return self._result(level, kept, before)
+
+    def _finer(self, level: int) -> BerOptResult:
+        """Built up from the next coarser level, if that is finer than the first set, or from this."""
+        is_first = level == COARSEST or not self._is_finer(level - 1)
+        before = self.first if is_first else self.at(level - 1)
+        core, error, distance = self._kept(before), error_of(level), self.objective.distance
+        kept = build_up(core, distance, error, self._effort)
+        for weight in _WEIGHTS[1:]:
+            if kept is not None:
+                break
+            joined = core | self._kept(self._optimized(weight)[1])
+            kept = build_up(joined, distance, error, self._effort)
+        kept = torch.ones_like(core) if kept is None else kept
+        return self._result(level, cut_down(kept, distance, error, self._effort, core=core), before)
+
+    def _kept(self, result: BerOptResult) -> Bool[Tensor, " candidates"]:
+        """A set among the candidates."""
+        every = torch.zeros(self.objective.n_units, dtype=torch.bool, device=self._tail.a.device)
+        every[result.units.to(every.device)] = True
+        return every[self.objective.candidates]
+
+    def _optimized(self, weight: float) -> tuple[Objective, BerOptResult]:
+        """BerOpt with a weight, as it would be without levels."""
+        objective = Objective(self._tail, replace(self._config, sparsity=weight), self._focus)
+        rng = torch.Generator().set_state(self._state)
+        return objective, _optimized(objective, rng=rng, progress=self._progress)
+
+    def _result(self, level: int, kept: Bool[Tensor, " candidates"], before: BerOptResult) -> BerOptResult:
+        """A level's result: theta is that of the first set, but 0 or 1 for the units that have changed sides."""
+        theta = torch.where((self._theta > self._config.threshold) == kept, self._theta, kept.to(self._theta))
+        rng = torch.Generator().set_state(self._state)  # the same for a level alone and among others
+        first = self.first
+        # A first set without units has settled on that; a level's set is built up from it.
+        status = BerOptStatus.CONVERGED if first.status is BerOptStatus.EMPTY else first.status
+        if self._progress:
+            steps = self._config.max_steps
+            self._progress(steps, steps, f"level {level}: {int(kept.sum())} units")
+        result = _of_theta(self.objective, theta, first.losses, first.sizes, status, rng=rng)
+        units = len(result.units) - len(before.units)
+        weight = (before.fidelity - result.fidelity) * self.objective.n_units / units if units else 0.0
+        config = replace(self._config, level=level, sparsity=weight if weight > 0 else before.config.sparsity)
+        return replace(result, config=config)
 
 
 def default_masks(image_size: int) -> int:
@@ -60,6 +173,29 @@ def default_masks(image_size: int) -> int:
 def largest_search(image_size: int) -> int:
     """Masks that the local search tries, as a rule at most, for images of so many values."""
     return TRIED_IN_A_ROUND * (_LARGE_ROUNDS if is_large(image_size) else _USUAL_ROUNDS)
+
+
+def _settled(tail: Tail, config: BerOptConfig) -> BerOptConfig:
+    """The settings with those that follow from the network."""
+    return config if config.masks is not None else replace(config, masks=default_masks(tail.x.numel()))
+
+
+def _effort(objective: Objective, first: BerOptResult) -> Effort:
+    if is_large(objective.tail.x.numel()):
+        return _LARGE_EFFORT
+    return Effort() if first.status is not BerOptStatus.MAX_STEPS else Effort(tries=1)
+
+
+def _optimized(objective: Objective, *, rng: torch.Generator, progress: Progress | None) -> BerOptResult:
+    config = objective.config
+    descents = [descend(objective, config.initial_theta, rng=rng, progress=progress)]
+    # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
+    # start from the side of faithful images decides which of the two is better.
+    left = objective.fidelity(descents[0].theta > config.threshold)
+    if objective.n_candidates and left > _MOSTLY_LOST * objective.empty_fidelity():
+        descents.append(descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
+    results = [_result(objective, descent, rng=rng) for descent in descents]
+    return min(results, key=lambda result: result.fidelity + config.sparsity * len(result.units) / objective.n_units)
 
 
 def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candidates"]:
@@ -79,8 +215,20 @@ def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candida
 
 
 def _result(objective: Objective, descent: Descent, *, rng: torch.Generator) -> BerOptResult:
-    tail, config = objective.tail, objective.config
     theta = _improved(objective, descent)
+    return _of_theta(objective, theta, descent.losses.cpu(), descent.sizes.cpu(), descent.status, rng=rng)
+
+
+def _of_theta(
+    objective: Objective,
+    theta: Float[Tensor, " candidates"],
+    losses: Float[Tensor, " steps"],
+    sizes: Float[Tensor, " steps"],
+    status: BerOptStatus,
+    *,
+    rng: torch.Generator,
+) -> BerOptResult:
+    tail, config = objective.tail, objective.config
     kept = theta > config.threshold
     units = objective.candidates[kept]
     all_theta = theta.new_zeros(objective.n_units).index_copy(0, objective.candidates, theta)
@@ -91,8 +239,8 @@ def _result(objective: Objective, descent: Descent, *, rng: torch.Generator) -> 
         fidelity=objective.fidelity(kept),
         sampled_fidelity=objective.sampled_fidelity(theta, rng=rng),
         polarisation=polarisation(theta),
-        losses=descent.losses.cpu(),
-        sizes=descent.sizes.cpu(),
-        status=BerOptStatus.EMPTY if len(units) == 0 else descent.status,
+        losses=losses,
+        sizes=sizes,
+        status=BerOptStatus.EMPTY if len(units) == 0 else status,
         config=config,
     )

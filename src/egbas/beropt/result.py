@@ -32,7 +32,8 @@ class BerOptResult:
         losses: (steps,) the loss at every step.
         sizes: (steps,) the expected size of the set, sum(theta), at every step.
         status: how it ended.
-        config: the settings it ran with.
+        config: the settings it ran with; where there is a level, ``sparsity`` is the weight at which the set and that
+            from which it was cut down, or built up, are equally good in eq. 1.
     """
 
     theta: Float[Tensor, " units"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, reproduce, show, train
+from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, neighbours, path, reproduce, show, train
 from egbas.errors import EgbasError
 from egbas.machine.memory import keep_freed_memory
 from egbas.version import __version__
@@ -85,6 +85,8 @@ def root(
 
 
 app.command(epilog=EPILOG)(explore.explore)
+app.command(epilog=EPILOG)(path.path)
+app.command(epilog=EPILOG)(neighbours.neighbours)
 app.command(epilog=EPILOG)(estimate.estimate)
 app.command(epilog=EPILOG)(compare.compare)
 app.command(epilog=EPILOG)(models.layers)

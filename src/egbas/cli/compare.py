@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from egbas.exploration.explore import Exploration
     from egbas.figures import Gallery
 
-CLASSIFIER = "lenet-mnist"  # of the embedded generators
 JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.png", "report.html"
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
@@ -35,6 +34,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries; intervals need two.")] = 1,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    level: options.Level = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/compare-MODEL-lL-sS"),
@@ -80,6 +80,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     seeded(seed + queries)  # so that the last seed is in range, too
     first = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(
+        level=level,
         threshold=threshold,
         sparsity=sparsity,
         max_steps=max_steps,
@@ -94,7 +95,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     discriminator = None if chosen.discriminator is None else chosen.discriminator.to(where)
-    classifier = load_classifier(CLASSIFIER).to(where) if chosen.card is not None else None
+    classifier = load_classifier(settings.CLASSIFIER).to(where) if chosen.card is not None else None
 
     scores, first_run, images = [], None, {}
     with show.progress_bar(quiet) as progress:

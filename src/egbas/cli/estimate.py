@@ -14,6 +14,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    level: options.Level = None,
     max_steps: options.MaxSteps = None,
     samples: options.Samples = options.DEFAULT_SAMPLES,
     geometry: options.Geometry = options.DEFAULT_GEOMETRY,
@@ -38,7 +39,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
 
     chosen = find_model(model, latent_size, latent)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
-    beropt, gbrrt = settings.configs(max_steps=max_steps, iterations=iterations)
+    beropt, gbrrt = settings.configs(level=level, max_steps=max_steps, iterations=iterations)
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)

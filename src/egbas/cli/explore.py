@@ -20,6 +20,11 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         Path | None,
         typer.Option(metavar="DIR", help="Run directory to write.", show_default="runs/MODEL-lL-sS"),
     ] = None,
+    level: options.Level = None,
+    delta: options.Delta = None,
+    focus: options.Focus = None,
+    judge: options.Judges = None,
+    features: options.Features = None,
     threshold: options.Threshold = None,
     sparsity: options.Sparsity = None,
     max_steps: options.MaxSteps = None,
@@ -43,18 +48,25 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
 
     from egbas.cli import settings
     from egbas.exploration.explore import explore as run_exploration
+    from egbas.exploration.path import level_within
     from egbas.geometry import choose_geometry
     from egbas.inputs.devices import find_device, set_threads
-    from egbas.inputs.models import find_model
+    from egbas.inputs.focus import find_focus
+    from egbas.inputs.models import find_callable, find_model
     from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
     from egbas.storage import check_destination, save_run
 
+    settings.check_one(level=level, delta=delta, sparsity=sparsity)
     directory = check_destination(out or default_out(model, layer, latent or str(seed)), overwrite)
     chosen = find_model(model, latent_size, latent)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
+    judges = [find_callable(name, "--judge") for name in judge or ()]
+    known = None if features is None else find_callable(features, "--features")
+    part = None if focus is None else find_focus(focus)
     beropt, gbrrt = settings.configs(
+        level=level,
         threshold=threshold,
         sparsity=sparsity,
         max_steps=max_steps,
@@ -69,6 +81,22 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
+        if delta is not None:
+            found = level_within(
+                generator,
+                z0.to(where),
+                target.number or target.path,
+                delta,
+                rng=seed,
+                samples=samples or options.DEFAULT_SAMPLES,
+                max_evaluations=max_evaluations,
+                focus=part,
+                latent=space,
+                geometry=space.geometry,
+                beropt=beropt,
+                progress=progress,
+            )
+            beropt = replace(beropt, level=found)
         run = run_exploration(
             generator,
             z0.to(where),
@@ -81,6 +109,9 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             gbrrt=gbrrt,
             samples=samples,
             max_evaluations=max_evaluations,
+            focus=part,
+            judges=[*judges, *settings.class_judges(chosen, z0)],
+            features=known,
             progress=progress,
         )
         settings.refuse_empty(run)

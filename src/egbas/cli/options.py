@@ -26,6 +26,7 @@ def defaults(path: str, name: str) -> Any:
 
 
 BEROPT = defaults("beropt/config.py", "BerOptConfig")
+LEVELS = runpy.run_path(str(_SOURCES / "beropt/config.py"))  # the constants beside the config
 GBRRT = defaults("samplers/gbrrt/config.py", "GbRrtConfig")
 
 
@@ -77,8 +78,47 @@ Sparsity = Annotated[
     float | None,
     typer.Option(
         metavar="WEIGHT",
-        help="Higher keeps fewer units, and a rougher image.",
-        show_default=shown(BEROPT.sparsity),
+        help="The paper's way to say how many units are kept: higher keeps fewer.",
+        show_default="as the level says",
+    ),
+]
+Level = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=LEVELS["COARSEST"],
+        max=LEVELS["FINEST"],
+        help="How faithful the kept units are at the query: 1 holds the coarse, 8 the details. Excludes --sparsity.",
+        show_default=str(LEVELS["DEFAULT_LEVEL"]),
+    ),
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(
+        metavar="D",
+        help="Choose the coarsest level at which 95 % of the images lie within D of the query's, relative to its norm.",
+    ),
+]
+Focus = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X0,Y0,X1,Y1|MASK.png",
+        help="Look for the units of this part of the image: a box in pixels, or where a picture is not black.",
+    ),
+]
+Judges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--judge",
+        metavar="module:callable",
+        help="Scores images: a callable from images (n, c, h, w) to a dict of scores (n,); held or free? Repeatable.",
+    ),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="module:callable",
+        help="Features of images (n, c, h, w), a row for each; distances are told in them, too.",
     ),
 ]
 MaxSteps = Annotated[

@@ -5,11 +5,19 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from egbas.beropt import BerOptConfig
+from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.errors import ConfigError
+from egbas.exploration.judges import Judge
 from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.samplers.mass import told_mass
+from egbas.zoo.models import Model, load_classifier
+
+CLASSIFIER = "lenet-mnist"  # of the embedded generators
 
 
 def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
@@ -18,9 +26,12 @@ def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
     Fewer steps than BerOpt anneals for shorten the annealing.
 
     Raises:
-        ConfigError: a setting is out of its range.
+        ConfigError: a setting is out of its range, or there are a level and a sparsity.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    check_one(level=given.get("level"), sparsity=given.get("sparsity"))
+    if "sparsity" not in given:
+        given.setdefault("level", DEFAULT_LEVEL)
     if 0 < given.get("max_steps", BerOptConfig.max_steps) < BerOptConfig.anneal_steps:
         given["anneal_steps"] = given["max_steps"]
     beropt, gbrrt = (
@@ -28,6 +39,36 @@ def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
         for kind in (BerOptConfig, GbRrtConfig)
     )
     return BerOptConfig(**beropt), GbRrtConfig(**gbrrt)
+
+
+def check_one(**options: float | int | None) -> None:
+    """Refuse more than one of the options that say how many units are kept.
+
+    Raises:
+        ConfigError: there are two or more.
+    """
+    given = [f"--{name} {value:g}" for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise ConfigError(f"got {' and '.join(given)}; each says how many units are kept: leave all but one out")
+
+
+def class_judges(model: Model, z0: Tensor) -> list[Judge]:
+    """The judge that asks a classifier whether an image has the query's class, where there is a classifier."""
+    if model.card is None:
+        return []
+    classifier = load_classifier(CLASSIFIER)
+
+    def classes(images: Tensor) -> Tensor:
+        return classifier(images.to(next(classifier.parameters()).device)).argmax(dim=1)
+
+    device = next(model.generator.parameters()).device
+    with torch.no_grad():
+        query = int(classes(model.generator(z0.to(device).reshape(1, *model.latent.shape)).cpu())[0])
+
+    def same_class(images: Tensor) -> dict[str, Tensor]:
+        return {f"class {query}": (classes(images) == query).double()}
+
+    return [same_class]
 
 
 def layer_key(text: str) -> int | str:
@@ -56,8 +97,9 @@ def summary(run: Exploration, directory: Path) -> list[str]:
     lines, certificate = [], run.certificate
     if run.layer is not None and run.beropt is not None:
         kept, fidelity = len(run.beropt.units), run.beropt.fidelity
+        level = "" if run.level is None else f", level {run.level}"
         lines.append(
-            f"layer    {run.layer.path}: {kept} of {run.layer.units} units kept, relative error {fidelity:.3f}"
+            f"layer    {run.layer.path}: {kept} of {run.layer.units} units kept, relative error {fidelity:.3f}{level}"
         )
     if run.tree is not None:
         on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
@@ -75,5 +117,12 @@ def summary(run: Exploration, directory: Path) -> list[str]:
             f"freedom  {facts.mean:.2f} [{facts.low:.2f}, {facts.high:.2f}] of the prior's; images differ from "
             f"the query by {facts.distance.q50:.2f} (median), {facts.distance.q95:.2f} (95 %)"
         )
+        if facts.focus is not None:
+            lines.append(f"focus    freedom {facts.focus[0]:.2f} in it, {facts.focus[1]:.2f} around it")
+        if facts.feature_distance is not None:
+            far = facts.feature_distance
+            lines.append(f"features differ from the query's by {far.q50:.2f} (median), {far.q95:.2f} (95 %)")
+        if facts.words:
+            lines.append(f"words    {facts.words}")
     checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
     return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]

@@ -14,9 +14,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, default_masks, largest_search
+from egbas.beropt.config import FINEST
+from egbas.exploration.answers import SAMPLES
 from egbas.exploration.budget import largest_budget
-from egbas.exploration.explore import SAMPLES
 from egbas.exploration.queries import as_query, latent_of
+from egbas.exploration.supports import config_of
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
 from egbas.machine.threads import threads_worth
@@ -86,6 +88,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     beropt: BerOptConfig | None = None,
     gbrrt: GbRrtConfig | None = None,
     samples: int = SAMPLES,
+    level: int | None = None,
 ) -> Estimate:
     """Measure one pass of each kind that ``explore`` will make, and reckon from that what all of it takes.
 
@@ -101,11 +104,12 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         beropt: settings of BerOpt.
         gbrrt: settings of GB-RRT.
         samples: effective draws wanted of the exact sampler; 0: the tree alone.
+        level: of the supporting set.
 
     Raises:
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
     """
-    beropt, gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
+    beropt, gbrrt = config_of(level, beropt), gbrrt or GbRrtConfig()
     latent = latent or latent_of(generator, z0)
     start = time.perf_counter()
     network = Network(generator, latent.shape)
@@ -153,12 +157,13 @@ def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
         tail(masks * tail.a)
 
     each, search = _seconds(step), _seconds(forward) / n
+    searches, told = (1 + FINEST - config.level, "levels") if config.level is not None else (1, "a local search")
     fewest = min(config.anneal_steps + _FIRST_CHECK, config.max_steps)
     return StageEstimate(
         name="beropt",
         low=fewest * each + _LEAST_SEARCH * search,
-        high=2 * config.max_steps * each + largest_search(tail.x.numel()) * search,
-        basis=f"{_plain(each)} a step of {n} masks, {fewest:,} to twice {config.max_steps:,} steps; a local search",
+        high=2 * config.max_steps * each + searches * largest_search(tail.x.numel()) * search,
+        basis=f"{_plain(each)} a step of {n} masks, {fewest:,} to twice {config.max_steps:,} steps; {told}",
     )
 
 

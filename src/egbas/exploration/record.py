@@ -56,9 +56,12 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
         "seed": run.seed,
+        "level": run.level,
+        "focus": None if run.focus is None else box_of(run.focus),
         "beropt": None if run.beropt is None else dataclasses.asdict(run.beropt.config),
         "gbrrt": None if run.tree is None else _gbrrt(run.tree),
         "samplers": list(run.samples),
+        "exact": None if run.exact_config is None else dataclasses.asdict(run.exact_config),
         "dtype": str(run.network.dtype).removeprefix("torch."),
         "device": str(run.network.device),
         "threads": torch.get_num_threads(),
@@ -128,7 +131,19 @@ def _of_region(run: "Exploration", chains: Chains) -> dict[str, Any]:
         "freedom_high": None if facts is None else facts.high,
         "distance": None if facts is None else dataclasses.asdict(facts.distance),
         "prior_deviation": None if facts is None else facts.prior_deviation,
+        "words": None if facts is None else facts.words,
+        "judges": {} if facts is None else {name: dataclasses.asdict(score) for name, score in facts.scores.items()},
+        "focus": None if facts is None or facts.focus is None else list(facts.focus),
+        "feature_distance": (
+            None if facts is None or facts.feature_distance is None else dataclasses.asdict(facts.feature_distance)
+        ),
     }
+
+
+def box_of(focus: Tensor) -> list[int]:
+    """The smallest box (x0, y0, x1, y1) around a focus; the pixels themselves lie in boundary.safetensors."""
+    rows, columns = focus.any(dim=1).nonzero()[:, 0], focus.any(dim=0).nonzero()[:, 0]
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
 def _gbrrt(tree: Tree) -> dict[str, Any]:

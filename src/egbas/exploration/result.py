@@ -22,6 +22,7 @@ from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
+from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import Tree
 from egbas.samplers.mass import Mass
 
@@ -54,6 +55,8 @@ class Exploration:
         seed: of the masks and samplers; ``explore(..., rng=seed)`` repeats the run.
         beropt: theta, the supporting set and how well it carries the image; None in a region of the user's own.
         region: the region of the supporting set, or the user's own.
+        focus: (h, w) bool, the part of the image that BerOpt looked at; None: all of it.
+        exact_config: settings of the exact samplers; None where there were none, or a run directory does not say.
         samples: what each sampler drew, by its name.
         certificates: the check of the samples of each.
         facts: what exact samples of the prior say of the region; None without them.
@@ -71,6 +74,8 @@ class Exploration:
     seed: int
     beropt: BerOptResult | None
     region: Region
+    focus: Tensor | None = None
+    exact_config: ExactConfig | None = None
     samples: Mapping[str, Samples]
     certificates: Mapping[str, Certificate]
     facts: Facts | None
@@ -122,6 +127,11 @@ class Exploration:
     def theta(self) -> Float[Tensor, " units"] | None:
         """Probability of keeping each unit of the layer; None where BerOpt was skipped."""
         return None if self.beropt is None else self.beropt.theta
+
+    @property
+    def level(self) -> int | None:
+        """Of the supporting set, 1 (coarse) to 8 (fine); None where a sparsity decided, or BerOpt was skipped."""
+        return None if self.beropt is None else self.beropt.config.level
 
     @property
     def grown(self) -> Tree:

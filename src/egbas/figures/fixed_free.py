@@ -2,12 +2,16 @@
 """What the layer held fixed and what it left free, as images; figure 6 of the paper has the deviation map."""
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from matplotlib import colormaps
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.evaluation.metrics.spread import PixelSpread
-from egbas.figures.style import DEVIATION_MAP, GREY, as_images, new_figure
+from egbas.figures.style import DEVIATION_MAP, GREY, RGB, as_images, new_figure
 
 
 def pixel_deviation(images: Tensor) -> Tensor:
@@ -49,8 +53,7 @@ def freedom_figure(freedom: Tensor) -> Figure:
     """
     figure = new_figure(3.6, 3.0)
     axes = figure.subplots()
-    values = as_images(freedom.float().cpu()[None])[0].nanmean(dim=0).numpy()
-    colours = colormaps[DEVIATION_MAP].with_extremes(bad=GREY)
+    values, colours = _freedom_of(freedom)
     drawn = axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -58,3 +61,19 @@ def freedom_figure(freedom: Tensor) -> Figure:
     bar.ax.tick_params(labelsize=7)
     bar.set_label("freedom (0 held, 1 as free as the prior)", fontsize=7)
     return figure
+
+
+def freedom_picture(freedom: Tensor) -> Float[Tensor, "3 h w"]:
+    """The freedom of each pixel, averaged over channels, as an image with values in 0..1: a cell beside samples.
+
+    Args:
+        freedom: as ``freedom_figure`` takes it.
+    """
+    values, colours = _freedom_of(freedom)
+    drawn = colours(np.ma.masked_invalid(values.clip(0, 1)))[..., :RGB]
+    return torch.from_numpy(drawn).permute(2, 0, 1).float()
+
+
+def _freedom_of(freedom: Tensor) -> tuple[NDArray[np.float32], Colormap]:
+    values = as_images(freedom.float().cpu()[None])[0].nanmean(dim=0).numpy()
+    return values, colormaps[DEVIATION_MAP].with_extremes(bad=GREY)

@@ -5,8 +5,10 @@ import difflib
 import importlib
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -74,8 +76,17 @@ def _zoo_model(name: str) -> Model:
         ) from error
 
 
-def _call(spec: str) -> object:
-    """Import and call the user's callable; its own failures come back as messages without a traceback."""
+def find_callable(spec: str, option: str = "--model") -> Callable[..., Any]:
+    """Import the user's ``package.module:callable``; its own failures come back as messages without a traceback.
+
+    Args:
+        spec: as typed.
+        option: that it was typed after, for messages.
+
+    Raises:
+        ModelNotFoundError: there is no such module or callable in it.
+        NetworkError: importing it fails.
+    """
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute:
         raise ModelNotFoundError(f"{spec!r} is no package.module:callable, such as my_models:generator")
@@ -87,7 +98,7 @@ def _call(spec: str) -> object:
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ModelNotFoundError(
-                f"there is no module {error.name!r} in {here} or among the installed packages (from --model {spec})"
+                f"there is no module {error.name!r} in {here} or among the installed packages (from {option} {spec})"
             ) from error
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
     except (Exception, SystemExit) as error:
@@ -97,6 +108,12 @@ def _call(spec: str) -> object:
         nearest = difflib.get_close_matches(attribute, dir(module), n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ModelNotFoundError(f"module {module_name} has no callable {attribute!r}{hint}")
+    return target
+
+
+def _call(spec: str) -> object:
+    """Call the user's callable; a module is taken as it is."""
+    target = find_callable(spec)
     if isinstance(target, nn.Module):
         return target
     try:

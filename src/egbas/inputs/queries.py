@@ -38,6 +38,26 @@ def find_query(given: str, latent: LatentSpace) -> Tensor:
     return z0.reshape(-1)
 
 
+def find_bank(given: str, latent: LatentSpace, rng: torch.Generator) -> Tensor:
+    """Read the latents (m, d) that ``--bank`` names: so many draws of the prior, or those of a file.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        ShapeError: it does not hold finite latents of the model.
+        ConfigError: no draw was asked for.
+    """
+    if given.isdecimal():
+        if int(given) < 1:
+            raise ConfigError(f"--bank {given}: expected at least one latent")
+        return latent.sample(int(given), rng=rng)
+    bank = read_latent(Path(given))
+    if bank.ndim < 2 or bank[0].numel() != latent.size or not bool(bank.isfinite().all()):
+        raise ShapeError(
+            f"{given} holds latents of shape {tuple(bank.shape)}; expected finite ones of shape (m, {latent.size})"
+        )
+    return bank.reshape(len(bank), -1)
+
+
 def read_latent(path: Path) -> Tensor:
     """Read the tensor of a safetensors, npy or npz file, float32; no pickles.
 

@@ -140,6 +140,16 @@ class SupportingRegion:
         margins = [self._margin(exact(batch))[0].to(z.device) for batch in _flat(z).split(MICRO_BATCH)]
         return torch.cat(margins or [_none(z).double()])
 
+    def shared(self, z: Tensor) -> Float[Tensor, " n"]:
+        """Share of the kept boundaries that latents have on the query's side; 1 in the region.
+
+        Args:
+            z: (n, d) latents.
+        """
+        split = _units_of(self.split, self.units)
+        shares = [(split(batch) * self.signs >= 0).double().mean(dim=1).cpu() for batch in _flat(z).split(MICRO_BATCH)]
+        return torch.cat(shares or [_none(z).double()])
+
     def linear(self) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]] | None:
         """A and b of the polytope A z + b >= 0, in float64; None where the layer is not affine in the latent."""
         return self._walls

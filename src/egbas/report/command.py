@@ -5,10 +5,12 @@ import shlex
 from dataclasses import asdict
 
 import torch
+from torch import Tensor
 
 from egbas.beropt import BerOptConfig, default_masks
+from egbas.exploration.record import box_of
 from egbas.exploration.result import Exploration
-from egbas.samplers.choice import NAMES
+from egbas.samplers.choice import NAMES, PRIOR, TREE
 
 
 def command(run: Exploration) -> tuple[str, str]:
@@ -40,16 +42,31 @@ def command(run: Exploration) -> tuple[str, str]:
     is_drawn = torch.equal(drawn.to(run.query), run.query)
     if not is_drawn:
         words += ["--latent", "samples.safetensors"]
-    words += ["--threshold", str(beropt.threshold), "--sparsity", str(beropt.sparsity)]
+    words += ["--threshold", str(beropt.threshold)]
+    words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
+    if run.focus is not None:
+        words += ["--focus", _focus(run.focus)]
     if beropt.max_steps != BerOptConfig.max_steps:
         words += ["--max-steps", str(beropt.max_steps)]
     if run.tree is not None:
         words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
         words += ["--iterations", str(run.tree.iterations)]
+    exact = run.exact_config
     if run.exact is None:
         words += ["--samples", "0"]
+    elif exact is not None:
+        words += ["--samples", str(exact.samples), "--max-evaluations", str(exact.max_evaluations)]
     words += ["--out", "again"]
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
+
+
+def _focus(focus: Tensor) -> str:
+    return ",".join(map(str, box_of(focus)))
+
+
+def _is_box(focus: Tensor) -> bool:
+    x0, y0, x1, y1 = box_of(focus)
+    return bool(focus[y0:y1, x0:x1].all())
 
 
 def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
@@ -57,6 +74,7 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
     written = BerOptConfig(
         threshold=beropt.threshold,
         sparsity=beropt.sparsity,
+        level=beropt.level,
         masks=default_masks(run.network.image_size),
         max_steps=beropt.max_steps,
         anneal_steps=min(BerOptConfig.anneal_steps, beropt.max_steps),
@@ -67,6 +85,11 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
         notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
     if unlisted:
         notes.append(f"BerOpt also had {', '.join(unlisted)}, which only Python can set.")
+    if run.focus is not None and not _is_box(run.focus):
+        notes.append("The focus was no box; here it is the box around it. In Python, focus= takes any mask.")
+    others = [name for name in run.samples if name in NAMES and name not in (TREE, PRIOR)]
+    if run.tree is None or others:
+        notes.append(f"In Python, samplers={list(run.samples)!r} draws what this run drew, and nothing else.")
     own = [name for name in run.samples if name not in NAMES]
     if own:
         notes.append(f"The samplers {', '.join(own)} were the user's own, which only Python can give.")

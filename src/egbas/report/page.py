@@ -14,6 +14,7 @@ from torch import Tensor
 from egbas.beropt import BerOptResult
 from egbas.evaluation.comparison import Comparison
 from egbas.exploration.facts import Facts
+from egbas.exploration.judges import Score
 from egbas.exploration.result import Exploration
 from egbas.figures import (
     Gallery,
@@ -256,7 +257,7 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
         ),
         "fidelity_sentence": (
             f"The image of the kept units alone differs from the query by {beropt.fidelity:.1%} of the query's norm "
-            "(0% would be the same image). A smaller --sparsity keeps more units and brings it closer."
+            "(0% would be the same image). A finer --level keeps more units and brings it closer."
         ),
         "status_sentence": f"{beropt.steps:,} steps; {beropt.status.value}.",
     }
@@ -275,8 +276,8 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
 
 def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     if not gallery.count:
-        names = ("freedom_chart", "freedom_sentence", "deviation_chart", "acceptance_sentence", "deviation_of")
-        return {**dict.fromkeys(names, ""), "free_sentence": "There are no samples.", "n_free": 0}
+        names = ("freedom_chart", "freedom_sentence", "deviation_chart", "acceptance_sentence", "deviation_of", "words")
+        return {**dict.fromkeys(names, ""), "free_sentence": "There are no samples.", "n_free": 0, "judged": []}
     deviation = gallery.deviation
     low, high = gallery.limits
     row, column = divmod(int(deviation.argmax()), deviation.shape[1])
@@ -285,6 +286,8 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     return {
         "freedom_chart": "" if run.freedom is None else chart(freedom_figure(run.freedom)),
         "freedom_sentence": "" if run.facts is None else _freedom(run.facts),
+        "words": "" if run.facts is None else run.facts.words,
+        "judged": [] if run.facts is None else [_judged(name, score) for name, score in run.facts.scores.items()],
         "deviation_chart": chart(deviation_figure(deviation)),
         "n_free": gallery.count,
         "deviation_of": "samples of the tree" if isinstance(leading, Tree) else f"samples of the {run.shown}",
@@ -303,8 +306,25 @@ def _freedom(facts: Facts) -> str:
         "The freedom of a pixel is its deviation over exact samples of the region divided by its deviation over the "
         f"prior: 0 is held, 1 as free as ever. Over all pixels it is {facts.mean:.2f} (95 % interval {facts.low:.2f} "
         f"to {facts.high:.2f}). Images of the region differ from the query's by {distance.q50:.2f} of its norm in the "
-        f"median, by {distance.q05:.2f} to {distance.q95:.2f} in nine of ten."
+        f"median, by {distance.q05:.2f} to {distance.q95:.2f} in nine of ten.{_in_focus(facts)}"
     )
+
+
+def _in_focus(facts: Facts) -> str:
+    if facts.focus is None:
+        return ""
+    return f" In the focus, which BerOpt looked at, it is {facts.focus[0]:.2f}, around it {facts.focus[1]:.2f}."
+
+
+def _judged(name: str, score: Score) -> list[str]:
+    return [
+        name,
+        f"{score.query:.3g}",
+        f"{score.region_mean:.3g} +- {score.region_deviation:.2g}",
+        f"{score.prior_mean:.3g} +- {score.prior_deviation:.2g}",
+        "" if score.freedom is None else f"{score.freedom:.2f}",
+        score.word,
+    ]
 
 
 def _acceptance(tree: Tree) -> str:

@@ -116,7 +116,8 @@ def run(
 def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, float, Exploration]]:
     """Explore one query under every setting: (setting, value, exploration), the default once in each setting."""
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
-    default = explore(model.generator, z0, layer, rng=query, model_name=model.name, samples=0)
+    weighted = BerOptConfig()  # as eq. 1 has it, without a level
+    default = explore(model.generator, z0, layer, rng=query, beropt=weighted, model_name=model.name, samples=0)
     for sparsity in SPARSITIES:
         if sparsity == default.support.beropt.config.sparsity:
             yield "sparsity", sparsity, default

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from egbas.beropt import BerOptConfig
 from egbas.evaluation.rankings import LARGEST, fidelity_of, ranked, shuffled
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
@@ -90,7 +91,8 @@ def run(
         for layer in paper_layers(name):
             for query in range(n_queries):
                 z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
-                cases.append(_case(name, layer, query, explore(model.generator, z0, layer, rng=query, samples=0)))
+                run = explore(model.generator, z0, layer, rng=query, beropt=BerOptConfig(), samples=0)
+                cases.append(_case(name, layer, query, run))
                 if progress:
                     progress(len(cases), total, f"{name} layer {layer} query {query}")
     content = {

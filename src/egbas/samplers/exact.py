@@ -34,10 +34,10 @@ Starts = Callable[[Region, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]
 
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
-_FIRST_CHECK, _GROWTH = 8, 1.5  # draws of each chain at the first check, and from one check to the next
+_FEW_CHAINS, _MANY_CHAINS, _FEW_SAMPLES = 16, 32, 200
+_FIRST_CHECK, _GROWTH = 8, 1.25  # draws of each chain at the first check, and from one check to the next
 _AT_ONCE = 16  # draws of each chain between two checks of what has been spent
 _ROOM = 128  # draws of each chain that are kept at most, or ...
-_WARM_UP = 3  # so many times a warm-up fits into what may be spent
 _SPARE = 8  # ... so many times those that are wanted
 _GIVEN = 4  # times the draws that are wanted are handed over, evenly from those that are kept
 _SERIES_DRAWS = 16  # of each chain, of which further series are asked at most: images take long
@@ -49,23 +49,28 @@ class ExactConfig:
 
     Attributes:
         samples: effective draws wanted. >= 1.
-        max_evaluations: latents whose membership is asked at most; the warm-up and a first check are always done.
-        n_chains: chains side by side. >= 4.
+        max_evaluations: latents whose membership is asked at most; some thousands are needed for any answer.
+        n_chains: chains side by side, >= 4; None: 16, or 32 where more than 200 draws are wanted.
         half_width: of the box of the uniform distribution, in latent units; None: the largest the latent space has.
     """
 
     samples: int = 100
     max_evaluations: int = 2_000_000
-    n_chains: int = 16
+    n_chains: int | None = None
     half_width: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for name, least in (("samples", 1), ("max_evaluations", 1), ("n_chains", 4)):
-            if getattr(self, name) < least:
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise ConfigError(f"the exact samplers' {name} is {getattr(self, name)}; it must be at least {least}")
         if self.half_width is not None and not (math.isfinite(self.half_width) and self.half_width > 0):
             raise ConfigError(f"the exact samplers' half_width is {self.half_width}; it must be positive, or None")
+
+    @property
+    def chains(self) -> int:
+        """How many chains there are: many cost more to warm up, and less for each draw afterwards."""
+        return self.n_chains or (_FEW_CHAINS if self.samples <= _FEW_SAMPLES else _MANY_CHAINS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +79,8 @@ class ExactSampler(ABC):
 
     Attributes:
         config: the settings.
-        reflection: called with a region, the target, and how many steps a warm-up may take, gives a kernel for a region
-            that has constraints; None, or where it gives None: membership is enough.
+        reflection: called with a region, the target, and how many latents may be asked about, gives a kernel for a
+            region that has constraints; None, or where it gives None: membership is enough.
         starts: called with a region, the target and latents (n, d), brings these into the region; half of the chains
             start so. What it leaves outside is not used.
             None: all chains start from the query.
@@ -130,9 +135,9 @@ class ExactSampler(ABC):
         walls = region.linear() if isinstance(region, LinearRegion) else None
         if walls is not None and not isinstance(target, Density):
             return HamiltonianKernel(region, walls, target, device=device)
-        budget = self.config.max_evaluations // (_WARM_UP * self.config.n_chains)
-        kernel = self.reflection(region, target, budget) if self.reflection else None
-        return HitAndRunKernel(region, target, device=device) if kernel is None else kernel
+        most = self.config.max_evaluations
+        kernel = self.reflection(region, target, most) if self.reflection else None
+        return HitAndRunKernel(region, target, most=most, device=device) if kernel is None else kernel
 
     def _beginning(
         self,
@@ -143,11 +148,11 @@ class ExactSampler(ABC):
         rng: torch.Generator,
     ) -> tuple[Float[Tensor, "chains d"], NDArray[np.int64]]:
         """States to start from, and the group of each chain: 0 from the query, 1 from the prior."""
-        states = query.cpu().double().repeat(self.config.n_chains, 1)
-        groups = np.zeros(self.config.n_chains, np.int64)
+        states = query.cpu().double().repeat(self.config.chains, 1)
+        groups = np.zeros(self.config.chains, np.int64)
         if self.starts is None:
             return states, groups
-        drawn = latent.sample(self.config.n_chains // 2, rng).double()
+        drawn = latent.sample(self.config.chains // 2, rng).double()
         if isinstance(target, UniformBox):  # the box need not be where the prior is
             low, high = target.low.cpu().double(), target.high.cpu().double()
             drawn = low + (high - low) * torch.rand(drawn.shape, generator=rng, dtype=torch.float64)
@@ -198,15 +203,19 @@ class _Run(NamedTuple):
     def until_converged(self, states: Float[Tensor, "chains d"], random: np.random.Generator) -> Chains:
         """Draw, check, and draw on until the chains agree or the evaluations are spent."""
         config, check = self.sampler.config, _FIRST_CHECK
-        history = History(max(_ROOM, _SPARE * config.samples // config.n_chains))
+        history = History(max(_ROOM, _SPARE * config.samples // config.chains))
         n, left = _FIRST_CHECK, 0
         while True:
             before = self.kernel.evaluations
             draws = self.kernel.draw(states, n, random)
+            if not history.seen and not draws.shape[1]:
+                draws = states[:, None]  # nothing else is there to show
             history.add(draws)
-            states = draws[:, -1].clone()
+            is_spent = draws.shape[1] < n
             # In whole draws: what the last ones took says how many more there may be.
-            left = (config.max_evaluations - self.kernel.evaluations) * n // max(1, self.kernel.evaluations - before)
+            each = max(1, self.kernel.evaluations - before)
+            left = 0 if is_spent else (config.max_evaluations - self.kernel.evaluations) * n // each
+            states = draws[:, -1].clone() if draws.shape[1] else states
             if history.seen >= check or left < 1:
                 diagnosed = self._diagnose(history.recent())
                 if self.progress:

@@ -42,6 +42,7 @@ class HitAndRunKernel:
         target: Target,
         *,
         moves: int | None = None,
+        most: int | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         """Begin with round directions.
@@ -50,10 +51,12 @@ class HitAndRunKernel:
             region: tells which latents are inside.
             target: what is restricted to the region.
             moves: between two draws; None: half as many as there are dimensions, which a line can see one of.
+            most: latents to ask about, in the warm-up at most half of them; None: no limit.
             device: that the region wants its latents on.
         """
         self._target, self._is_inside = target, Membership(region, device)
         self._curves = curves_of(target, np.eye(target.d))
+        self._most = most
         self.moves = max(2, target.d // 2) if moves is None else moves
 
     @property
@@ -65,24 +68,26 @@ class HitAndRunKernel:
         """Learn how the target is stretched, from states of all chains."""
         state, every = z.numpy(force=True).astype(np.float64), max(4, self.moves // _SNAPSHOTS)
         for level in range(_ROUNDS):
-            states = self._move(state, _SNAPSHOTS * 2**level, every, rng)
+            states = self._move(state, _SNAPSHOTS * 2**level, every, rng, share=0.5)
+            if not states.shape[1]:
+                break
             state = states[:, -1]
             covariance = shrunk_covariance(states.reshape(-1, states.shape[2]))
             self._curves = curves_of(self._target, np.linalg.cholesky(covariance).T.astype(np.float64))
         return torch.from_numpy(state.copy())
 
     def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:
-        """The states after every ``moves`` moves."""
+        """The states after every ``moves`` moves; fewer, maybe none, where the limit was met."""
         return torch.from_numpy(self._move(z.numpy(force=True).astype(np.float64), n, self.moves, rng))
 
     def _move(
-        self, z: Float[Array, "chains d"], n: int, every: int, rng: np.random.Generator
+        self, z: Float[Array, "chains d"], n: int, every: int, rng: np.random.Generator, *, share: float = 1.0
     ) -> Float[Array, "chains n d"]:
-        """The n states after every so many moves."""
+        """The n states after every so many moves, or as many as all chains have when a share of the limit is spent."""
         states, z = np.empty((len(z), n, z.shape[1])), z.copy()
         done, tries = np.zeros(len(z), np.int64), np.zeros(len(z), np.int64)
         brackets, busy = self._curves.start(z, done, rng), np.arange(len(z))
-        while len(busy):
+        while len(busy) and (self._most is None or self.evaluations < share * self._most):
             points = self._curves.place(brackets.points(busy))
             is_good = self._curves.allows(points, brackets.level[busy])
             is_good[is_good] = self._is_inside(points[is_good])
@@ -100,7 +105,7 @@ class HitAndRunKernel:
             again = moved[done[moved] < n * every]
             for old, new in zip(brackets, self._curves.start(z[again], done[again], rng), strict=True):
                 old[again] = new
-        return states
+        return states[:, : int(done.min()) // every]
 
 
 def _shrink(brackets: Brackets, which: np.ndarray, rng: np.random.Generator) -> None:

@@ -41,7 +41,7 @@ class Kernel(Protocol):
         ...
 
     def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:
-        """The n states after z, in order."""
+        """The n states after z, in order; fewer, the same number of each chain, where a limit of its own was met."""
         ...
 
 

@@ -20,7 +20,6 @@ from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
 from egbas.samplers.starts import descend
 from egbas.samplers.target import Density, Target
 
-_FEWEST_STEPS = 20  # of a round of the warm-up
 _N_PROBES = 256  # draws of the target, of which the scale of each margin is the deviation
 
 
@@ -48,19 +47,18 @@ class Reflections:
         self._config = config or ReflectionConfig()
         self._made: tuple[Region, Target, Constraints | None] | None = None
 
-    def kernel(self, region: Region, target: Target, budget: int) -> ReflectionKernel | None:
+    def kernel(self, region: Region, target: Target, most: int) -> ReflectionKernel | None:
         """A kernel that reflects at the boundaries of a region; None where it has no constraints.
 
         Args:
             region: to stay in.
             target: that is restricted to it.
-            budget: steps of a chain that the whole warm-up may take.
+            most: latents that it may ask about.
         """
         constraints = self._of(region, target)
         if constraints is None:
             return None
-        steps = max(_FEWEST_STEPS, min(self._config.steps, budget // self._config.rounds))
-        return ReflectionKernel(region, constraints, target, replace(self._config, steps=steps))
+        return ReflectionKernel(region, constraints, target, replace(self._config, most=most))
 
     def starts(self, region: Region, target: Target, z: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
         """Latents brought into a region by descent; none where it has no constraints."""

@@ -29,14 +29,18 @@ class ReflectionConfig:
         steps: of each chain in a round.
         share_outside: of the steps, which the size of a step is adapted to.
         lengths: of trajectories after the warm-up; the step is the first one there.
+        most: latents to ask about; a third of them in the warm-up, at least twenty steps of each round. None: no limit.
     """
 
     rounds: int = 6
     steps: int = 300
     share_outside: float = 0.6
     lengths: Lengths = field(default_factory=Lengths)
+    most: int | None = None
 
 
+_WARM_UP = 3  # so many times a warm-up fits into what may be spent
+_FEWEST_STEPS = 20  # of a round of the warm-up
 _HASTE = 0.25  # of the adaptation of the step
 _PERIOD = 20  # steps after which it is adapted
 _SHORT = {"shortest": 0.7, "longest": 2.0}  # trajectories of the warm-up
@@ -80,6 +84,9 @@ class ReflectionKernel:
         Returns:
             States to go on from.
         """
+        if self.config.most is not None:
+            steps = self.config.most // (_WARM_UP * self.config.rounds * len(z))
+            self.config = replace(self.config, steps=max(_FEWEST_STEPS, min(self.config.steps, steps)))
         for number in range(self.config.rounds):
             short = _SHORT if number < self.config.rounds // 2 else {}
             z, snapshots = self._warm_up(z, replace(self.lengths, **short), rng)
@@ -94,6 +101,9 @@ class ReflectionKernel:
             z: states inside the region.
             n: how many.
             rng: of momenta and lengths.
+
+        Returns:
+            Fewer than n, maybe none, where the config's limit was met: as many as all chains have.
         """
         chains = self._trajectories(z, self.lengths, rng)
         drawn = z.new_zeros(len(z), n, z.shape[1])
@@ -104,7 +114,9 @@ class ReflectionKernel:
             self.evaluations += chains.evaluations - before
             drawn[torch.from_numpy(ended), torch.from_numpy(counts[ended])] = chains.latents[torch.from_numpy(ended)]
             counts[ended] += 1
-        return drawn
+            if self.config.most is not None and self.evaluations >= self.config.most:
+                break
+        return drawn[:, : int(counts.min())]
 
     def _trajectories(self, z: Tensor, lengths: Lengths, rng: np.random.Generator) -> Trajectories:
         return Trajectories(flow=self.flow, walls=self._walls, target=self._target, lengths=lengths, rng=rng, z=z)

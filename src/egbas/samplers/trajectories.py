@@ -152,7 +152,8 @@ class Trajectories:
         self._outside[rows] = 0
         self._arrive(rows, z, np.zeros(n, np.int64))
         if self.flow.is_curved:
-            self._radial[rows] = np.sqrt(self.rng.chisquare(d, n)) / np.linalg.norm(y, axis=1)
+            length, now = np.sqrt(self.rng.chisquare(d, n)), np.linalg.norm(y, axis=1)
+            self._radial[rows] = np.divide(length, now, out=np.ones(n), where=now > 0)  # the origin has no ray
         for row in rows:
             self._first.pop(int(row), None)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import CheckpointError, ConfigError, EgbasError, ModelNotFoundError, RunDirectoryError
 from egbas.exploration.facts import Distance, Facts
+from egbas.exploration.judges import Score
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
@@ -25,6 +26,7 @@ from egbas.samplers.chains import Chains
 from egbas.samplers.choice import TREE
 from egbas.samplers.contract import Samples, checked
 from egbas.samplers.diagnostics import Diagnostics
+from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
 from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, REGION, SAMPLES
@@ -120,6 +122,8 @@ def _rebuild(
         seed=config["seed"],
         beropt=None if layer is None else _beropt_result(config["beropt"], metrics, tensors),
         region=region,
+        focus=tensors["focus"] != 0 if "focus" in tensors else None,
+        exact_config=None if config.get("exact") is None else ExactConfig(**config["exact"]),
         samples=samples,
         certificates=_certificates(metrics, samples),
         facts=_facts(record),
@@ -194,6 +198,7 @@ def _facts(record: _Record) -> Facts | None:
     region = record.metrics.get("region")
     if region is None or region["freedom"] is None:
         return None
+    features = region.get("feature_distance")
     return Facts(
         freedom=record.tensors[f"{region['sampler']}/freedom"],
         mean=region["freedom"],
@@ -201,6 +206,10 @@ def _facts(record: _Record) -> Facts | None:
         high=region["freedom_high"],
         distance=Distance(**region["distance"]),
         prior_deviation=region["prior_deviation"],
+        scores={name: Score(**told) for name, told in region.get("judges", {}).items()},
+        focus=None if region.get("focus") is None else tuple(region["focus"]),
+        feature_distance=None if features is None else Distance(**features),
+        words=region.get("words") or "",
     )
 
 

@@ -138,17 +138,18 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
     beropt, exact = run.beropt, run.exact
     return {
         CONFIG: lambda: _json(run.config()),
-        **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(beropt))}),
+        **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(run, beropt))}),
         SAMPLES: lambda: _tensors(query=run.query, **_samples(run)),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
-        PICTURE: lambda: _picture(galleries[run.shown].shown),
+        PICTURE: lambda: _picture(run, galleries[run.shown].shown),
         REPORT: lambda: render(run, galleries).encode(),
     }
 
 
-def _boundary(beropt: BerOptResult) -> dict[str, Tensor]:
+def _boundary(run: Exploration, beropt: BerOptResult) -> dict[str, Tensor]:
     return {
+        **({} if run.focus is None else {"focus": run.focus.to(torch.uint8)}),
         "theta": beropt.theta,
         "units": beropt.units.to(torch.int64),
         "signs": beropt.signs.to(torch.int8),
@@ -190,9 +191,9 @@ def _tensors(**tensors: Tensor) -> bytes:
     return dump_tensors({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
 
 
-def _picture(images: Tensor) -> bytes:
+def _picture(run: Exploration, images: Tensor) -> bytes:
     buffer = io.BytesIO()
-    samples_figure(images).savefig(buffer, format="png")
+    samples_figure(images, freedom=run.freedom).savefig(buffer, format="png")
     return buffer.getvalue()
 
 

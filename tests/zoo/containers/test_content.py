@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from egbas.errors import CheckpointError, ConfigError
 from egbas.zoo.blueprint import Blueprint
-from egbas.zoo.containers.content import GENERATORS, open_content
+from egbas.zoo.containers.content import DISCRIMINATORS, GENERATORS, open_content
 from egbas.zoo.formats import build_networks, gandissect, read_checkpoint
 from tests.zoo.formats.reference import Draw, agree, load
 from tests.zoo.formats.test_gandissect import layout, original
@@ -24,6 +24,44 @@ def test_networks_are_found_by_their_names(tmp_path: Path, name: str) -> None:
     parts, generator, _ = load(tmp_path / "g.pth", "gandissect")
     assert parts.facts["weights_of"] == name
     agree(generator, Draw(1)(2, 7), lambda z: original(state, z))
+
+
+@pytest.mark.parametrize("name", [name for name in GENERATORS if name not in ("", "model")])
+def test_networks_are_found_by_their_names_with_state_dict(tmp_path: Path, name: str) -> None:
+    state = layout()
+    torch.save({f"{name}_state_dict": state, "optimizerG_state_dict": {"state": {}}, "epoch": 3}, tmp_path / "g.pth")
+    parts, generator, _ = load(tmp_path / "g.pth", "gandissect")
+    assert parts.facts["weights_of"] == name
+    agree(generator, Draw(1)(2, 7), lambda z: original(state, z))
+
+
+def test_a_training_checkpoint_of_both_networks_is_taken_apart(tmp_path: Path) -> None:
+    content = {"netG_state_dict": layout(), "netD_state_dict": {"a": torch.zeros(1)}, "epoch": 3}
+    torch.save(content, tmp_path / "g.pth")
+    with open_content(tmp_path / "g.pth") as opened:
+        assert opened.generator_name == "netG"
+        assert opened.generator.keys() == layout().keys()
+        assert opened.discriminator is not None and list(opened.discriminator) == ["a"]
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_discriminators_are_found_by_their_names_with_state_dict(tmp_path: Path, name: str) -> None:
+    torch.save({"netG": layout(), f"{name}_state_dict": {"a": torch.zeros(1)}}, tmp_path / "g.pth")
+    with open_content(tmp_path / "g.pth") as opened:
+        assert opened.discriminator is not None and list(opened.discriminator) == ["a"]
+
+
+def test_a_name_comes_before_the_name_with_state_dict(tmp_path: Path) -> None:
+    torch.save({"netG": layout(), "netG_state_dict": {"a": torch.zeros(1)}}, tmp_path / "g.pth")
+    with open_content(tmp_path / "g.pth") as opened:
+        assert opened.generator.keys() == layout().keys()
+
+
+@pytest.mark.xfail(strict=True, reason="defect: a setting of that name hides the tensors under name_state_dict")
+def test_a_setting_of_that_name_does_not_hide_the_tensors(tmp_path: Path) -> None:
+    torch.save({"generator": "dcgan", "generator_state_dict": layout()}, tmp_path / "g.pth")
+    with open_content(tmp_path / "g.pth") as opened:
+        assert opened.generator.keys() == layout().keys()
 
 
 def test_moving_averages_are_preferred(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def _content(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -
 
 
 def _states(tree: dict[Any, Any]) -> Iterator[tuple[str, dict[str, StoredTensor]]]:
-    """Find the networks of a checkpoint: one at the top, one under each name, or one under name.state_dict."""
+    """Find the networks of a checkpoint: one at the top, one under each name, name_state_dict or name.state_dict."""
     top = _tensors(tree)
     networks = {name.partition(".")[0] for name in top}
     if "generator" in networks and networks & set(DISCRIMINATORS):  # one flat file of several networks
@@ -175,7 +175,7 @@ def _states(tree: dict[Any, Any]) -> Iterator[tuple[str, dict[str, StoredTensor]
     if top:
         yield "", _bare(top)
     for name in (*GENERATORS, *DISCRIMINATORS):  # not every name: a file may have any number
-        value = tree.get(name)
+        value = tree.get(name, tree.get(f"{name}_state_dict"))
         inner = value.get("state_dict", value) if isinstance(value, dict) else None
         if isinstance(inner, dict) and _tensors(inner):
             yield name, _bare(_tensors(inner))

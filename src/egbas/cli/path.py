@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""``egbas path``: layers by levels of one query, on one page and in one table."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from egbas.cli import options, show
+from egbas.cli.explore import default_out
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from egbas.network import Layer
+
+TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
+
+
+def path(  # noqa: PLR0913, PLR0917  each option is an argument
+    model: options.Model = options.DEFAULT_MODEL,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Layers: numbers, ranges or paths, such as 1-4 or relu1,relu3.",
+            show_default="four of the hidden ones",
+        ),
+    ] = None,
+    level: Annotated[
+        str, typer.Option(metavar="LIST", help="Levels, 1 (coarse) to 8 (fine): a list or a range, such as 1-8.")
+    ] = "1,3,5,7",
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the samples.")] = 0,
+    latent: options.Latent = None,
+    latent_size: options.LatentSize = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
+    ] = None,
+    samples: options.Samples = options.DEFAULT_SAMPLES,
+    max_evaluations: options.MaxEvaluations = None,
+    focus: options.Focus = None,
+    judge: options.Judges = None,
+    features: options.Features = None,
+    max_steps: options.MaxSteps = None,
+    geometry: options.Geometry = options.DEFAULT_GEOMETRY,
+    device: options.Device = options.DEFAULT_DEVICE,
+    threads: options.Threads = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Explore one query at many layers and levels: from coarse to fine, from shallow to deep.
+
+    Writes path.html and path.png to look at, path.json with a row for each layer and level, and path.safetensors with
+    the samples.
+    """
+    import io
+    import json as json_format
+
+    from safetensors.torch import save
+
+    from egbas.cli import ranges, settings
+    from egbas.exploration.path import explore_path
+    from egbas.geometry import choose_geometry
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.inputs.focus import find_focus
+    from egbas.inputs.models import find_callable, find_model
+    from egbas.inputs.queries import find_query, seeded
+    from egbas.network import Network
+    from egbas.report.path_page import HEADINGS, figure_of, render_path, table_of, tensors_of
+    from egbas.storage import check_destination, save_files
+    from egbas.storage.destination import DONE
+
+    named = default_out(model, "", latent or str(seed))
+    place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
+    directory = check_destination(place, overwrite, (TABLE, PAGE, PICTURE, TENSORS, DONE))
+    levels = ranges.numbers(level, "--level")
+    chosen = find_model(model, latent_size, latent)
+    seeded(seed)
+    z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
+    judges = [find_callable(name, "--judge") for name in judge or ()]
+    known = None if features is None else find_callable(features, "--features")
+    part = None if focus is None else find_focus(focus)
+    beropt, _ = settings.configs(max_steps=max_steps)
+    where = find_device(device)
+    generator = chosen.generator.to(where)
+    set_threads(generator, chosen.latent.shape, threads)
+    network = Network(generator, chosen.latent.shape)
+    layers = [network.resolve(one) for one in ranges.layers(layer, network.layers, network.image_size)]
+    space = choose_geometry(chosen.latent, network, geometry)
+    with show.progress_bar(quiet) as progress:
+        found = explore_path(
+            generator,
+            z0.to(where),
+            [one.number or one.path for one in layers],
+            levels,
+            rng=seed,
+            samples=samples,
+            max_evaluations=max_evaluations,
+            focus=part,
+            judges=[*judges, *settings.class_judges(chosen, z0)],
+            features=known,
+            latent=space,
+            geometry=space.geometry,
+            beropt=beropt,
+            model_name=chosen.name,
+            progress=progress,
+        )
+    again = {"--latent": latent, "--max-evaluations": max_evaluations, "--focus": focus, "--features": features}
+    words = _command(chosen.name, layers, level, seed, samples, again, judge or ())
+    content = {"model": chosen.name, "seed": seed, "query": found.query.tolist(), "rows": found.rows()}
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}
+    picture = io.BytesIO()
+    figure_of(found).savefig(picture, format="png")
+    save_files(
+        {
+            TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+            PAGE: render_path(found, words).encode(),
+            PICTURE: picture.getvalue(),
+            TENSORS: save(tensors),
+        },
+        directory,
+        overwrite=overwrite,
+    )
+    for row in content["rows"]:
+        if row["status"] == "NOT_CONVERGED":
+            where_not = f"layer {row['layer']}, level {row['level']}"
+            show.warning(
+                f"{where_not}: not converged after {row['evaluations']:,} evaluations; raise --max-evaluations"
+            )
+    if json:
+        show.as_json(content)
+    elif not quiet:
+        show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
+        typer.echo(f"page     {directory / PAGE}")
+
+
+def _command(  # noqa: PLR0913, PLR0917
+    model: str,
+    layers: "Sequence[Layer]",
+    level: str,
+    seed: int,
+    samples: int,
+    others: "Mapping[str, object]",
+    judges: "Sequence[str]",
+) -> str:
+    """The command line that makes the path again."""
+    taken = ",".join(str(one.number or one.path) for one in layers)
+    words = ["egbas", "path", "--model", model, "--layer", taken, "--level", level]
+    words += ["--seed", str(seed), "--samples", str(samples)]
+    for option, value in others.items():
+        words += [] if value is None else [option, str(value)]
+    for judge in judges:
+        words += ["--judge", judge]
+    return shlex.join(words)

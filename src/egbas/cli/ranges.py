@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Lists and ranges on the command line: ``1,3``, ``0-19``, ``1-4,6``, and layers by number or path."""
+
+import re
+from collections.abc import Sequence
+
+from egbas.errors import ConfigError
+from egbas.network import Layer
+
+_MOST = 10_000  # numbers of a range: more is a typing error
+_ROWS = 4  # layers that are taken where none are named
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """Read whole numbers, in the order given, each once.
+
+    Args:
+        text: such as ``1,3`` or ``0-19``.
+        option: that it was typed after, for messages.
+
+    Raises:
+        ConfigError: it is neither a list nor a range.
+    """
+    found: list[int] = []
+    for word in (word.strip() for word in text.split(",")):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        if match is None:
+            raise ConfigError(f"{option} {text!r}: {word!r} is no number; expected such as 3, or 1,3 or 0-19")
+        first = int(match[1])
+        last = int(match[2] or first)
+        if not first <= last < first + _MOST:
+            raise ConfigError(f"{option} {text!r}: the range {word} runs backwards or is longer than {_MOST:,}")
+        found += range(first, last + 1)
+    return list(dict.fromkeys(found))
+
+
+def layers(text: str | None, known: Sequence[Layer], image_size: int) -> list[int | str]:
+    """Read layers: numbers, ranges and paths; None: four hidden ones, evenly from the first to the last.
+
+    Args:
+        text: such as ``1-4`` or ``relu2,relu4``.
+        known: the numbered layers of the network.
+        image_size: values of an image; a last layer of as many units is the output, and not hidden.
+
+    Raises:
+        ConfigError: a range runs backwards, or the network has no non-linearity.
+    """
+    if text is not None:
+        found: list[int | str] = []
+        for word in (word.strip() for word in text.split(",")):
+            found += numbers(word, "--layer") if re.fullmatch(r"\d+(-\d+)?", word) else [word]
+        return list(dict.fromkeys(found))
+    hidden = [layer.number for layer in known if layer.number is not None]
+    if len(hidden) > 1 and known[-1].units == image_size:
+        hidden = hidden[:-1]
+    if not hidden:
+        raise ConfigError("the network has no non-linearity; name a module with --layer")
+    last = len(hidden) - 1
+    return list(dict.fromkeys(hidden[round(i * last / (_ROWS - 1))] for i in range(_ROWS)))

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: MIT
+"""Layers by levels for one query: what each layer holds fixed and leaves free, from the coarse to the fine.
+
+In: a generator, a query, layers, levels. Out: a point for each layer and level, with the exploration that it came from.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
+from egbas.beropt.config import COARSEST, FINEST
+from egbas.errors import ConfigError
+from egbas.exploration.answers import SAMPLES, Sampling, answers, check_samples
+from egbas.exploration.budget import largest_budget
+from egbas.exploration.clock import Clock, Progress
+from egbas.exploration.facts import Facts, Features, facts_of
+from egbas.exploration.judges import Judge
+from egbas.exploration.problem import Problem
+from egbas.exploration.queries import seed_of
+from egbas.exploration.result import Exploration
+from egbas.exploration.supports import Found, levels_of, region_of
+from egbas.latent import LatentSpace
+from egbas.network import Layer
+from egbas.samplers.chains import Chains
+from egbas.samplers.choice import PRIOR, rng_of
+from egbas.samplers.diagnostics import Diagnostics
+
+LEVELS = (1, 3, 5, 7)
+_SHARE = 2  # of the evaluations that one exploration may take: a path has many
+_OF_PRIOR = 400  # draws that stand for the region of no unit, which is everything
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathPoint:
+    """One layer at one level.
+
+    Attributes:
+        layer: which.
+        level: 1 (coarse) to 8 (fine).
+        beropt: the supporting set.
+        run: its exploration; None where the set is empty, so that the region is everything.
+        facts: what samples of the region say.
+        latents: (n, d) samples of the region.
+    """
+
+    layer: Layer
+    level: int
+    beropt: BerOptResult
+    run: Exploration | None
+    facts: Facts | None
+    latents: Tensor
+
+    def row(self) -> dict[str, Any]:
+        """As ``path.json`` holds it; None for what is not known."""
+        run, facts = self.run, self.facts
+        exact, mass = (None, None) if run is None else (run.exact, run.mass)
+        distance = None if facts is None else facts.distance
+        return {
+            "layer": self.layer.number or self.layer.path,
+            "level": self.level,
+            "sparsity": self.beropt.config.sparsity,
+            "units": len(self.beropt.units),
+            "error": self.beropt.fidelity,
+            "log10_mass": 0.0 if run is None else None if mass is None else mass.log10,
+            "log10_mass_low": 0.0 if run is None else None if mass is None or not mass.is_complete else mass.low,
+            "log10_mass_high": 0.0 if run is None else None if mass is None else mass.high,
+            "freedom": None if facts is None else facts.mean,
+            "freedom_low": None if facts is None else facts.low,
+            "freedom_high": None if facts is None else facts.high,
+            "q05": None if distance is None else distance.q05,
+            "q50": None if distance is None else distance.q50,
+            "q95": None if distance is None else distance.q95,
+            "status": "PRIOR" if exact is None else exact.status,
+            "r_hat": None if exact is None else exact.facts["r_hat"],
+            "ess": None if exact is None else exact.facts["ess"],
+            "evaluations": 0 if exact is None else exact.evaluations,
+            "samples": len(self.latents),
+            "words": "" if facts is None else facts.words,
+            "judges": {} if facts is None else {name: score.freedom for name, score in facts.scores.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LevelPath:
+    """Layers by levels for one query.
+
+    Attributes:
+        model_name: of the generator.
+        query: (d,) z0.
+        query_image: G(z0), (c, h, w).
+        seed: of everything.
+        points: layer by layer, the coarse levels first.
+        exploring: gives an image (n, c, h, w) for latents (n, d).
+    """
+
+    model_name: str
+    query: Tensor
+    query_image: Tensor
+    seed: int
+    points: tuple[PathPoint, ...]
+    exploring: Callable[[Tensor], Tensor]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As ``path.json`` holds them."""
+        return [point.row() for point in self.points]
+
+
+# As explore: BerOpt needs gradients, also where the caller has switched them off.
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
+def explore_path(  # noqa: PLR0913
+    generator: nn.Module,
+    z0: Tensor,
+    layers: Sequence[int | str | nn.Module],
+    levels: Sequence[int] = LEVELS,
+    *,
+    rng: torch.Generator | int,
+    samples: int = SAMPLES,
+    max_evaluations: int | None = None,
+    focus: Sequence[int] | Tensor | None = None,
+    judges: Sequence[Judge] = (),
+    features: Features | None = None,
+    latent: LatentSpace | None = None,
+    geometry: str = "auto",
+    beropt: BerOptConfig | None = None,
+    model_name: str | None = None,
+    progress: Progress | None = None,
+) -> LevelPath:
+    """Explore a query at many layers and levels, with exact samples of each region.
+
+    The supporting sets of a layer are found as one path: that of a level is the one that ``explore`` finds for it.
+
+    Args:
+        generator: G, as for ``explore``.
+        z0: the query.
+        layers: at least one, each as for ``explore``.
+        levels: at least one, 1 (coarse) to 8 (fine).
+        rng: a CPU generator, from which the seed is drawn, or the seed.
+        samples: effective draws wanted in each region.
+        max_evaluations: latents asked about in each region, at most; None: half of what ``explore`` may take.
+        focus: as for ``explore``.
+        judges: as for ``explore``.
+        features: as for ``explore``.
+        latent: the latent space.
+        geometry: of the latents.
+        beropt: settings of BerOpt; sparsity and level are not used.
+        model_name: for reports.
+        progress: called with (stage, done, total, text).
+
+    Raises:
+        ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does, or there is no layer or level.
+    """
+    wanted = sorted(set(levels))
+    if not layers or not wanted or not all(isinstance(n, int) and COARSEST <= n <= FINEST for n in wanted):
+        raise ConfigError(
+            f"got {len(layers)} layers and levels {list(levels)}; expected at least one layer, and levels from "
+            f"{COARSEST} to {FINEST}"
+        )
+    check_samples(samples, max_evaluations, (PRIOR,), None)
+    seed = seed_of(rng)
+    points: list[PathPoint] = []
+    problem = None
+    for layer in layers:
+        problem = Problem.of(
+            generator,
+            [z0],
+            [seed],
+            layer,
+            latent=latent,
+            geometry=geometry,
+            model_name=model_name,
+            focus=focus,
+            judges=judges,
+            features=features,
+        )
+        if any(_layer_of(problem).path == point.layer.path for point in points):
+            continue  # by its number and by its path
+        budget = max_evaluations or max(largest_budget(problem.precisions) // _SHARE, 1)
+        sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None)
+        for point in _of_layer(problem, beropt or BerOptConfig(), wanted, sampling, progress):
+            points.append(point)
+            if progress:
+                progress("path", len(points), len(layers) * len(wanted), _told(point))
+    assert problem is not None
+    network, query = problem.network, problem.queries[0]
+    return LevelPath(
+        model_name=problem.model_name,
+        query=query,
+        query_image=network.generate(query[None])[0].cpu(),
+        seed=seed,
+        points=tuple(points),
+        exploring=lambda z: torch.cat(list(network.image_batches(z))),
+    )
+
+
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
+def level_within(  # noqa: PLR0913
+    generator: nn.Module,
+    z0: Tensor,
+    layer: int | str | nn.Module,
+    delta: float,
+    *,
+    rng: torch.Generator | int,
+    samples: int = SAMPLES,
+    max_evaluations: int | None = None,
+    focus: Sequence[int] | Tensor | None = None,
+    latent: LatentSpace | None = None,
+    geometry: str = "auto",
+    beropt: BerOptConfig | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """The coarsest level at which 95 % of the images of the region differ from the query's by less than delta.
+
+    The levels are nested, so that the distance falls from one to the next; it is measured at three or four of them.
+
+    Args:
+        generator: as for ``explore``, like all that are not named here.
+        z0: the query.
+        layer: of it.
+        delta: of Definition 6, relative to the norm of the query's image. > 0.
+        rng: a CPU generator, or a seed.
+        samples: effective draws wanted in each region.
+        max_evaluations: in each region, at most.
+        focus: part of the image.
+        latent: the latent space.
+        geometry: of the latents.
+        beropt: settings of BerOpt; sparsity and level are not used.
+        progress: called with (stage, done, total, text).
+
+    Raises:
+        ConfigError: no level does, or delta is not positive; and all that ``explore`` raises.
+    """
+    if not delta > 0:
+        raise ConfigError(f"got delta={delta}; expected a positive relative distance, such as 0.4")
+    check_samples(samples, max_evaluations, (PRIOR,), None)
+    problem = Problem.of(
+        generator,
+        [z0],
+        [seed_of(rng)],
+        layer,
+        latent=latent,
+        geometry=geometry,
+        model_name=None,
+        focus=focus,
+    )
+    sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)
+    levels = range(COARSEST, FINEST + 1)
+    results = levels_of(problem, beropt or BerOptConfig(), levels, Clock(progress, 1).progress("beropt"))
+    low, high, best = COARSEST, FINEST, None
+    reached: dict[int, float] = {}
+    while low <= high:
+        level = (low + high) // 2
+        point = _point(problem, results[level - COARSEST], level, sampling, progress)
+        reached[level] = float("inf") if point.facts is None else point.facts.distance.q95
+        if progress:
+            progress("delta", len(reached), 4, f"level {level}: 95 % of the images within {reached[level]:.2f}")
+        if reached[level] < delta:
+            best, high = level, level - 1
+        else:
+            low = level + 1
+    if best is None:
+        raise ConfigError(
+            f"at no level of this layer do 95 % of the images stay within "
+            f"{delta:g} of the query's: at level {FINEST} they stay within {reached[FINEST]:.2f}; choose a larger "
+            "delta, or a deeper layer"
+        )
+    return best
+
+
+def _of_layer(
+    problem: Problem, config: BerOptConfig, levels: Sequence[int], sampling: Sampling, progress: Progress | None
+) -> Iterator[PathPoint]:
+    results = levels_of(problem, config, levels, Clock(progress, 1).progress("beropt"))
+    for level, result in zip(levels, results, strict=True):
+        yield _point(problem, result, level, sampling, progress)
+
+
+def _point(
+    problem: Problem, result: BerOptResult, level: int, sampling: Sampling, progress: Progress | None
+) -> PathPoint:
+    layer = _layer_of(problem)
+    if result.status is BerOptStatus.EMPTY:
+        latents, facts = _everything(problem)
+        return PathPoint(layer=layer, level=level, beropt=result, run=None, facts=facts, latents=latents)
+    region = region_of(problem, problem.queries[0], result, problem.latent.largest_half_width)
+    found = [Found(beropt=result, region=region)]
+    (run,) = answers(problem, found, sampling, Clock(_without_bar(progress), 1))
+    assert run.exact is not None
+    return PathPoint(layer=layer, level=level, beropt=result, run=run, facts=run.facts, latents=run.exact.latents)
+
+
+def _layer_of(problem: Problem) -> Layer:
+    assert problem.precisions is not None
+    return problem.precisions.split.layer
+
+
+def _without_bar(progress: Progress | None) -> Progress | None:
+    """Stages of one point, told under the name of the path."""
+    if progress is None:
+        return None
+
+    def tell(stage: str, done: int, total: int, text: str) -> None:
+        if stage == PRIOR:
+            progress(stage, done, total, text)
+
+    return tell
+
+
+def _everything(problem: Problem) -> tuple[Tensor, Facts | None]:
+    """Draws of the prior, for a set of no unit: nothing is held."""
+    (query,), (seed,) = problem.queries, problem.seeds
+    latents = problem.latent.sample(_OF_PRIOR, rng_of(PRIOR, seed)).to(query)
+    independent = Diagnostics(r_hat=1.0, ess=float(_OF_PRIOR), worst="none", n_chains=_OF_PRIOR, n_draws=1)
+    chains = Chains(
+        latents=latents,
+        status="CONVERGED",
+        sentence="Independent draws of the prior: the set is empty, and nothing is held.",
+        evaluations=0,
+        facts={},
+        chain=torch.arange(_OF_PRIOR),
+        diagnostics=independent,
+    )
+    facts = facts_of(
+        problem.network,
+        problem.latent,
+        query,
+        chains,
+        rng=rng_of("facts", seed),
+        judges=problem.judges,
+        features=problem.features,
+        focus=problem.focus,
+    )
+    return latents, facts
+
+
+def _told(point: PathPoint) -> str:
+    place = f"layer {point.layer.number or point.layer.path}, level {point.level}"
+    freedom = "" if point.facts is None else f", freedom {point.facts.mean:.2f}"
+    return f"{place}: {len(point.beropt.units)} units{freedom}"

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""The part of the image that ``--focus`` names: a box in pixels, or a picture whose dark pixels are left out."""
+
+import re
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from egbas.errors import ConfigError
+
+_HALF = 128  # of 255: what is at least so bright counts
+
+
+def find_focus(given: str) -> tuple[int, ...] | Tensor:
+    """Read a focus, as ``egbas.explore`` takes it.
+
+    Args:
+        given: such as ``10,20,40,50``: left, top, right and bottom; or the path of a picture.
+
+    Raises:
+        ConfigError: it is neither, or the picture cannot be read.
+    """
+    if re.fullmatch(r"-?\d+(\s*,\s*-?\d+){3}", given.strip()):
+        return tuple(int(word) for word in given.split(","))
+    path = Path(given)
+    if not path.is_file():
+        raise ConfigError(f"--focus {given!r} is neither a box x0,y0,x1,y1 in pixels nor a picture; got no such file")
+    try:
+        with Image.open(path) as picture:
+            grey = picture.convert("L")
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise ConfigError(f"--focus {given}: the picture cannot be read ({error}); expected a PNG or JPEG") from error
+    width, height = grey.size
+    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8)
+    return (values >= _HALF).reshape(height, width)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
+
+from egbas.cli import app
+from egbas.zoo.models import load_model
+
+QUICK = ["neighbours", "--layer", "1", "--max-steps", "60", "--quiet"]
+
+
+def test_a_picture_a_table_and_tensors(tmp_path: Path) -> None:
+    out = tmp_path / "near"
+    result = CliRunner().invoke(app, [*QUICK, "--bank", "300", "--count", "5", "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found == json.loads((out / "neighbours.json").read_text())
+    assert found["bank"] == 300 and len(found["rows"]) == 5
+    shares = [row["shared"] for row in found["rows"]]
+    assert shares == sorted(shares, reverse=True) and found["mean_shared"] <= shares[0] <= 1
+    tensors = load_file(out / "neighbours.safetensors")
+    assert tensors["latents"].shape == (5, 2) and tensors["shared"].tolist() == shares
+    assert {path.name for path in out.iterdir()} == {
+        "neighbours.json",
+        "neighbours.png",
+        "neighbours.safetensors",
+        "DONE",
+    }
+
+
+def test_the_query_is_its_own_neighbour_in_a_bank_of_a_file(tmp_path: Path) -> None:
+    # The query of seed 3 is the first draw of its generator.
+    query = load_model("dcgan-mnist-2d").latent.sample(1, torch.Generator().manual_seed(3))
+    save_file({"latent": torch.cat([torch.full((4, 2), 5.0), query])}, tmp_path / "bank.safetensors")
+    words = [*QUICK, "--seed", "3", "--bank", str(tmp_path / "bank.safetensors"), "--out", str(tmp_path / "near")]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    first = json.loads(result.stdout)["rows"][0]
+    assert first["shared"] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--bank", "0"], "at least one latent"),
+        (["--bank", "nowhere.npy"], "there is no file"),
+        (["--layer", "99"], "99"),
+        (["--level", "3", "--sparsity", "2"], "leave all but one out"),
+        (["--count", "0"], "count"),
+    ],
+)
+def test_bad_input_is_one_message(tmp_path: Path, words: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, [*QUICK, "--out", str(tmp_path / "near"), *words])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "near").exists()
