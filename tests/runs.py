@@ -12,7 +12,7 @@ from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
-from tests.problems import ScaleInvariantNet
+from tests.problems import HALVES_QUERY, LEFT, HalvesNet, ScaleInvariantNet
 
 QUICK = BerOptConfig(sparsity=0.5, anneal_steps=60, max_steps=120)
 
@@ -66,4 +66,22 @@ def _run(network: nn.Module, z0: Tensor, latent: LatentSpace, samples: int = 0) 
         gbrrt=GbRrtConfig(iterations=200),
         samples=samples,
         model_name="small <net>",
+    )
+
+
+@functools.cache
+def focused_run() -> Exploration:
+    """An exploration at a level, of the left half of images (1, 2, 4), with a judge and features of its own."""
+    return explore(
+        HalvesNet(),
+        HALVES_QUERY,
+        1,
+        rng=3,
+        level=5,
+        focus=LEFT,
+        judges=[lambda images: {"corner": images[:, 0, 0, 0]}],
+        features=lambda images: images[..., :2].flatten(1),
+        gbrrt=GbRrtConfig(iterations=60),
+        samples=20,
+        max_evaluations=3000,
     )

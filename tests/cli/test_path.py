@@ -138,11 +138,11 @@ def test_a_query_from_a_file_is_the_one_of_the_path(here: Path) -> None:
 
 
 def test_a_focus_judges_and_features(here: Path) -> None:
-    (here / "user_judges.py").write_text(
+    (here / "user_path_judges.py").write_text(
         "def corner(images):\n    return {'corner': images[:, 0, 0, 0]}\n"
         "def left(images):\n    return images[..., :2].flatten(1)\n"
     )
-    words = ["--focus", "0,0,2,4", "--judge", "user_judges:corner", "--features", "user_judges:left"]
+    words = ["--focus", "0,0,2,4", "--judge", "user_path_judges:corner", "--features", "user_path_judges:left"]
     result = path("--layer", "1", "--level", "3", *words, "--out", "out", "--json")
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert json.loads(result.stdout)["rows"][0]["judges"].keys() == {"brightness", "contrast", "corner"}
@@ -205,11 +205,23 @@ def test_bad_settings_end_with_one_line(here: Path, words: list[str], messages: 
 
 
 def test_a_query_outside_the_prior_ends_with_one_line(here: Path) -> None:
-    (here / "user_far.py").write_text(
+    (here / "user_path_far.py").write_text(
         "from egbas.cli.selftest import small_network\nfrom egbas.latent import LatentSpace\n"
         "def make():\n    net = small_network()\n"
         "    net.latent = LatentSpace(shape=(2,), prior='uniform', bound=0.01)\n    return net\n"
     )
     np.save("far.npy", np.array([0.3, -0.2]))
-    words = ["path", "--model", "user_far:make", "--latent", "far.npy", "--layer", "1", "--level", "8", "--out", "out"]
+    words = [
+        "path",
+        "--model",
+        "user_path_far:make",
+        "--latent",
+        "far.npy",
+        "--layer",
+        "1",
+        "--level",
+        "8",
+        "--out",
+        "out",
+    ]
     stopped(CliRunner().invoke(app, words), here / "out", "outside")

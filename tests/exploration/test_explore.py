@@ -279,13 +279,14 @@ def test_an_unknown_geometry() -> None:
         explore_box(geometry="round")
 
 
-def test_many_queries_give_what_each_gives_alone() -> None:
+@pytest.mark.parametrize(("layer", "samples"), [(2, 0), (1, 20)])  # exact samples of layer 2 take long
+def test_many_queries_give_what_each_gives_alone(layer: int, samples: int) -> None:
     model = egbas.load_model("dcgan-mnist-2d")
     queries = model.latent.sample(3, rng=torch.Generator().manual_seed(5))
-    settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=60)}
-    many = egbas.explore_many(model.generator, queries, 2, rng=[4, 5, 6], **settings)
+    settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=60), "samples": samples}
+    many = egbas.explore_many(model.generator, queries, layer, rng=[4, 5, 6], **settings)
     for query, seed, run in zip(queries, (4, 5, 6), many, strict=True):
-        alone = egbas.explore(model.generator, query, 2, rng=seed, **settings)
+        alone = egbas.explore(model.generator, query, layer, rng=seed, **settings)
         assert run.seed == seed
         assert torch.equal(run.theta, alone.theta)
         assert torch.equal(run.latents, alone.latents)
@@ -293,6 +294,10 @@ def test_many_queries_give_what_each_gives_alone() -> None:
         assert torch.equal(run.rejected, alone.rejected)
         assert run.certificate == alone.certificate
         assert set(run.seconds) == set(alone.seconds)
+        assert list(run.samples) == list(alone.samples)
+        if run.exact is not None:
+            assert torch.equal(run.exact.latents, alone.exact.latents)
+            assert (run.facts.mean, run.mass.log10) == (alone.facts.mean, alone.mass.log10)
 
 
 def test_seeds_of_many_queries() -> None:
@@ -303,7 +308,7 @@ def test_seeds_of_many_queries() -> None:
             egbas.explore_many(model.generator, queries, 2, rng=rng)
     with pytest.raises(ConfigError, match="at least one"):
         egbas.explore_many(model.generator, [], 2, rng=[])
-    settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=5)}
+    settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=5), "samples": 0}
     drawn = egbas.explore_many(model.generator, queries, 1, rng=torch.Generator().manual_seed(0), **settings)
     again = egbas.explore(model.generator, queries[0], 1, rng=torch.Generator().manual_seed(0), **settings)
     assert drawn[0].seed == again.seed != drawn[1].seed

@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
+from egbas.exploration.explore import explore
 from egbas.exploration.facts import Facts, facts_of
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.chains import Chains
 from egbas.samplers.diagnostics import Diagnostics
+from egbas.zoo.models import Model, load_model
 
 SPACE = LatentSpace(shape=(2,))
 
@@ -184,3 +187,54 @@ def test_the_words_are_those_of_areas_and_scores() -> None:
     assert found.words.startswith("The top stays (freedom 0.10); the middle row and the bottom move (freedom ")
     assert "brightness" in found.words
     assert facts(z).words != "" and "image" not in facts(z).words  # three pixels in a row have no areas
+
+
+def density_of(model: Model, z: torch.Tensor) -> torch.Tensor:
+    told = model.latent.log_density(z)
+    assert told is not None
+    return told.double().exp()
+
+
+def moments(net: Network, z: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Deviation of each pixel, (c, h, w), and the images, under weights."""
+    images = torch.cat(list(net.image_batches(z))).double()
+    share = (weights / weights.sum()).view(-1, 1, 1, 1)
+    mean = (share * images).sum(dim=0)
+    return (share * (images - mean).square()).sum(dim=0).sqrt(), images
+
+
+def grid(low: torch.Tensor, high: torch.Tensor, n: int) -> torch.Tensor:
+    steps = (torch.arange(n) + 0.5) / n
+    return torch.cartesian_prod(low[0] + (high - low)[0] * steps, low[1] + (high - low)[1] * steps)
+
+
+@pytest.mark.parametrize(("layer", "seeds"), [(1, (7, 8)), (2, (7,))])
+def test_freedom_and_distance_agree_with_a_grid_of_the_plane(layer: int, seeds: tuple[int, ...]) -> None:
+    model = load_model("dcgan-mnist-2d")
+    z0 = model.latent.sample(1, torch.Generator().manual_seed(7))[0]
+    runs = [explore(model.generator, z0, layer, rng=seed, samples=200, beropt=BerOptConfig(level=6)) for seed in seeds]
+    everywhere = grid(torch.tensor([-4.0, -4.0]), torch.tensor([4.0, 4.0]), 80)
+    everywhere = everywhere[model.latent.contains(everywhere)]
+    prior, _ = moments(runs[0].network, everywhere, density_of(model, everywhere))
+    for run in runs:  # another seed has another set, and another region
+        assert run.exact is not None and run.exact.has_converged and run.facts is not None
+        z = run.exact.latents
+        room = 0.15 * (z.amax(dim=0) - z.amin(dim=0))
+        fine = grid(z.amin(dim=0) - room, z.amax(dim=0) + room, 90).float()
+        fine = fine[run.region.contains(fine) & model.latent.contains(fine)]
+        weights = density_of(model, fine)
+        deviation, images = moments(run.network, fine, weights)
+        truth = float(deviation.sum() / prior.sum())
+        width = run.facts.high - run.facts.low
+        assert run.facts.low - width < truth < run.facts.high + width, truth
+        query = run.query_image.double()
+        far = (images - query).flatten(1).norm(dim=1) / query.norm()
+        order = far.argsort()
+        reached = weights[order].cumsum(0) / weights.sum()
+        for share, told in (
+            (0.05, run.facts.distance.q05),
+            (0.5, run.facts.distance.q50),
+            (0.95, run.facts.distance.q95),
+        ):
+            below = float(reached[(far[order] <= told).sum().clamp(min=1) - 1])
+            assert abs(below - share) < 0.08

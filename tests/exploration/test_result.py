@@ -6,7 +6,7 @@ import torch
 
 from egbas.errors import ConfigError
 from egbas.samplers.contract import Samples
-from tests.runs import plane_run
+from tests.runs import focused_run, plane_run
 
 
 def without_a_tree() -> Samples:
@@ -49,3 +49,9 @@ def test_images_of_a_sampler_by_its_name() -> None:
 def test_no_samples_are_no_images() -> None:
     nothing = dataclasses.replace(without_a_tree(), latents=torch.zeros(0, 2))
     assert dataclasses.replace(plane_run(), samples={"walk": nothing}).images().shape == (0, 1, 4, 4)
+
+
+def test_the_level_is_that_of_the_set() -> None:
+    assert focused_run().level == 5
+    assert plane_run().level is None  # a sparsity decided
+    assert dataclasses.replace(focused_run(), beropt=None).level is None

@@ -62,3 +62,12 @@ def test_a_picture_that_is_cut_off(here: Path) -> None:
     (here / "mask.png").write_bytes((here / "mask.png").read_bytes()[:1000])
     with pytest.raises(ConfigError, match="cannot be read"):
         find_focus("mask.png")
+
+
+def test_a_picture_that_claims_to_be_huge(here: Path) -> None:
+    Image.new("L", (4, 4), 255).save("mask.gif")
+    content = bytearray((here / "mask.gif").read_bytes())
+    content[6:10] = (60_000).to_bytes(2, "little") * 2  # its width and height
+    (here / "mask.gif").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"mask\.gif: the picture cannot be read"):
+        find_focus("mask.gif")

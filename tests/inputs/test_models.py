@@ -70,19 +70,21 @@ def test_half_a_callable(spec: str) -> None:
 
 
 def test_callables_are_found_and_not_called(here: Path) -> None:
-    (here / "user_judges.py").write_text("def smile(images):\n    raise RuntimeError\nclass Pose:\n    pass\nage = 3\n")
-    assert find_callable("user_judges:smile", "--judge").__name__ == "smile"
-    assert find_callable("user_judges:Pose").__name__ == "Pose"
+    (here / "user_find_judges.py").write_text(
+        "def smile(images):\n    raise RuntimeError\nclass Pose:\n    pass\nage = 3\n"
+    )
+    assert find_callable("user_find_judges:smile", "--judge").__name__ == "smile"
+    assert find_callable("user_find_judges:Pose").__name__ == "Pose"
     with pytest.raises(ModelNotFoundError, match="no callable 'smle'; did you mean 'smile'"):
-        find_callable("user_judges:smle", "--judge")
+        find_callable("user_find_judges:smle", "--judge")
     with pytest.raises(ModelNotFoundError, match="no callable 'age'"):
-        find_callable("user_judges:age", "--judge")
+        find_callable("user_find_judges:age", "--judge")
 
 
 def test_the_message_names_the_option(here: Path) -> None:
     for option in ("--judge", "--features"):
         with pytest.raises(ModelNotFoundError, match=rf"no module 'user_missing' .*\(from {option} user_missing:f\)"):
             find_callable("user_missing:f", option)
-    (here / "user_failing.py").write_text("raise ValueError('not today')\n")
-    with pytest.raises(NetworkError, match="importing user_failing failed: ValueError: not today"):
-        find_callable("user_failing:f", "--judge")
+    (here / "user_find_failing.py").write_text("raise ValueError('not today')\n")
+    with pytest.raises(NetworkError, match="importing user_find_failing failed: ValueError: not today"):
+        find_callable("user_find_failing:f", "--judge")

@@ -187,11 +187,12 @@ def test_the_figure_has_a_cell_for_each_point() -> None:
     figure = figure_of(halves())
     figure.canvas.draw()
     captions = [axes.get_xlabel() for part in figure.subfigs for axes in part.axes if axes.get_xlabel()]
-    assert captions == [
-        f"{len(point.beropt.units)} units, freedom {point.facts.mean:.2f}, distance {point.facts.distance.q50:.2f}"
-        for point in halves().points
-        if point.facts is not None
-    ]
+    assert len(captions) == len(halves().points)
+    for caption, point in zip(captions, halves().points, strict=True):
+        assert point.facts is not None and point.run is not None and point.run.exact is not None
+        distance = f"distance {point.facts.distance.q50:.2f}"
+        assert caption.startswith(f"{len(point.beropt.units)} units, freedom {point.facts.mean:.2f}, {distance}")
+        assert ("R-hat" in caption) != point.run.exact.has_converged
 
 
 def test_the_tensors_of_every_point() -> None:

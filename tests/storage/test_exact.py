@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 
 from egbas.cli.selftest import small_network
 from egbas.report import galleries_of, render
+from egbas.samplers.exact import ExactConfig
 from egbas.storage import load_run
-from tests.runs import exact_run, plane_run
+from tests.problems import HalvesNet
+from tests.runs import exact_run, focused_run, plane_run
 
 
 def test_exact_samples_come_back_as_they_were(tmp_path: Path) -> None:
@@ -73,3 +75,57 @@ def test_the_mass_comes_back_and_agrees_with_counting(tmp_path: Path) -> None:
     z = run.latent.sample(100_000, torch.Generator().manual_seed(0))
     counted = run.region.contains(z).double().mean().log10()
     assert run.mass.low - 0.05 <= counted <= run.mass.high + 0.05  # an interval of 95 %, and the count's own error
+
+
+def test_level_focus_scores_and_settings_come_back_as_they_were(tmp_path: Path) -> None:
+    run = focused_run()
+    back = load_run(run.save(tmp_path / "run"), generator=HalvesNet())
+    assert (run.facts is not None, back.facts is not None) == (True, True)
+    assert back.level == run.level == 5
+    assert back.focus is not None and back.focus.dtype == torch.bool
+    assert torch.equal(back.focus, run.focus)
+    assert back.exact_config == run.exact_config == ExactConfig(samples=20, max_evaluations=3000)
+    assert dict(back.facts.scores) == dict(run.facts.scores)
+    assert back.facts.scores.keys() == {"brightness", "contrast", "corner"}
+    assert back.facts.focus == run.facts.focus
+    assert back.facts.feature_distance == run.facts.feature_distance is not None
+    assert back.facts.words == run.facts.words != ""
+    assert back.config() == run.config()
+    assert back.metrics() == run.metrics()
+
+
+def test_what_says_nothing_of_them_comes_back_without_them(tmp_path: Path) -> None:
+    place = exact_run().save(tmp_path / "run")
+    config, metrics = (json.loads((place / name).read_text()) for name in ("config.json", "metrics.json"))
+    for name in ("level", "focus", "exact"):
+        del config[name]
+    del config["beropt"]["level"]
+    for name in ("words", "judges", "focus", "feature_distance"):
+        del metrics["region"][name]
+    (place / "config.json").write_text(json.dumps(config))
+    (place / "metrics.json").write_text(json.dumps(metrics))
+    back = load_run(place, generator=small_network())
+    assert (back.level, back.focus, back.exact_config) == (None, None, None)
+    assert back.facts is not None and exact_run().facts is not None
+    assert (dict(back.facts.scores), back.facts.focus, back.facts.feature_distance) == ({}, None, None)
+    assert back.facts.mean == exact_run().facts.mean
+
+
+def test_a_loaded_run_with_a_focus_can_be_saved_again(tmp_path: Path) -> None:
+    first = focused_run().save(tmp_path / "run")
+    again = load_run(first, generator=HalvesNet()).save(tmp_path / "again")
+    for name in ("config.json", "boundary.safetensors", "region.safetensors"):
+        assert (again / name).read_bytes() == (first / name).read_bytes()
+
+
+def test_the_report_shows_freedom_first_and_the_scores() -> None:
+    run = focused_run()
+    assert run.facts is not None
+    page = render(run, galleries_of(run))
+    text = " ".join(page.split())
+    assert text.index("Freedom of each pixel, averaged over channels") < text.index("The query and its samples")
+    assert run.facts.words in text.replace("&#39;", "'")
+    for name, score in run.facts.scores.items():
+        assert f'<th scope="row">{name}</th>' in text
+        assert f"<td>{score.word}</td>" in text
+    assert f"In the focus, which BerOpt looked at, it is {run.facts.focus[0]:.2f}" in text  # type: ignore[index]

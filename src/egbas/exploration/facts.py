@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.exploration.judges import BUILT_IN, Judge, Score, scores_of
+from egbas.exploration.judges import BUILT_IN, Judge, Score, asked, scores_of
 from egbas.exploration.words import areas_of, sentence_of
 from egbas.latent import LatentSpace
 from egbas.network import Network
@@ -195,8 +195,7 @@ class _Look:
         """Features of images, flat; nothing where none were asked for."""
         if self.features is None:
             return torch.zeros(len(images), 0, dtype=torch.float64)
-        with torch.no_grad():
-            answer = self.features(images)
+        answer = asked(self.features, images, "the features")
         has_rows = isinstance(answer, Tensor) and answer.ndim > 0 and len(answer) == len(images)
         if not has_rows or not bool(answer.isfinite().all()):
             got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Judges give images named scores, such as brightness; what a region does to a score says whether it is held."""
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -80,6 +82,24 @@ def colour(images: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
 BUILT_IN: tuple[Judge, ...] = (brightness, contrast, colour)
 
 
+def asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
+    """What the user's own code says of images; what it raises comes back as a message.
+
+    Raises:
+        ConfigError: it raised.
+    """
+    try:
+        with torch.no_grad():
+            return of(images)
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        told = traceback.format_exception_only(error)[-1].strip()
+        raise ConfigError(
+            f"{who} raised {told} ({last.filename}, line {last.lineno}); it is called with images of shape "
+            f"{tuple(images.shape)}"
+        ) from error
+
+
 def scores_of(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor, " n"]]:
     """What all judges say of images that are (n, c, h, w); others are judged by nobody.
 
@@ -91,8 +111,7 @@ def scores_of(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor
     named: dict[str, Tensor] = {}
     for judge in judges:
         name = getattr(judge, "__name__", type(judge).__name__)
-        with torch.no_grad():
-            answer = judge(images)
+        answer = asked(judge, images, f"the judge {name}")
         if not isinstance(answer, Mapping):
             raise ConfigError(
                 f"the judge {name} returned {type(answer).__name__}; expected a dict from names to a score of each "

@@ -30,7 +30,7 @@ def find_focus(given: str) -> tuple[int, ...] | Tensor:
     try:
         with Image.open(path) as picture:
             grey = picture.convert("L")
-    except (OSError, UnidentifiedImageError, ValueError) as error:
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise ConfigError(f"--focus {given}: the picture cannot be read ({error}); expected a PNG or JPEG") from error
     width, height = grey.size
     values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8)

@@ -57,7 +57,6 @@ def test_a_name_comes_before_the_name_with_state_dict(tmp_path: Path) -> None:
         assert opened.generator.keys() == layout().keys()
 
 
-@pytest.mark.xfail(strict=True, reason="defect: a setting of that name hides the tensors under name_state_dict")
 def test_a_setting_of_that_name_does_not_hide_the_tensors(tmp_path: Path) -> None:
     torch.save({"generator": "dcgan", "generator_state_dict": layout()}, tmp_path / "g.pth")
     with open_content(tmp_path / "g.pth") as opened:

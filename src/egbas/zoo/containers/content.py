@@ -175,7 +175,7 @@ def _states(tree: dict[Any, Any]) -> Iterator[tuple[str, dict[str, StoredTensor]
     if top:
         yield "", _bare(top)
     for name in (*GENERATORS, *DISCRIMINATORS):  # not every name: a file may have any number
-        value = tree.get(name, tree.get(f"{name}_state_dict"))
+        value = next((tree[key] for key in (name, f"{name}_state_dict") if isinstance(tree.get(key), dict)), None)
         inner = value.get("state_dict", value) if isinstance(value, dict) else None
         if isinstance(inner, dict) and _tensors(inner):
             yield name, _bare(_tensors(inner))
