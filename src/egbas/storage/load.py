@@ -4,16 +4,14 @@
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
-from egbas.errors import CheckpointError, ConfigError, EgbasError, ModelNotFoundError, RunDirectoryError
+from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, RunDirectoryError
 from egbas.exploration.facts import Distance, Facts
 from egbas.exploration.judges import Score
 from egbas.exploration.record import state_sha256
@@ -23,13 +21,14 @@ from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
-from egbas.samplers.choice import TREE
-from egbas.samplers.contract import Samples, checked
+from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
-from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, REGION, SAMPLES
+from egbas.storage.checks import check_contents, check_layer, check_run
+from egbas.storage.contents import Contents, read_contents, reading
+from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
 from egbas.zoo.models import load_model
 
 
@@ -57,31 +56,12 @@ def load_run(
     if not (directory / DONE).is_file():
         what = "holds an unfinished run" if directory.is_dir() else "is no directory"
         raise RunDirectoryError(f"{directory} {what}; expected one with a file {DONE} that 'egbas explore' wrote")
-    try:
-        config, metrics = (json.loads((directory / name).read_text()) for name in (CONFIG, METRICS))
-        tensors = load_tensors((directory / SAMPLES).read_bytes())
-        if config["layer"] is not None:
-            tensors |= load_tensors((directory / BOUNDARY).read_bytes())
-        if "region" in metrics:
-            exact = load_tensors((directory / REGION).read_bytes())
-            tensors |= {f"{metrics['region']['sampler']}/{name}": value for name, value in exact.items()}
-        _check_region(config, region)
-        return _rebuild(_Record(config=config, metrics=metrics, tensors=tensors), generator, region, latent)
-    except (OSError, ValueError, SafetensorError, LookupError, TypeError, AttributeError) as error:
-        if isinstance(error, EgbasError):
-            raise
-        raise RunDirectoryError(
-            f"{directory} is damaged or comes from another version ({type(error).__name__}: {error}); run it again"
-        ) from error
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Record:
-    """What the files of a run directory hold."""
-
-    config: dict[str, Any]
-    metrics: dict[str, Any]
-    tensors: dict[str, Tensor]
+    contents = read_contents(directory)
+    check_contents(contents)
+    _check_region(contents.config, region)
+    run = _rebuild(contents, generator, region, latent)
+    check_run(contents, run)
+    return run
 
 
 def _check_region(config: dict[str, Any], region: Region | None) -> None:
@@ -93,9 +73,9 @@ def _check_region(config: dict[str, Any], region: Region | None) -> None:
 
 
 def _rebuild(
-    record: _Record, generator: nn.Module | None, region: Region | None, latent: LatentSpace | None
+    contents: Contents, generator: nn.Module | None, region: Region | None, latent: LatentSpace | None
 ) -> Exploration:
-    config, metrics, tensors = record.config, record.metrics, record.tensors
+    config, metrics, file = contents.config, contents.metrics, contents.directory / CONFIG
     generator = generator if generator is not None else _zoo_generator(config["model"]["name"])
     checksum = state_sha256(generator)
     if checksum != config["model"]["sha256"]:
@@ -104,68 +84,72 @@ def _rebuild(
             f"(sha256 {config['model']['sha256'][:12]}..., now {checksum[:12]}...); pass the network of "
             "the run as generator="
         )
-    latent = _latent_of(config["latent"], latent)
+    latent = _latent_of(contents, latent)
     network = Network(generator, latent.shape)
-    layer = None if config["layer"] is None else network.resolve(config["layer"]["path"])
-    samples = _samples(record)
-    _check_samples(tensors, samples, latent.size)
-    if layer is not None:
-        _check_boundary(tensors, layer.units)
-        region = _supporting_region(record, network, layer, latent)
+    layer, beropt = None, None
+    if contents.has_layer:
+        with reading(file):
+            layer = network.resolve(config["layer"]["path"])
+            check_layer(contents, layer)
+            beropt = _beropt_result(config["beropt"], metrics, contents.boundary)
+        with reading(contents.directory / BOUNDARY):
+            region = _supporting_region(contents, network, layer, latent)
     assert region is not None  # one of both, as was checked
+    with reading(file):
+        exact_config = None if config.get("exact") is None else ExactConfig(**config["exact"])
+    with reading(contents.directory / METRICS):
+        facts = _facts(contents)
     return Exploration(
         network=network,
         model_name=config["model"]["name"],
         latent=latent,
         layer=layer,
-        query=tensors["query"],
+        query=contents.samples["query"],
         seed=config["seed"],
-        beropt=None if layer is None else _beropt_result(config["beropt"], metrics, tensors),
+        beropt=beropt,
         region=region,
-        focus=tensors["focus"] != 0 if "focus" in tensors else None,
-        exact_config=None if config.get("exact") is None else ExactConfig(**config["exact"]),
-        samples=samples,
-        certificates=_certificates(metrics, samples),
-        facts=_facts(record),
-        mass=_mass(record),
+        focus=contents.boundary["focus"] != 0 if "focus" in contents.boundary else None,
+        exact_config=exact_config,
+        samples={name: _drawn(contents, name) for name in contents.samplers},
+        certificates={name: _certificate(told["certificate"]) for name, told in contents.samplers.items()},
+        facts=facts,
+        mass=_mass(contents),
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
     )
 
 
-def _latent_of(record: dict[str, Any], given: LatentSpace | None) -> LatentSpace:
+def _latent_of(contents: Contents, given: LatentSpace | None) -> LatentSpace:
     """The latent space of a run, with the geometry that the run had; the record tells whether the given one is it."""
+    record = contents.config["latent"]
     if given is None:
-        return LatentSpace.from_record(record)
+        with reading(contents.directory / CONFIG, passing=ConfigError):
+            return LatentSpace.from_record(record)
     geometry = record.get("geometry", "flat")
     space = LatentSpace.of(given)
     space = space if space.geometry == geometry else replace(space, geometry=geometry)
     told = json.loads(json.dumps(space.record()))  # as it is when it is read: JSON has lists only
     if any(told.get(name) != value for name, value in record.items()):
-        raise ConfigError(f"the run had another latent space ({record['prior']}) than the one given ({told['prior']})")
+        prior = record.get("prior", "normal")
+        raise ConfigError(f"the run had another latent space ({prior}) than the one given ({told['prior']})")
     return space
 
 
-def _supporting_region(record: _Record, network: Network, layer: Layer, latent: LatentSpace) -> SupportingRegion:
-    query, gbrrt = record.tensors["query"].to(network.device), record.config["gbrrt"] or {}
+def _supporting_region(contents: Contents, network: Network, layer: Layer, latent: LatentSpace) -> SupportingRegion:
+    query, gbrrt = contents.samples["query"].to(network.device), contents.config["gbrrt"] or {}
     reach = geometry_around(latent, query).reach(max(gbrrt.get("half_width", 0.0), latent.largest_half_width))
-    units, signs = record.tensors["units"], record.tensors["signs"]
+    units, signs = contents.boundary["units"], contents.boundary["signs"]
     return SupportingRegion.around(network, layer, query, units, signs, reach=reach)  # as egbas.explore had it
 
 
-def _samples(record: _Record) -> dict[str, Samples]:
-    """What each sampler drew; runs of version 0.1.0 have a tree alone."""
-    kinds: dict[str, Any] = record.metrics.get("samplers", {TREE: {"kind": "tree"}})
-    return {
-        name: _tree(record) if told["kind"] == "tree" else _drawn(record.tensors, name, told)
-        for name, told in kinds.items()
-    }
-
-
-def _drawn(tensors: dict[str, Tensor], name: str, told: dict[str, Any]) -> Samples:
-    """Samples that are no tree, as ``metrics.json`` tells of them."""
+def _drawn(contents: Contents, name: str) -> Samples:
+    """What a sampler drew."""
+    told = contents.samplers[name]
+    if told["kind"] == "tree":
+        return _tree(contents)
+    _, prefix, tensors = contents.drawn(name)
     known: dict[str, Any] = {key: told[key] for key in ("status", "sentence", "evaluations", "facts")}
-    known["latents"] = tensors[f"{name}/latents"]
+    known["latents"] = tensors[f"{prefix}latents"]
     if told["kind"] != "chains":
         return Samples(**known)
     facts = told["facts"]
@@ -176,11 +160,11 @@ def _drawn(tensors: dict[str, Tensor], name: str, told: dict[str, Any]) -> Sampl
         n_chains=facts["chains"],
         n_draws=facts["draws_looked_at"],
     )
-    return Chains(**known, chain=tensors[f"{name}/chain"], diagnostics=diagnostics)
+    return Chains(**known, chain=tensors[f"{prefix}chain"], diagnostics=diagnostics)
 
 
-def _mass(record: _Record) -> Mass | None:
-    region = record.metrics.get("region")
+def _mass(contents: Contents) -> Mass | None:
+    region = contents.metrics.get("region")
     if region is None or region.get("log10_mass") is None:
         return None
     low = region["log10_mass_low"]
@@ -190,17 +174,17 @@ def _mass(record: _Record) -> Mass | None:
         high=region["log10_mass_high"],
         is_complete=low is not None,
         evaluations=region["mass_evaluations"],
-        latents=record.tensors["query"][None][:0],  # where chains may start is not stored
+        latents=contents.samples["query"][None][:0],  # where chains may start is not stored
     )
 
 
-def _facts(record: _Record) -> Facts | None:
-    region = record.metrics.get("region")
+def _facts(contents: Contents) -> Facts | None:
+    region = contents.metrics.get("region")
     if region is None or region["freedom"] is None:
         return None
     features = region.get("feature_distance")
     return Facts(
-        freedom=record.tensors[f"{region['sampler']}/freedom"],
+        freedom=contents.exact["freedom"],
         mean=region["freedom"],
         low=region["freedom_low"],
         high=region["freedom_high"],
@@ -213,8 +197,8 @@ def _facts(record: _Record) -> Facts | None:
     )
 
 
-def _tree(record: _Record) -> Tree:
-    metrics, tensors = record.metrics, record.tensors
+def _tree(contents: Contents) -> Tree:
+    metrics, tensors = contents.metrics, contents.samples
     status = GbRrtStatus[metrics["gbrrt_status"]]
     return Tree(
         latents=tensors["latents"],
@@ -223,18 +207,15 @@ def _tree(record: _Record) -> Tree:
         rejected_reason=tensors["rejected_reason"],
         evaluations=metrics["head_evaluations"],
         rounds=metrics["head_rounds"],
-        step_size=record.config["gbrrt"]["step_size"],
-        half_width=record.config["gbrrt"]["half_width"],
+        step_size=contents.config["gbrrt"]["step_size"],
+        half_width=contents.config["gbrrt"]["half_width"],
         status=status,
         sentence=status.sentence,
     )
 
 
-def _certificates(metrics: dict[str, Any], samples: dict[str, Samples]) -> dict[str, Certificate]:
-    if "samplers" in metrics:
-        return {name: Certificate(**metrics["samplers"][name]["certificate"]) for name in samples}
-    stored = {name: value for name, value in metrics["certificate"].items() if name != "is_valid"}
-    return {TREE: Certificate(**stored)}
+def _certificate(told: dict[str, Any]) -> Certificate:
+    return Certificate(**{name: told[name] for name in ("n_samples", "n_inside", "smallest_margin", "dtype")})
 
 
 def _beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: dict[str, Tensor]) -> BerOptResult:
@@ -255,36 +236,3 @@ def _zoo_generator(name: str) -> nn.Module:
             f"the run's model {name!r} is neither in the zoo nor a checkpoint to be read from here ({error}); load it "
             "and pass load_run(path, generator=...)"
         ) from error
-
-
-def _check_samples(tensors: dict[str, Tensor], samples: dict[str, Samples], d: int) -> None:
-    """Compare the samples of a run with each other and with the latent space."""
-    expected: dict[str, tuple[int, ...]] = {"query": (d,)}
-    if not samples:
-        raise RunDirectoryError("the run is damaged: it names no samplers; run it again")
-    for name, drawn in samples.items():
-        checked(drawn, name, d)
-        if isinstance(drawn, Tree):
-            n, r = len(drawn.latents), len(drawn.rejected)
-            expected |= {"latents": (n, d), "parents": (n,), "rejected": (r, d), "rejected_reason": (r,)}
-        else:
-            expected[f"{name}/latents"] = (len(drawn.latents), d)
-            if isinstance(drawn, Chains):
-                expected[f"{name}/chain"] = (len(drawn.latents),)
-    _compare_shapes(tensors, expected)
-
-
-def _check_boundary(tensors: dict[str, Tensor], n_units: int) -> None:
-    """Compare the supporting set of a run with the network's layer."""
-    units, k = tensors["units"], len(tensors["units"])
-    _compare_shapes(tensors, {"theta": (n_units,), "units": (k,), "signs": (k,)})
-    if k and not (0 <= int(units.min()) and int(units.max()) < n_units):
-        raise RunDirectoryError(f"units of the run are damaged: outside the layer's 0..{n_units - 1}; run it again")
-
-
-def _compare_shapes(tensors: dict[str, Tensor], expected: dict[str, tuple[int, ...]]) -> None:
-    for name, shape in expected.items():
-        if tuple(tensors[name].shape) != shape:
-            raise RunDirectoryError(
-                f"{name} of the run is damaged: shape {tuple(tensors[name].shape)}, expected {shape}; run it again"
-            )
