@@ -20,7 +20,7 @@ demo: $(VENV)/demo.stamp ## the main job on an embedded model
 	@echo "         $(OUT)/samples.png"
 
 test: lint ## lint, then the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/dev.stamp ## ruff, pyright and the direction of imports
 	$(BIN)/ruff check .

@@ -120,21 +120,15 @@ def test_quiet_says_nothing(here: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_the_same_seed_writes_the_same_rows_and_another_another_query(here: Path) -> None:
-    for name, seed in (("one", "5"), ("two", "5"), ("three", "6")):
-        assert path("--layer", "1", "--level", "3", "--seed", seed, "--out", name, "--quiet").exit_code == 0
-    one, two, three = (json.loads((here / name / "path.json").read_text()) for name in ("one", "two", "three"))
-    assert one == two
-    assert one["query"] == torch.randn(1, 2, generator=torch.Generator().manual_seed(5))[0].tolist()
-    assert one["query"] != three["query"]
-
-
-def test_a_query_from_a_file_is_the_one_of_the_path(here: Path) -> None:
+def test_a_query_from_a_file_and_its_seed_write_the_same_path(here: Path) -> None:
     assert path("--layer", "1", "--level", "3", "--seed", "5", "--out", "one", "--quiet").exit_code == 0
     words = ["--latent", "one/path.safetensors", "--seed", "5", "--out", "two", "--quiet"]
     assert path("--layer", "1", "--level", "3", *words).exit_code == 0
     one, two = (load_file(here / name / "path.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)
+    one, two = (json.loads((here / name / "path.json").read_text()) for name in ("one", "two"))
+    assert one == two
+    assert one["query"] == torch.randn(1, 2, generator=torch.Generator().manual_seed(5))[0].tolist()
 
 
 def test_a_focus_judges_and_features(here: Path) -> None:

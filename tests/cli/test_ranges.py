@@ -85,3 +85,10 @@ def test_a_network_without_a_non_linearity_has_none() -> None:
     one = Network(nn.Linear(2, 3).eval(), (2,))
     with pytest.raises(ConfigError, match="the network has no non-linearity"):
         layers(None, one.layers, one.image_size)
+
+
+@pytest.mark.parametrize("text", ["1,", ",1", "", "1,,2"])
+def test_an_empty_word_is_no_layer(text: str) -> None:
+    one = network(2)
+    with pytest.raises(ConfigError, match="--layer"):
+        layers(text, one.layers, one.image_size)

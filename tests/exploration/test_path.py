@@ -14,7 +14,7 @@ from egbas.errors import ConfigError, LayerNotFoundError, NetworkError
 from egbas.exploration.path import LevelPath, explore_path, level_within
 from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
-from tests.problems import HALVES_QUERY, LEFT, HalvesNet, linear
+from tests.problems import HALVES_QUERY, LEFT, HalvesNet
 
 KEYS = {
     *("layer", "level", "sparsity", "units", "error", "log10_mass", "log10_mass_low", "log10_mass_high"),
@@ -26,12 +26,6 @@ KEYS = {
 def path_of(net: nn.Module, layers: list[int | str], levels: list[int], **changes: object) -> LevelPath:
     settings = {"rng": 3, "samples": 20} | changes
     return explore_path(net, HALVES_QUERY, layers, levels, **settings)  # type: ignore[arg-type]
-
-
-def deep() -> nn.Sequential:
-    """``HalvesNet`` with one more layer, whose units are its pixels."""
-    first, relu, second, shape = HalvesNet()
-    return nn.Sequential(first, relu, second, nn.ReLU(), linear(torch.eye(8).tolist()), shape).eval()
 
 
 @functools.cache
@@ -46,8 +40,8 @@ def of_a_backdrop() -> LevelPath:
 
 
 def test_there_is_a_row_for_each_layer_and_level() -> None:
-    layers = path_of(deep(), [1, "3"], [1], max_evaluations=1).rows()  # where only rows are counted
-    assert [(row["layer"], row["level"]) for row in layers] == [(1, 1), (2, 1)]
+    layers = path_of(HalvesNet(), ["0", 1], [5]).rows()  # the linear map by its path, its non-linearity by its number
+    assert [(row["layer"], row["level"]) for row in layers] == [("0", 5), (1, 5)]
     assert [(row["layer"], row["level"]) for row in of_halves().rows()] == [(1, 1), (1, 5)]
     assert all(set(row) == KEYS for row in layers + of_halves().rows())
 

@@ -9,14 +9,13 @@ from html.parser import HTMLParser
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from egbas.beropt import error_of
 from egbas.exploration.facts import Facts
 from egbas.exploration.path import LevelPath, PathPoint, explore_path
 from egbas.report.path_page import HEADINGS, figure_of, reading, render_path, table_of, tensors_of
 from egbas.samplers.chains import NOT_CONVERGED
-from tests.problems import HALVES_QUERY, HalvesNet, linear
+from tests.problems import HALVES_QUERY, HalvesNet
 
 
 class Page(HTMLParser):
@@ -37,11 +36,10 @@ class Page(HTMLParser):
 
 @functools.cache
 def halves() -> LevelPath:
-    """Two layers at two levels; the second layer's units are the pixels. One for all tests, which leave it as it is."""
-    first, relu, second, shape = HalvesNet()
-    net = nn.Sequential(first, relu, second, nn.ReLU(), linear(torch.eye(8).tolist()), shape).eval()
-    settings = {"rng": 3, "samples": 5, "max_evaluations": 1, "model_name": "small <net>"}
-    return explore_path(net, HALVES_QUERY, [1, 2], [1, 5], **settings)  # type: ignore[arg-type]
+    """Two layers at two levels, a linear map and its non-linearity. One for all tests, which leave it as it is."""
+    return explore_path(
+        HalvesNet(), HALVES_QUERY, ["0", 1], [1, 5], rng=3, samples=5, max_evaluations=1, model_name="small <net>"
+    )
 
 
 @functools.cache
@@ -96,13 +94,13 @@ def test_levels_and_layers_head_their_columns_and_rows(page: str) -> None:
     text = " ".join(Page(page).text.split())
     for level in (1, 5):
         assert f"level {level}error at most {error_of(level):.2g}" in text
-    for point in halves().points:
-        assert f"layer {point.layer.number} ({point.layer.path})" in text
+    assert "layer 0 " in text  # a path
+    assert "layer 1 (1) " in text  # a number and its path
 
 
 def test_every_point_has_a_line_in_the_table() -> None:
     lines = table_of(halves())
-    assert [line[:2] for line in lines] == [["1", "1"], ["1", "5"], ["2", "1"], ["2", "5"]]
+    assert [line[:2] for line in lines] == [["0", "1"], ["0", "5"], ["1", "1"], ["1", "5"]]
     assert all(len(line) == len(HEADINGS) for line in lines)
     for point, line in zip(halves().points, lines, strict=True):
         row = dict(zip(HEADINGS, line, strict=True))
@@ -199,7 +197,7 @@ def test_the_tensors_of_every_point() -> None:
     tensors = tensors_of(halves())
     assert torch.equal(tensors["query"], HALVES_QUERY)
     for point in halves().points:
-        place = f"{point.layer.number}/{point.level}"
+        place = f"{point.layer.path}/{point.level}"
         assert torch.equal(tensors[f"{place}/units"], point.beropt.units)
         assert torch.equal(tensors[f"{place}/latents"], point.latents)
         assert len(tensors[f"{place}/chain"]) == len(point.latents)

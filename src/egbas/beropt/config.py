@@ -24,7 +24,7 @@ def error_of(level: int) -> float:
     Raises:
         ConfigError: there is no such level.
     """
-    if not (isinstance(level, int) and COARSEST <= level <= FINEST):
+    if isinstance(level, bool) or not (isinstance(level, int) and COARSEST <= level <= FINEST):
         raise ConfigError(f"got level {level!r}; expected a whole number from {COARSEST} (coarse) to {FINEST} (fine)")
     return _LARGEST * (_SMALLEST / _LARGEST) ** ((level - COARSEST) / (FINEST - COARSEST))
 

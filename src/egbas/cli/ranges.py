@@ -48,6 +48,8 @@ def layers(text: str | None, known: Sequence[Layer], image_size: int) -> list[in
     if text is not None:
         found: list[int | str] = []
         for word in (word.strip() for word in text.split(",")):
+            if not word:
+                raise ConfigError(f"--layer {text!r} names a layer without a name; expected such as 1-4 or relu1,relu3")
             found += numbers(word, "--layer") if re.fullmatch(r"\d+(-\d+)?", word) else [word]
         return list(dict.fromkeys(found))
     hidden = [layer.number for layer in known if layer.number is not None]

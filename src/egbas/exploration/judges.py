@@ -80,6 +80,7 @@ def colour(images: Float[Tensor, "n c h w"]) -> dict[str, Tensor]:
 
 
 BUILT_IN: tuple[Judge, ...] = (brightness, contrast, colour)
+SCORES = "brightness", "contrast", "saturation", "warmth"  # of these
 
 
 def asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:

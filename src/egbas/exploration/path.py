@@ -155,7 +155,7 @@ def explore_path(  # noqa: PLR0913
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does, or there is no layer or level.
     """
     wanted = sorted(set(levels))
-    if not layers or not wanted or not all(isinstance(n, int) and COARSEST <= n <= FINEST for n in wanted):
+    if not layers or not wanted or not all(type(n) is int and COARSEST <= n <= FINEST for n in wanted):
         raise ConfigError(
             f"got {len(layers)} layers and levels {list(levels)}; expected at least one layer, and levels from "
             f"{COARSEST} to {FINEST}"

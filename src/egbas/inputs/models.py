@@ -89,7 +89,7 @@ def find_callable(spec: str, option: str = "--model") -> Callable[..., Any]:
     """
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute:
-        raise ModelNotFoundError(f"{spec!r} is no package.module:callable, such as my_models:generator")
+        raise ModelNotFoundError(f"{option} {spec!r} is no package.module:callable, such as my_models:generator")
     here = str(Path.cwd())
     if here not in sys.path:  # as python -m does; left there, for the user's own later imports
         sys.path.insert(0, here)

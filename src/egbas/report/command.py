@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptConfig, default_masks
+from egbas.exploration.facts import Facts
+from egbas.exploration.judges import SCORES
 from egbas.exploration.record import box_of
 from egbas.exploration.result import Exploration
 from egbas.samplers.choice import NAMES, PRIOR, TREE
@@ -60,6 +62,11 @@ def command(run: Exploration) -> tuple[str, str]:
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
 
 
+def _own_scores(facts: Facts) -> list[str]:
+    """Names of scores that neither egbas's judges nor the embedded classifier gave."""
+    return [name for name in facts.scores if name not in SCORES and not name.startswith("class ")]
+
+
 def _focus(focus: Tensor) -> str:
     return ",".join(map(str, box_of(focus)))
 
@@ -90,6 +97,8 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
     others = [name for name in run.samples if name in NAMES and name not in (TREE, PRIOR)]
     if run.tree is None or others:
         notes.append(f"In Python, samplers={list(run.samples)!r} draws what this run drew, and nothing else.")
+    if run.facts is not None and (run.facts.feature_distance is not None or _own_scores(run.facts)):
+        notes.append("Judges and features of the user's own are not in it: --judge and --features take them.")
     own = [name for name in run.samples if name not in NAMES]
     if own:
         notes.append(f"The samplers {', '.join(own)} were the user's own, which only Python can give.")
