@@ -91,7 +91,7 @@ def test_layers_of_a_checkpoint() -> None:
 
 def test_explore_and_load_again(here: Path) -> None:
     words = ["--layer", "2", "--iterations", "40", "--sparsity", "0.5", "--out", "run", "--quiet"]
-    result = run("explore", "--model", "net.pt", *words)
+    result = run("explore", "--model", "net.pt", *words, "--max-evaluations", "3000")
     assert result.exit_code == 0, result.stderr
     config = json.loads((here / "run" / "config.json").read_text())
     assert config["model"]["name"] == "net.pt"

@@ -28,9 +28,8 @@ def test_it_keeps_the_contract_and_its_tree_is_samples() -> None:
 def test_the_tree_is_that_of_an_exploration(model_name: str) -> None:
     model = load_model(model_name)
     queries = model.latent.sample(2, rng())
-    runs = egbas.explore_many(
-        model.generator, queries, 1, rng=[5, 6], beropt=BerOptConfig(max_steps=30, anneal_steps=10), gbrrt=SHORT
-    )
+    beropt = BerOptConfig(max_steps=30, anneal_steps=10)
+    runs = egbas.explore_many(model.generator, queries, 1, rng=[5, 6], beropt=beropt, gbrrt=SHORT, samples=0)
     regions, starts, latent = [run.region for run in runs], [run.query for run in runs], runs[0].latent
     together = TreeSampler(SHORT).sample_many(regions, starts, latent, [rng(6), rng(7)])
     for run, tree, seed in zip(runs, together, (6, 7), strict=True):
