@@ -55,6 +55,12 @@ def test_units_that_cannot_change_the_image_are_no_candidates() -> None:
     assert Objective(tail_of(off, [1.0, 1.0]), CONFIG).candidates.tolist() == [0]
 
 
+def test_an_image_whose_norm_is_no_number_is_refused() -> None:
+    huge = nn.Sequential(linear([[1.0, 0.0]]), nn.ReLU(), linear([[1e22], [1e22]]))
+    with pytest.raises(NetworkError, match=r"the norm of the query's image is no number in torch\.float32: .* 1e\+22"):
+        Objective(tail_of(huge, [1.0, 1.0]), CONFIG)
+
+
 def test_without_candidates_every_mask_loses_as_much() -> None:
     off = nn.Sequential(linear([[-1.0, 0.0]]), nn.ReLU(), linear([[1.0]], [1.0]))
     objective = Objective(tail_of(off, [1.0, 1.0]), CONFIG)

@@ -53,6 +53,7 @@ def test_wrong_usage_is_code_2(words: list[str]) -> None:
         (PermissionError(errno.EACCES, "Permission denied"), 2, "no permission"),
         (torch.OutOfMemoryError("CUDA out of memory"), 1, "out of memory"),
         (MemoryError(), 1, "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), 1, "out of memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -208,7 +208,7 @@ def test_bad_latents(tmp_path: Path) -> None:
         "objects.npy": "cannot be read",
         "short.safetensors": "truncated",
         "two.npz": "expected one array",
-        "text.txt": "neither a seed nor",
+        "text.txt": "neither a number nor",
     }.items():
         stopped(explore("--out", "run", "--latent", name), tmp_path / "run", message)
 
@@ -359,7 +359,10 @@ def test_a_sparsity_decides_without_a_level(here: Path) -> None:
 def test_a_distance_chooses_the_level(here: Path) -> None:
     result = explore_levels("--delta", "5", "--quiet", "--seed", "3")
     assert result.exit_code == 0, (result.stderr, result.exception)
-    assert written(here)["level"] == 1  # all images lie so near
+    assert written(here)["level"] == 1
+    told = written(here)["delta"]
+    assert (told["delta"], told["level"], told["unconverged"]) == (5.0, 1, [])
+    assert told["reached"].keys() == {"1"} and told["reached"]["1"] < 5
 
 
 def test_a_focus_is_a_box_or_a_picture(here: Path) -> None:
@@ -421,6 +424,7 @@ def test_an_embedded_model_is_judged_by_its_class(here: Path) -> None:
         (["--delta", "0.4", "--sparsity", "1"], ["got --delta 0.4 and --sparsity 1"]),
         (["--delta", "0"], ["delta=0", "positive"]),
         (["--delta", "0.0001"], ["at no level", "choose a larger delta"]),
+        (["--delta", "0.5", "--judge", "user_wrong:nan"], ["the judge nan gave 'nan'"]),
         (["--focus", "0,0,9,9"], ["the focus 0,0,9,9 does not lie in the image of 4 x 4"]),
         (["--focus", "2,2,2,2"], ["does not lie in the image"]),
         (["--focus", "1,2,3"], ["neither a box x0,y0,x1,y1 in pixels nor a picture"]),
@@ -431,6 +435,9 @@ def test_an_embedded_model_is_judged_by_its_class(here: Path) -> None:
         (["--judge", "user_nothing:f"], ["no module 'user_nothing'", "from --judge user_nothing:f"]),
         (["--judge", "user_wrong"], ["is no package.module:callable"]),
         (["--judge", "user_wrong:scalr"], ["did you mean 'scalar'"]),
+        (["--judge", "user_wrong:constans"], ["has no callable 'constans'\n"]),
+        (["--judge", "user_wrong:same", "--judge", "user_wrong:same"], ["gave 'same', which another score is called"]),
+        (["--judge", "user_wrong:same", "--samples", "0"], ["look at exact samples", "this run draws none"]),
         (["--judge", "user_wrong:scalar"], ["the judge scalar returned Tensor; expected a dict"]),
         (["--judge", "user_wrong:word"], ["the judge word gave 'word' as str"]),
         (["--judge", "user_wrong:nan"], ["the judge nan gave 'nan'", "finite"]),
@@ -444,6 +451,7 @@ def test_bad_levels_parts_and_judges(here: Path, words: list[str], messages: lis
     (here / "user_wrong.py").write_text(
         "def scalar(images):\n    return images.mean()\n"
         "def word(images):\n    return {'word': 'wide'}\n"
+        "constant = 3\ndef same(images):\n    return {'same': images.mean(dim=(1, 2, 3))}\n"
         "def nan(images):\n    return {'nan': images.mean(dim=(1, 2, 3)) * float('nan')}\n"
     )
     (here / "text.png").write_text("no picture")

@@ -43,11 +43,21 @@ def test_the_query_is_its_own_neighbour_in_a_bank_of_a_file(tmp_path: Path) -> N
     assert first["shared"] == 1
 
 
+def test_a_bank_without_latents_is_refused(tmp_path: Path) -> None:
+    save_file({"latent": torch.zeros(0, 2)}, tmp_path / "bank.safetensors")
+    words = [*QUICK, "--bank", str(tmp_path / "bank.safetensors"), "--out", str(tmp_path / "near")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "latents of shape (0, 2); expected finite ones of shape (m, 2)" in result.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--bank", "0"], "at least one latent"),
-        (["--bank", "nowhere.npy"], "there is no file"),
+        (["--bank", "0"], "expected 1 to 100,000,000 latents"),
+        (["--bank", "99999999999999999999"], "expected 1 to 100,000,000 latents"),
+        (["--bank", "nowhere.npy"], "there is no file nowhere.npy; --bank takes a number"),
+        (["--bank", "bank.txt"], "--bank 'bank.txt' is neither a number nor a .safetensors"),
         (["--layer", "99"], "99"),
         (["--level", "3", "--sparsity", "2"], "leave all but one out"),
         (["--count", "0"], "count"),

@@ -426,6 +426,34 @@ def test_what_judges_and_features_say_is_in_the_facts_and_the_metrics() -> None:
     assert region["words"] == run.facts.words != ""
 
 
+def no_score(images: Tensor) -> dict[str, Tensor]:
+    return {}
+
+
+@pytest.mark.parametrize("settings", [{"samples": 0}, {"samplers": ["tree"]}, {"samplers": ["tree", "uniform"]}])
+def test_judges_without_exact_samples_are_refused(settings: dict[str, object]) -> None:
+    for look in ({"judges": [no_score]}, {"features": lambda images: images}):
+        with pytest.raises(ConfigError, match=r"judges or features, which look at exact samples .*this run draws none"):
+            explore_halves(**({"samples": 20} | look | settings))
+
+
+def test_a_judge_that_fails_is_told_before_any_work() -> None:
+    told: list[str] = []
+
+    def fails(images: Tensor) -> dict[str, Tensor]:
+        raise ValueError("not today")
+
+    with pytest.raises(ConfigError, match="not today"):
+        explore_halves(samples=20, judges=[fails], progress=lambda stage, *others: told.append(stage))
+    assert set(told) <= {"cut"}
+
+
+def test_the_names_of_judges_and_features_are_in_the_config() -> None:
+    run = explore_halves(samples=20, judges=[no_score], features=torch.nn.Identity())
+    assert run.config()["judges"] == ["tests.exploration.test_explore:no_score"]
+    assert run.config()["features"] == "torch.nn.modules.linear:Identity"
+
+
 def test_judges_change_nothing_but_the_scores() -> None:
     one = explore_halves(samples=20)
     other = explore_halves(samples=20, judges=[lambda images: {"a": images[:, 0, 0, 0]}])

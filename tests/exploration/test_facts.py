@@ -87,9 +87,10 @@ def test_the_freedom_of_a_focus_and_of_the_rest() -> None:
 
 
 def test_what_never_changes_around_a_focus_has_no_freedom() -> None:
-    assert facts(draws(320, 0.5, 0.5), focus=torch.tensor([[True, True, False]])).focus == pytest.approx(
-        (0.5, 0.0), abs=0.1
-    )
+    found = facts(draws(320, 0.5, 0.5), focus=torch.tensor([[True, True, False]]))
+    assert found.focus is not None and found.of_focus is not None
+    assert found.focus[0] == pytest.approx(0.5, abs=0.1)
+    assert (found.focus[1], found.of_focus[1]) == (None, "of nothing, for no pixel changes there")
 
 
 def test_a_focus_changes_nothing_else() -> None:
@@ -128,7 +129,7 @@ def test_judges_see_each_image_once_and_in_order() -> None:
 
     z = draws(320, 0.5, 0.1)
     facts(z, judges=[look])
-    torch.testing.assert_close(torch.cat(seen)[:320, 0, 0, 0].double(), z[:, 0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.cat(seen)[1:321, 0, 0, 0].double(), z[:, 0], rtol=0, atol=1e-6)
     assert len(torch.cat(seen)) == 320 + 320 + 1  # as many of the prior, and the query's
 
 
@@ -186,7 +187,50 @@ def test_the_words_are_those_of_areas_and_scores() -> None:
     assert found is not None
     assert found.words.startswith("The top stays (freedom 0.10); the middle row and the bottom move (freedom ")
     assert "brightness" in found.words
-    assert facts(z).words != "" and "image" not in facts(z).words  # three pixels in a row have no areas
+    assert facts(z).words.startswith("The whole image moves in part (freedom 0.5")  # three pixels in a row: one area
+
+
+def test_few_samples_have_neither_an_interval_nor_words() -> None:
+    found = facts_of(network(), SPACE, torch.ones(2), chains(draws(8, 0.5, 0.1), 8), rng=torch.Generator())
+    assert found is not None
+    assert (found.low, found.high, found.words) == (None, None, "")
+    assert found.interval == "(no interval: too few samples)"
+
+
+def test_pixels_that_hardly_ever_change_have_no_interval() -> None:
+    class Rare(nn.Module):
+        """One pixel, which changes above 1.8 only: one draw in thirty."""
+
+        def forward(self, z: Tensor) -> Tensor:
+            return 1 + (z[:, :1, None, None] - 1.8).relu()
+
+    latents = torch.zeros(16, 2).double()
+    missing = 0
+    for seed in range(12):
+        rng = torch.Generator().manual_seed(seed)
+        found = facts_of(Network(Rare().eval(), (2,)), SPACE, torch.zeros(2), chains(latents), rng=rng)
+        if found is not None and found.low is None:
+            missing += 1
+        assert found is None or found.low is None or math.isfinite(found.low)
+    assert missing
+
+
+@pytest.mark.parametrize("period", [2, 16])
+def test_the_interval_of_a_large_image_with_a_pattern_is_that_of_its_mean(period: int) -> None:
+    class Stripes(nn.Module):
+        """Every so many pixels follow the first coordinate, all others the second."""
+
+        def forward(self, z: Tensor) -> Tensor:
+            first = (torch.arange(128 * 128) % period == 0).view(1, 1, 128, 128)
+            return torch.where(first, z[:, :1, None, None], z[:, 1:, None, None])
+
+    z = draws(480, 0.9, 0.1)
+    found = facts_of(
+        Network(Stripes().eval(), (2,)), SPACE, torch.ones(2), chains(z), rng=torch.Generator().manual_seed(0)
+    )
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.low < found.mean < found.high
+    assert found.low < 0.9 / period + 0.1 * (1 - 1 / period) < found.high
 
 
 def density_of(model: Model, z: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.exploration.judges import BUILT_IN, Score, brightness, colour, contrast, scores_of
+from egbas.exploration.judges import Judge, Panel, Score, brightness, colour, contrast, name_of
 
 
 def score(freedom: float | None) -> Score:
@@ -67,23 +67,28 @@ def test_all_judges_are_asked() -> None:
     def size(images: Tensor) -> dict[str, Tensor]:
         return {"height": torch.full((len(images),), images.shape[2]), "n": torch.arange(len(images))}
 
-    found = scores_of((*BUILT_IN, size), torch.rand(5, 3, 6, 4))
+    images = torch.rand(5, 3, 6, 4)
+    panel = Panel.of([size], None, images[0])
+    assert panel.scores["height"] == 6.0
+    found = panel.scores_of(images)
     assert list(found) == ["brightness", "contrast", "saturation", "warmth", "height", "n"]
     assert all(values.shape == (5,) and values.dtype == torch.float64 for values in found.values())
     assert found["height"].tolist() == [6.0] * 5
 
 
 def test_what_is_no_image_is_judged_by_nobody() -> None:
-    assert scores_of(BUILT_IN, torch.rand(5, 6)) == {}
+    assert Panel.of([], None, torch.rand(6)).scores_of(torch.rand(5, 6)) == {}
+    with pytest.raises(ConfigError, match=r"judges look at images \(c, h, w\), and this network gives \(6,\)"):
+        Panel.of([brightness], None, torch.rand(6))
 
 
 def test_answers_may_be_lists_and_have_gradients() -> None:
     weight = torch.ones(1, requires_grad=True)
-    judges = [
-        lambda images: {"list": [1.0] * len(images)},
+    judges: list[Judge] = [
+        lambda images: {"list": [1.0] * len(images)},  # type: ignore[dict-item]
         lambda images: {"learnt": images.mean(dim=(1, 2, 3)) * weight},
     ]
-    found = scores_of(judges, torch.ones(2, 1, 2, 2))
+    found = Panel.of(judges, None, torch.ones(1, 2, 2)).scores_of(torch.ones(2, 1, 2, 2))
     assert found["list"].tolist() == found["learnt"].tolist() == [1.0, 1.0]
     assert not found["learnt"].requires_grad
 
@@ -94,11 +99,13 @@ def test_answers_may_be_lists_and_have_gradients() -> None:
     [
         (torch.zeros(3), "the judge same returned Tensor; expected a dict"),
         (None, "the judge same returned NoneType; expected a dict"),
-        ({"smile": torch.zeros(2)}, r"the judge same gave 'smile' as \(2,\) for 3 images"),
-        ({"smile": torch.zeros(3, 1)}, r"gave 'smile' as \(3, 1\)"),
+        ({"smile": torch.zeros(2)}, r"the judge same gave 'smile' as \(2,\) for 1 images"),
+        ({"smile": torch.zeros(1, 1)}, r"gave 'smile' as \(1, 1\)"),
         ({"smile": 1.0}, r"gave 'smile' as \(\)"),
-        ({"smile": torch.tensor([0.0, torch.nan, 0.0])}, "one finite number for each image"),
-        ({"smile": torch.tensor([0.0, torch.inf, 0.0])}, "one finite number for each image"),
+        ({"smile": torch.tensor([torch.nan])}, "one finite number for each image, 1e\\+100 at most"),
+        ({"smile": torch.tensor([-torch.inf])}, "one finite number for each image"),
+        ({"smile": [1e200]}, "one finite number for each image"),
+        ({"brightness": torch.zeros(1)}, "gave 'brightness', which another score is called; name it otherwise"),
     ],
 )
 def test_answers_in_another_form_are_refused(answer: object, message: str) -> None:
@@ -106,9 +113,64 @@ def test_answers_in_another_form_are_refused(answer: object, message: str) -> No
         return answer
 
     with pytest.raises(ConfigError, match=message):
-        scores_of([same], torch.rand(3, 1, 2, 2))  # type: ignore[list-item]
+        Panel.of([same], None, torch.rand(1, 2, 2))  # type: ignore[list-item]
 
 
 def test_values_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"the judge .* gave 'smile' as str; expected one number for each image"):
-        scores_of([lambda images: {"smile": "wide"}], torch.rand(3, 1, 2, 2))
+        Panel.of([lambda images: {"smile": "wide"}], None, torch.rand(1, 2, 2))  # type: ignore[dict-item]
+
+
+def test_a_judge_that_exits_is_told() -> None:
+    def leave(images: Tensor) -> dict[str, Tensor]:
+        raise SystemExit(3)
+
+    with pytest.raises(ConfigError, match=r"the judge leave raised SystemExit: 3 \("):
+        Panel.of([leave], None, torch.rand(1, 2, 2))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("changes", [{"judges": [3]}, {"features": "resnet"}])
+def test_what_cannot_be_called_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="expected a callable that takes images"):
+        Panel.of(**({"judges": [], "features": None, "image": torch.rand(1, 2, 2)} | changes))  # type: ignore[arg-type]
+
+
+def test_names_that_change_between_images_are_refused() -> None:
+    def moody(images: Tensor) -> dict[str, Tensor]:
+        return {"one" if len(images) == 1 else "many": torch.ones(len(images))}
+
+    panel = Panel.of([moody], None, torch.rand(1, 2, 2))
+    with pytest.raises(ConfigError, match=r"'brightness', 'contrast', 'one' for the query's image and .*'many' for 5"):
+        panel.scores_of(torch.rand(5, 1, 2, 2))
+
+
+def test_features_whose_width_changes_between_images_are_refused() -> None:
+    panel = Panel.of([], lambda images: images.flatten(1)[:, : len(images)], torch.rand(1, 2, 2))
+    with pytest.raises(ConfigError, match="gave 1 numbers for the query's image and 3 for another"):
+        panel.distances(torch.rand(3, 1, 2, 2))
+
+
+def test_judges_and_features_may_write_into_their_images() -> None:
+    def zero(images: Tensor) -> dict[str, Tensor]:
+        images.zero_()
+        return {"zero": images.flatten(1).sum(dim=1)}
+
+    def halved(images: Tensor) -> Tensor:
+        return images.mul_(0.5)
+
+    image, images = torch.ones(1, 2, 2), torch.ones(3, 1, 2, 2)
+    panel = Panel.of([zero], halved, image)
+    panel.scores_of(images)
+    panel.distances(images)
+    assert bool((image == 1).all()) and bool((images == 1).all())
+
+
+def test_a_score_is_constant_by_its_own_size() -> None:
+    prior = 1e-6 * torch.tensor([1.0, -1.0, 1.0, -1.0]).double()
+    assert Score.of(0.0, prior / 2, prior).freedom == pytest.approx(0.5)  # small, and yet it changes
+
+
+def test_names_are_those_that_the_command_line_takes() -> None:
+    assert name_of(brightness) == "egbas.exploration.judges:brightness"
+    assert name_of(torch.nn.Identity()) == "torch.nn.modules.linear:Identity"

@@ -1,25 +1,34 @@
 # SPDX-License-Identifier: MIT
 """Layers by levels: the rows, that they are those of single explorations, and sets without units."""
 
+import dataclasses
 import functools
 import math
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import egbas
-from egbas.beropt import error_of
+from egbas.beropt import BerOptResult, error_of
 from egbas.errors import ConfigError, LayerNotFoundError, NetworkError
-from egbas.exploration.path import LevelPath, explore_path, level_within
+from egbas.exploration import path
+from egbas.exploration.facts import Within
+from egbas.exploration.path import LevelPath, PathPoint, explore_path, level_within
+from egbas.exploration.problem import Problem
 from egbas.latent import LatentSpace
+from egbas.samplers.chains import NOT_CONVERGED
+from egbas.samplers.choice import PRIOR
 from egbas.samplers.gbrrt import GbRrtConfig
-from tests.problems import HALVES_QUERY, LEFT, HalvesNet
+from tests.problems import HALVES_QUERY, LEFT, HalvesNet, linear
+
+ONES = linear([[1.0]], [1.0])
 
 KEYS = {
     *("layer", "level", "sparsity", "units", "error", "log10_mass", "log10_mass_low", "log10_mass_high"),
     *("freedom", "freedom_low", "freedom_high", "q05", "q50", "q95", "status", "r_hat", "ess", "evaluations"),
-    *("samples", "words", "judges"),
+    *("samples", "words", "judges", "focus", "feature_distance"),
 }
 
 
@@ -165,11 +174,15 @@ def test_inference_mode_of_the_caller_does_no_harm() -> None:
 @pytest.mark.parametrize(
     ("layers", "levels", "changes", "error", "message"),
     [
-        ([], [1], {}, ConfigError, "got 0 layers"),
-        ([1], [], {}, ConfigError, "at least one layer, and levels from 1 to 8"),
+        ([], [1], {}, ConfigError, r"got layers \[\] and"),
+        ([1], [], {}, ConfigError, "at least one layer, and one of levels from 1 to 8"),
         ([1], [0], {}, ConfigError, r"levels \[0\]"),
         ([1], [1, 9], {}, ConfigError, r"levels \[1, 9\]"),
         ([1], [1.5], {}, ConfigError, r"levels \[1\.5\]"),
+        ([1], [1, "2"], {}, ConfigError, r"levels \[1, '2'\]"),
+        ([1], 3, {}, ConfigError, "and levels 3; expected a list"),
+        (2, [1], {}, ConfigError, "got layers 2 and"),
+        ("2", [1], {}, ConfigError, "got layers '2' and"),
         ([9], [1], {}, LayerNotFoundError, "9"),
         ([1], [1], {"samples": 0}, ConfigError, "at least 1 for an exact sampler"),
         ([1], [1], {"max_evaluations": 0}, ConfigError, "max_evaluations=0"),
@@ -185,6 +198,19 @@ def test_what_is_no_path(
         path_of(HalvesNet(), layers, levels, **changes)  # type: ignore[arg-type]
 
 
+def test_a_layer_without_an_active_unit_is_told_before_any_work() -> None:
+    told: list[str] = []
+    net = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), linear([[1.0, 1.0]], [-9.0]), nn.ReLU(), ONES)
+    with pytest.raises(ConfigError, match="no unit of layer '3' is active at this query"):
+        path_of(net.eval(), [1, 2], [1], progress=lambda stage, *others: told.append(stage))
+    assert told == []
+
+
+def test_a_prior_that_cannot_be_restricted_is_told_before_any_work() -> None:
+    with pytest.raises(ConfigError, match=r"there are no exact samples, which this needs: .*outside the support"):
+        path_of(HalvesNet(), [1], [1], latent=LatentSpace(shape=(2,), prior="uniform", bound=0.1))
+
+
 # The coarsest level within a distance
 
 
@@ -192,11 +218,15 @@ def test_the_level_within_a_distance_is_the_coarsest_one() -> None:
     q95 = [row["q95"] for row in path_of(HalvesNet(), [1], [1, 2, 3]).rows()]
     assert q95[0] > q95[1] == q95[2]  # from level 2 on all four units are kept
     for delta, level in ((q95[0] + 0.01, 1), ((q95[0] + q95[1]) / 2, 2)):
-        assert level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3, samples=20) == level
+        found = level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3, samples=20)
+        assert (found.level, found.delta, found.unconverged, found.warnings) == (level, delta, (), ())
+        assert found.reached == dict(zip(range(1, level + 1), q95, strict=False))
 
 
 def test_a_distance_that_no_level_keeps_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"no level .* within 0\.1 .*at level 8 they stay within 0\.\d\d; choose"):
+    with pytest.raises(
+        ConfigError, match=r"no level .* within 0\.1 .*is level \d, where they stay within 0\.\d\d; choose"
+    ):
         level_within(HalvesNet(), HALVES_QUERY, 1, 0.1, rng=3, samples=20)
 
 
@@ -206,6 +236,39 @@ def test_a_distance_is_positive(delta: float) -> None:
         level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3)
 
 
-def test_where_no_unit_is_needed_the_coarsest_level_is_within_a_distance_of_everything() -> None:
-    z: Tensor = HALVES_QUERY
-    assert level_within(HalvesNet(backdrop=10.0), z, 1, 0.2, rng=3, samples=20) == 1
+def test_a_distance_that_everything_keeps_is_told() -> None:
+    with pytest.raises(
+        ConfigError, match=r"95 % of all images of the prior lie within .*nothing has to be held for 0\.2"
+    ):
+        level_within(HalvesNet(backdrop=10.0), HALVES_QUERY, 1, 0.2, rng=3, samples=20)
+
+
+def test_levels_that_need_no_unit_are_passed_over() -> None:
+    found = level_within(HalvesNet(backdrop=10.0), HALVES_QUERY, 1, 0.1, rng=3, samples=20)
+    assert (found.level, list(found.reached)) == (6, [6])  # level 5 allows what nothing held has
+
+
+def test_the_distance_is_asked_level_by_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Finer regions are nested, and yet their distances need not fall: no level between may be taken on trust.
+    far = {1: 0.6, 2: 0.35, 3: 0.5, 4: 0.5, 5: 0.3, 6: 0.5, 7: 0.5, 8: 0.5}
+    point = path._point
+
+    def told(problem: Problem, result: BerOptResult, level: int, *others: Any) -> PathPoint:
+        found = point(problem, result, level, *others)
+        assert found.facts is not None and found.run is not None and found.run.exact is not None
+        distance = dataclasses.replace(found.facts.distance, q95=far[level])
+        exact = dataclasses.replace(found.run.exact, status=NOT_CONVERGED if level == 1 else "CONVERGED")
+        run = dataclasses.replace(found.run, samples={PRIOR: exact})
+        return dataclasses.replace(found, run=run, facts=dataclasses.replace(found.facts, distance=distance))
+
+    monkeypatch.setattr(path, "_point", told)
+
+    def within(delta: float) -> Within:
+        return level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3, samples=20)
+
+    assert (within(0.4).level, within(0.34).level) == (2, 5)
+    assert within(0.34).reached == {level: far[level] for level in range(1, 6)}
+    assert within(0.34).unconverged == (1,)
+    assert "at level 1" in within(0.34).warnings[0]
+    with pytest.raises(ConfigError, match=r"the nearest is level 5, where they stay within 0\.30"):
+        within(0.2)

@@ -45,8 +45,11 @@ def test_every_pixel_lies_in_one_area(height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 9), (2, 2), (1, 9, 2), (8,), (1, 1, 1)])
-def test_areas_of_tiny_images_and_vectors_say_nothing(shape: tuple[int, ...]) -> None:
-    assert areas_of(torch.zeros(shape), torch.ones(shape)) == {}
+def test_tiny_images_and_vectors_are_one_area(shape: tuple[int, ...]) -> None:
+    found = areas_of(torch.full(shape, 0.5), torch.ones(shape))
+    assert found == {(1, 1): 0.5}
+    assert sentence_of(found, {}) == "The whole image moves in part (freedom 0.50)."
+    assert areas_of(torch.zeros(shape), torch.zeros(shape)) == {}
 
 
 def test_an_area_that_hardly_changes_over_the_prior_is_left_out() -> None:

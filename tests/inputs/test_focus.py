@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -71,3 +72,15 @@ def test_a_picture_that_claims_to_be_huge(here: Path) -> None:
     (here / "mask.gif").write_bytes(content)
     with pytest.raises(ConfigError, match=r"mask\.gif: the picture cannot be read"):
         find_focus("mask.gif")
+
+
+def test_sixteen_bits_and_transparency_are_read(tmp_path: Path) -> None:
+    deep = np.array([[0, 300], [40000, 65535]], dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    found = find_focus(str(tmp_path / "deep.png"))
+    assert isinstance(found, Tensor) and found.tolist() == [[False, False], [True, True]]
+    clear = Image.new("RGBA", (2, 1), (255, 255, 255, 0))
+    clear.putpixel((1, 0), (255, 255, 255, 255))
+    clear.save(tmp_path / "clear.png")
+    found = find_focus(str(tmp_path / "clear.png"))
+    assert isinstance(found, Tensor) and found.tolist() == [[False, True]]

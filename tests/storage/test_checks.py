@@ -195,7 +195,7 @@ METRICS = [
     ("units", 15, "units is 15; expected 24"),
     ("supporting_units", 0, "supporting_units is 0"),
     ("beropt_steps", 1, "beropt_steps is 1"),
-    ("beropt_status", "DONE", "one of CONVERGED, MAX_STEPS, EMPTY"),
+    ("beropt_status", "DONE", "one of CONVERGED, MAX_STEPS, OUT_OF_REACH, EMPTY"),
     ("fidelity", None, "fidelity is None"),
     ("polarisation", 1.5, "polarisation is 1.5; expected a finite number from 0 to 1"),
     ("region", [], "region is []"),

@@ -41,6 +41,11 @@ class Objective:
         self.tail, self.config = tail, config
         self._focus = None if focus is None else focus.to(tail.x)
         self.norm = (tail.x if self._focus is None else tail.x * self._focus).norm()
+        if not self.norm.isfinite():
+            raise NetworkError(
+                f"the norm of the query's image is no number in {tail.x.dtype}: its values reach "
+                f"{float(tail.x.abs().max()):.2g}; scale the network's output, or run the network in float64"
+            )
         if not self.norm > 0:
             where = "everywhere" if focus is None else "in the focus"
             raise NetworkError(f"the query's image is zero {where}; BerOpt's distance is relative to its norm")

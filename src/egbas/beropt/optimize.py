@@ -159,6 +159,8 @@ class _Path:
             steps = self._config.max_steps
             self._progress(steps, steps, f"level {level}: {int(kept.sum())} units")
         result = _of_theta(self.objective, theta, first.losses, first.sizes, status, rng=rng)
+        if result.fidelity > error_of(level):  # units on their own boundary have no side, and so cannot be kept
+            result = replace(result, status=BerOptStatus.OUT_OF_REACH)
         units = len(result.units) - len(before.units)
         weight = (before.fidelity - result.fidelity) * self.objective.n_units / units if units else 0.0
         config = replace(self._config, level=level, sparsity=weight if weight > 0 else before.config.sparsity)

@@ -15,6 +15,7 @@ class BerOptStatus(Enum):
 
     CONVERGED = "theta is polarised and the kept set no longer changes"
     MAX_STEPS = "the steps ran out before theta settled; raise max_steps"
+    OUT_OF_REACH = "all units of the layer together do not have the level's error; choose a coarser level"
     EMPTY = "no unit has theta above the threshold; lower the sparsity or the threshold"
 
 

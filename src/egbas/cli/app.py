@@ -17,6 +17,8 @@ EXIT_UNFINISHED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
+_NO_MEMORY = "not enough memory", "can't allocate memory"  # as torch says it on Windows and elsewhere
+
 EPILOG = (
     "Exit codes: 0 done; 1 could not be finished (out of memory, a broken installation); "
     "2 bad input, a network that fails, or a full disk; 130 Ctrl-C."
@@ -50,7 +52,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, PermissionError):
         return f"no permission: {error}; write elsewhere", EXIT_BAD_INPUT
     torch = sys.modules.get("torch")
-    is_cpu_memory = isinstance(error, RuntimeError) and "not enough memory" in str(error)  # torch has no class for it
+    # torch has no class for it
+    is_cpu_memory = isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
     is_memory = isinstance(error, MemoryError) or is_cpu_memory
     if is_memory or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return "out of memory; use a smaller layer, fewer --iterations, or another --device", EXIT_UNFINISHED

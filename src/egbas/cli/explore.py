@@ -48,6 +48,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
 
     from egbas.cli import settings
     from egbas.exploration.explore import explore as run_exploration
+    from egbas.exploration.judges import Panel
     from egbas.exploration.path import level_within
     from egbas.geometry import choose_geometry
     from egbas.inputs.devices import find_device, set_threads
@@ -80,9 +81,11 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     network = Network(generator, chosen.latent.shape)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
+    within = None
     with show.progress_bar(quiet) as progress:
         if delta is not None:
-            found = level_within(
+            Panel.of(judges, known, network.generate(z0.to(where)[None])[0].cpu())  # what fails is told before the work
+            within = level_within(
                 generator,
                 z0.to(where),
                 target.number or target.path,
@@ -96,7 +99,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
                 beropt=beropt,
                 progress=progress,
             )
-            beropt = replace(beropt, level=found)
+            beropt = replace(beropt, level=within.level)
         run = run_exploration(
             generator,
             z0.to(where),
@@ -110,12 +113,13 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             samples=samples,
             max_evaluations=max_evaluations,
             focus=part,
-            judges=[*judges, *settings.class_judges(chosen, z0)],
+            judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
             progress=progress,
         )
         settings.refuse_empty(run)
-        run = replace(run, warnings=(*warnings_of(z0, space), *run.warnings))
+        told = (*warnings_of(z0, space), *(() if within is None else within.warnings))
+        run = replace(run, within=within, warnings=(*told, *run.warnings))
         progress("writing", 0, 1, str(directory))
         save_run(
             run,

@@ -107,7 +107,17 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
             model_name=chosen.name,
             progress=progress,
         )
-    again = {"--latent": latent, "--max-evaluations": max_evaluations, "--focus": focus, "--features": features}
+    again = {
+        "--latent": latent,
+        "--latent-size": latent_size,
+        "--max-evaluations": max_evaluations,
+        "--focus": focus,
+        "--features": features,
+        "--max-steps": max_steps,
+        "--geometry": space.geometry,
+        "--device": None if device == options.DEFAULT_DEVICE else device,
+        "--threads": threads,
+    }
     words = _command(chosen.name, layers, level, seed, samples, again, judge or ())
     content = {"model": chosen.name, "seed": seed, "query": found.query.tolist(), "rows": found.rows()}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}

@@ -114,11 +114,12 @@ def summary(run: Exploration, directory: Path) -> list[str]:
     if run.facts is not None:
         facts = run.facts
         lines.append(
-            f"freedom  {facts.mean:.2f} [{facts.low:.2f}, {facts.high:.2f}] of the prior's; images differ from "
+            f"freedom  {facts.mean:.2f} {facts.interval} of the prior's; images differ from "
             f"the query by {facts.distance.q50:.2f} (median), {facts.distance.q95:.2f} (95 %)"
         )
-        if facts.focus is not None:
-            lines.append(f"focus    freedom {facts.focus[0]:.2f} in it, {facts.focus[1]:.2f} around it")
+        if facts.of_focus is not None:
+            inside, outside = facts.of_focus
+            lines.append(f"focus    freedom {inside} in it, {outside} around it")
         if facts.feature_distance is not None:
             far = facts.feature_distance
             lines.append(f"features differ from the query's by {far.q50:.2f} (median), {far.q95:.2f} (95 %)")

@@ -12,6 +12,7 @@ from egbas.errors import ConfigError, ShapeError
 from egbas.exploration.budget import largest_budget
 from egbas.exploration.clock import Clock, StageProgress
 from egbas.exploration.facts import LARGE_IMAGE, Facts, facts_of
+from egbas.exploration.judges import name_of
 from egbas.exploration.problem import Problem
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found
@@ -74,12 +75,25 @@ class Sampling:
 
 
 def check_samples(
-    samples: int, max_evaluations: int | None, samplers: Sequence[str | Sampler] | None, gbrrt: GbRrtConfig | None
+    samples: int,
+    max_evaluations: int | None,
+    samplers: Sequence[str | Sampler] | None,
+    gbrrt: GbRrtConfig | None,
+    *,
+    is_judged: bool = False,
 ) -> None:
     """Refuse what cannot be meant, before any work.
 
+    Args:
+        samples: effective draws wanted.
+        max_evaluations: bound on those of an exact sampler.
+        samplers: as asked for.
+        gbrrt: settings of the tree.
+        is_judged: whether there are judges or features, which look at exact samples of the prior.
+
     Raises:
-        ConfigError: a number is out of its range or no number, or no sampler has such a name.
+        ConfigError: a number is out of its range or no number, no sampler has such a name, or judges have nothing to
+            look at.
     """
     for name, value, least in (("samples", samples, 0), ("max_evaluations", max_evaluations, 1)):
         if value is None and name == "max_evaluations":
@@ -89,6 +103,23 @@ def check_samples(
     if samples == 0 and {PRIOR, UNIFORM} & set(map(str, samplers or ())):
         raise ConfigError("got samples=0; expected at least 1 for an exact sampler, 0 for the tree alone")
     choose_samplers(samplers if samplers is not None else (TREE,), gbrrt)
+    if is_judged and (samples == 0 or (samplers is not None and PRIOR not in samplers)):
+        raise ConfigError(
+            "got judges or features, which look at exact samples of the prior, and this run draws none; ask for "
+            "samples, or leave them out"
+        )
+
+
+def no_exact_samples(problem: Problem) -> str | None:
+    """Why the prior cannot be restricted to a region of these queries; None where it can."""
+    try:
+        targets = [prior_target(problem.latent, start) for start in problem.queries]
+    except (ConfigError, ShapeError) as error:
+        return str(error)
+    pairs = zip(targets, problem.queries, strict=True)
+    if not all(bool(target.contains(start[None].double())) for target, start in pairs):
+        return "the query lies outside the support of the prior"
+    return None
 
 
 def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock: Clock) -> list[Exploration]:
@@ -138,6 +169,8 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             query=start,
             seed=seed,
             focus=problem.focus,
+            judges=tuple(map(name_of, problem.judges)),
+            features=None if problem.features is None else name_of(problem.features),
             beropt=one.beropt,
             region=one.region,
             exact_config=sampling.exact,
@@ -158,14 +191,8 @@ def _default(samples: int, problem: Problem) -> tuple[Sequence[str | Sampler], t
     """The tree and, where the prior can be restricted to a region, exact samples; and why there are none elsewhere."""
     if not samples:
         return (TREE,), ()
-    try:
-        targets = [prior_target(problem.latent, start) for start in problem.queries]
-    except (ConfigError, ShapeError) as error:
-        return (TREE,), (f"There are no exact samples: {error}.",)
-    pairs = zip(targets, problem.queries, strict=True)
-    if not all(bool(target.contains(start[None].double())) for target, start in pairs):
-        return (TREE,), ("There are no exact samples: the query lies outside the support of the prior.",)
-    return (TREE, PRIOR), ()
+    reason = no_exact_samples(problem)
+    return ((TREE, PRIOR), ()) if reason is None else ((TREE,), (f"There are no exact samples: {reason}.",))
 
 
 def _sample(

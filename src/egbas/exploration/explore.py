@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptConfig
 from egbas.exploration.answers import SAMPLES, Sampling, answers, check_samples
 from egbas.exploration.clock import Clock, Progress
-from egbas.exploration.facts import Features
-from egbas.exploration.judges import Judge
+from egbas.exploration.judges import Features, Judge
 from egbas.exploration.problem import Problem, check_choice, holding
 from egbas.exploration.queries import seed_of, seeds_of
 from egbas.exploration.result import Exploration
@@ -66,8 +65,9 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             (fine: 0.03), ``egbas.error_of(level)``. None: 6, unless ``beropt`` is given, whose sparsity decides then.
         focus: the part of the image that BerOpt's distance counts: a box (x0, y0, x1, y1) in pixels, the right and the
             lower end not in it, or a mask (h, w). None: all of it.
-        judges: each called with images (n, c, h, w) on the CPU, gives a dict from names to scores (n,); what the region
-            does to a score stands in ``run.facts.scores``. Brightness, contrast and colour are always judged.
+        judges: each called with images (n, c, h, w) on the CPU, gives a dict from names to scores (n,), the same names
+            each time; what the region does to a score stands in ``run.facts.scores``. Brightness, contrast and colour
+            are always judged. All are asked about the query's image before any work.
         features: called with images (n, c, h, w), gives a tensor with a row for each; distances are measured in it,
             too (``run.facts.feature_distance``).
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
@@ -189,7 +189,7 @@ def explore_many(  # noqa: PLR0913
     """
     check_choice(layer, region, has_beropt=beropt is not None or level is not None or focus is not None)
     seeds = seeds_of(rng, len(queries))
-    check_samples(samples, max_evaluations, samplers, gbrrt)
+    check_samples(samples, max_evaluations, samplers, gbrrt, is_judged=bool(judges) or features is not None)
     config = config_of(level, beropt)
     clock = Clock(progress, len(queries))
 

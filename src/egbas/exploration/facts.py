@@ -4,26 +4,25 @@
 In: a network, a query, exact samples of the region. Out: freedom and distance, each with an interval or quantiles.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.errors import ConfigError
-from egbas.exploration.judges import BUILT_IN, Judge, Score, asked, scores_of
+from egbas.exploration.judges import Features, Judge, Panel, Score
 from egbas.exploration.words import areas_of, sentence_of
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.chains import Chains
 
-Features = Callable[[Tensor], Tensor]
-
 _HELD = 0.01  # of the largest deviation over the prior: pixels that deviate less there have no freedom
 LARGE_IMAGE = 50_000  # values of an image, from which on fewer images are computed
 _N_LARGE = 100
-_N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels tell as much as all
+_N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels, drawn at random, tell its width
+_FEW = 16  # samples, below which neither interval nor words mean anything
+_LEAST_SHARE = 0.9  # of the resamples that must have a freedom, for their quantiles to be an interval
 _QUANTILES = (0.05, 0.5, 0.95)
 
 
@@ -36,6 +35,34 @@ class Distance:
     q95: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """The coarsest level whose region stays within a distance, and how it was found.
+
+    Attributes:
+        delta: the distance, relative to the norm of the query's image.
+        level: at which 95 % of the images lie within it.
+        reached: of each level that was asked, the distance within which 95 % of the images lie.
+        unconverged: the levels of these whose samples did not converge.
+    """
+
+    delta: float
+    level: int
+    reached: Mapping[int, float]
+    unconverged: tuple[int, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be known of a level that was chosen so."""
+        if not self.unconverged:
+            return ()
+        levels = " and ".join(map(str, self.unconverged))
+        return (
+            f"The level was chosen for --delta {self.delta:g} with samples that did not converge (at level {levels}): "
+            "another may be the coarsest. Allow more evaluations to be sure.",
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Facts:
     """What exact samples say of a region.
@@ -44,26 +71,42 @@ class Facts:
         freedom: (c, h, w), float32: of each pixel its deviation over the region divided by that over the prior; 0 is
             held, 1 as free as ever, NaN where the prior's deviation is below a hundredth of the largest.
         mean: summed deviation over the region through summed deviation over the prior.
-        low: lower end of a 95 % interval of the mean.
-        high: upper end.
+        low: lower end of a 95 % interval of the mean; None where samples are too few, or change too seldom, for one.
+        high: upper end; None likewise.
         distance: of images from the query's.
         prior_deviation: mean deviation of a pixel over the prior, in pixel units.
         scores: what judges say, by the score's name.
-        focus: freedom of the part of the image that BerOpt looked at, and of the rest; None without one.
+        focus: freedom of the part of the image that BerOpt looked at, and of the rest, each None where no pixel changes
+            over the prior; None without a focus.
         feature_distance: as ``distance``, in the features that were asked for; None without.
-        words: what is held and what is free, in a sentence; empty where there is nothing to say.
+        words: what is held and what is free, in a sentence; empty where there is nothing to say, or few samples.
     """
 
     freedom: Float[Tensor, "..."]
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     distance: Distance
     prior_deviation: float
     scores: Mapping[str, Score] = field(default_factory=dict)
-    focus: tuple[float, float] | None = None
+    focus: tuple[float | None, float | None] | None = None
     feature_distance: Distance | None = None
     words: str = ""
+
+    @property
+    def interval(self) -> str:
+        """The 95 % interval of the mean, such as ``[0.42, 0.51]``; ``(no interval: too few samples)`` without one."""
+        return "(no interval: too few samples)" if self.low is None else f"[{self.low:.2f}, {self.high:.2f}]"
+
+    @property
+    def of_focus(self) -> tuple[str, str] | None:
+        """Freedom in the focus and around it, in words; None without a focus."""
+        if self.focus is None:
+            return None
+        inside, outside = (
+            "of nothing, for no pixel changes there" if one is None else f"{one:.2f}" for one in self.focus
+        )
+        return inside, outside
 
 
 def facts_of(  # noqa: PLR0913
@@ -97,27 +140,30 @@ def facts_of(  # noqa: PLR0913
         return None
     chosen = torch.arange(n) * len(chains.latents) // n
     query_image = network.generate(query[None])[0].cpu()
-    look = _Look(query_image=query_image, judges=(*BUILT_IN, *judges), features=features)
+    size = query_image.numel()
+    some = torch.arange(size) if size <= _N_PIXELS else torch.randperm(size, generator=rng)[:_N_PIXELS]
+    look = _Look(query_image=query_image.double(), panel=Panel.of(judges, features, query_image), some=some)
     inside = look.at(network, chains.latents[chosen])
     beside = look.at(network, latent.sample(n, rng))
     deviation, prior = inside.deviation, beside.deviation
     if not bool(prior.sum() > 0):
         return None
     freedom = torch.where(prior < _HELD * prior.max(), torch.nan, deviation / prior).float()
-    low, high = _interval(inside.pixels, chains.chain[chosen], beside.pixels, rng)
-    at_query = scores_of(look.judges, query_image[None])
+    mean = float(deviation.sum() / prior.sum())
+    known = None if n < _FEW else _interval(inside.pixels, chains.chain[chosen], beside.pixels, mean, rng)
+    low, high = known or (None, None)
     scores = {
-        name: Score.of(float(value[0]), inside.scores[name], beside.scores[name]) for name, value in at_query.items()
+        name: Score.of(value, inside.scores[name], beside.scores[name]) for name, value in look.panel.scores.items()
     }
     return Facts(
         freedom=freedom,
-        mean=float(deviation.sum() / prior.sum()),
+        mean=mean,
         low=low,
         high=high,
         distance=_quantiles(inside.distances),
         prior_deviation=float(prior.mean()),
         scores=scores,
-        words=sentence_of(areas_of(deviation, prior), scores),
+        words="" if n < _FEW else sentence_of(areas_of(deviation, prior), scores),
         focus=None if focus is None else _in_focus(deviation, prior, focus),
         feature_distance=None if features is None else _quantiles(inside.feature_distances),
     )
@@ -128,12 +174,10 @@ def _quantiles(distances: Float[Tensor, " n"]) -> Distance:
     return Distance(q05=q05, q50=q50, q95=q95)
 
 
-def _in_focus(deviation: Tensor, prior: Tensor, focus: Tensor) -> tuple[float, float]:
-    """Freedom of the pixels in the focus and of all others; 0 where these do not change over the prior."""
-    inside, outside = (
-        float((deviation * part).sum() / (prior * part).sum().clamp(min=torch.finfo(torch.float64).tiny))
-        for part in (focus, ~focus)
-    )
+def _in_focus(deviation: Tensor, prior: Tensor, focus: Tensor) -> tuple[float | None, float | None]:
+    """Freedom of the pixels in the focus and of all others; None where these do not change over the prior."""
+    there = ((float((deviation * part).sum()), float((prior * part).sum())) for part in (focus, ~focus))
+    inside, outside = (region / everything if everything > 0 else None for region, everything in there)
     return inside, outside
 
 
@@ -158,64 +202,59 @@ class _Images:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Look:
-    """What is looked at in images."""
+    """What is looked at in images.
+
+    Attributes:
+        query_image: (c, h, w), float64.
+        panel: the judges and features.
+        some: (p,) of the image's values, those that are kept of each image.
+    """
 
     query_image: Tensor
-    judges: Sequence[Judge]
-    features: Features | None
+    panel: Panel
+    some: Tensor
 
     def at(self, network: Network, latents: Tensor) -> _Images:
-        query_image = self.query_image.double()
-        query_features = self._of_features(self.query_image[None])
-        some = torch.linspace(0, query_image.numel() - 1, min(_N_PIXELS, query_image.numel())).long()
-        norm = query_image.norm().clamp(min=torch.finfo(torch.float64).tiny)
-        total, squares = torch.zeros_like(query_image), torch.zeros_like(query_image)
+        norm = self.query_image.norm().clamp(min=torch.finfo(torch.float64).tiny)
+        total, squares = torch.zeros_like(self.query_image), torch.zeros_like(self.query_image)
         pixels, distances, scores, far = [], [], [], []
         for batch in network.image_batches(latents):
-            gaps = batch.double() - query_image  # from the query's image, so that little cancels
+            gaps = batch.double() - self.query_image  # from the query's image, so that little cancels
             total, squares = total + gaps.sum(dim=0), squares + gaps.square().sum(dim=0)
-            pixels.append(gaps.flatten(1)[:, some])
+            pixels.append(gaps.flatten(1)[:, self.some])
             distances.append(gaps.flatten(1).norm(dim=1) / norm)
-            scores.append(scores_of(self.judges, batch))
-            far.append(
-                (self._of_features(batch) - query_features).norm(dim=1)
-                / query_features.norm().clamp(min=torch.finfo(torch.float64).tiny)
-            )
+            scores.append(self.panel.scores_of(batch))
+            far.append(self.panel.distances(batch))
         n = len(latents)
         variance = (squares / n - (total / n).square()).clamp(min=0)
         return _Images(
             deviation=variance.sqrt(),
             pixels=torch.cat(pixels),
             distances=torch.cat(distances),
-            scores={name: torch.cat([batch[name] for batch in scores]) for name in scores[0]},
+            scores={name: torch.cat([batch[name] for batch in scores]) for name in self.panel.scores},
             feature_distances=torch.cat(far),
         )
 
-    def _of_features(self, images: Tensor) -> Float[Tensor, "n f"]:
-        """Features of images, flat; nothing where none were asked for."""
-        if self.features is None:
-            return torch.zeros(len(images), 0, dtype=torch.float64)
-        answer = asked(self.features, images, "the features")
-        has_rows = isinstance(answer, Tensor) and answer.ndim > 0 and len(answer) == len(images)
-        if not has_rows or not bool(answer.isfinite().all()):
-            got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
-            raise ConfigError(
-                f"the features returned {got} for {len(images)} images; expected a tensor with finite values, one row "
-                "for each image"
-            )
-        return answer.detach().cpu().flatten(1).double()
-
 
 def _interval(
-    inside: Float[Tensor, "n p"], chain: Tensor, beside: Float[Tensor, "m p"], rng: torch.Generator
-) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the mean freedom: chains are resampled whole, and draws of the prior."""
+    inside: Float[Tensor, "n p"], chain: Tensor, beside: Float[Tensor, "m p"], mean: float, rng: torch.Generator
+) -> tuple[float, float] | None:
+    """A 95 % bootstrap interval of the mean freedom: chains are resampled whole, and draws of the prior.
+
+    The mean is over all values of an image, the resamples over some: the interval is that of the latter, to scale.
+    None where many resamples have none: with few draws, pixels that change seldom do not change in them.
+    """
     numbers, index = chain.unique(return_inverse=True)
     sums = torch.zeros(len(numbers), 2 * inside.shape[1] + 1, dtype=torch.float64)
     sums.index_add_(0, index, torch.cat([inside, inside.square(), torch.ones(len(inside), 1).double()], dim=1))
     alone = torch.cat([beside, beside.square(), torch.ones(len(beside), 1).double()], dim=1)
     ratios = _resampled(sums, rng) / _resampled(alone, rng)
-    low, high = ratios.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    known = ratios[ratios.isfinite()]
+    if len(known) < _LEAST_SHARE * len(ratios):
+        return None
+    region, prior = (float(_deviations(each.sum(dim=0)[None])) for each in (sums, alone))
+    scale = mean * prior / region if region > 0 else 1.0
+    low, high = (scale * known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))).tolist()
     return low, high
 
 
@@ -224,7 +263,11 @@ def _resampled(sums: Float[Tensor, "g q"], rng: torch.Generator) -> Float[Tensor
     drawn = torch.randint(len(sums), (_N_RESAMPLES, len(sums)), generator=rng)
     counts = torch.zeros(_N_RESAMPLES, len(sums), dtype=torch.float64)
     counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
-    totals = counts @ sums
-    p = (sums.shape[1] - 1) // 2
+    return _deviations(counts @ sums)
+
+
+def _deviations(totals: Float[Tensor, "r q"]) -> Float[Tensor, " r"]:
+    """Summed deviation of values whose sums, sums of squares and count are given."""
+    p = (totals.shape[1] - 1) // 2
     n = totals[:, -1:]
     return (totals[:, p:-1] / n - (totals[:, :p] / n).square()).clamp(min=0).sqrt().sum(dim=1)

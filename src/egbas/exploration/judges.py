@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Judges give images named scores, such as brightness; what a region does to a score says whether it is held."""
+"""Judges give images named scores, such as brightness; what a region does to a score says whether it is held.
+
+Features, beside them, are numbers of an image that a distance is measured in.
+"""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +16,12 @@ from torch import Tensor
 from egbas.errors import ConfigError
 
 Judge = Callable[[Tensor], Mapping[str, Tensor]]
+Features = Callable[[Tensor], Tensor]
 
 HELD, FREE = 0.4, 0.7  # freedom up to which something is called held, and from which it is called free
 _RGB = 3
+_DIMENSIONS = 3  # of an image: channels, height, width
+_LARGEST = 1e100  # of a score, so that its square is still a number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +49,7 @@ class Score:
     def of(cls, query: float, region: Float[Tensor, " n"], prior: Float[Tensor, " m"]) -> "Score":
         """Compare the scores over a region with those over the prior."""
         near, far = ((values - query).square().mean().sqrt() for values in (region, prior))
-        tiny = 1e-9 * max(abs(query), 1.0)
+        tiny = 1e-9 * max(abs(query), float(prior.abs().max()))
         return cls(
             query=query,
             region_mean=float(region.mean()),
@@ -83,16 +89,94 @@ BUILT_IN: tuple[Judge, ...] = (brightness, contrast, colour)
 SCORES = "brightness", "contrast", "saturation", "warmth"  # of these
 
 
-def asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
-    """What the user's own code says of images; what it raises comes back as a message.
+def name_of(function: Callable[..., Any]) -> str:
+    """A judge or features as ``module:name``, as the command line takes them where they can be imported."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Judges and features that have answered for the image of a query: what they say of others must have that form.
+
+    Attributes:
+        judges: the built-in ones first.
+        features: of images, a row for each; None: there are none.
+        scores: of the query's image, by name.
+        row: (1, f) float64, its features; f is 0 without any.
+    """
+
+    judges: Sequence[Judge]
+    features: Features | None
+    scores: Mapping[str, float]
+    row: Float[Tensor, "1 f"]
+
+    @classmethod
+    def of(cls, judges: Sequence[Judge], features: Features | None, image: Float[Tensor, "..."]) -> "Panel":
+        """Ask all of them about the image of a query.
+
+        Args:
+            judges: further ones, beside brightness, contrast and colour.
+            features: of images (n, c, h, w), one tensor for each.
+            image: (c, h, w).
+
+        Raises:
+            ConfigError: there are judges for what is no image, two give a score of the same name, or one raises or
+                answers in another form.
+        """
+        for what, function in (*(("judge", one) for one in judges), ("features", features)):
+            if not callable(function) and function is not None:
+                raise ConfigError(
+                    f"got {function!r} among the {what}; expected a callable that takes images (n, c, h, w)"
+                )
+        if judges and image.ndim != _DIMENSIONS:
+            raise ConfigError(
+                f"judges look at images (c, h, w), and this network gives {tuple(image.shape)}; leave them out, or "
+                "measure distances in features"
+            )
+        everyone = (*BUILT_IN, *judges)
+        scores = {name: float(values[0]) for name, values in _scores(everyone, image[None]).items()}
+        return cls(judges=everyone, features=features, scores=scores, row=_rows(features, image[None]))
+
+    def scores_of(self, images: Tensor) -> dict[str, Float[Tensor, " n"]]:
+        """What all judges say of images that are (n, c, h, w); others are judged by nobody.
+
+        Raises:
+            ConfigError: a judge raises or answers in another form, or with other names than for the query's image.
+        """
+        found = _scores(self.judges, images)
+        if found.keys() != self.scores.keys():
+            raise ConfigError(
+                f"the judges gave {_listed(self.scores)} for the query's image and {_listed(found)} for {len(images)} "
+                "others; expected the same names for all images"
+            )
+        return found
+
+    def distances(self, images: Tensor) -> Float[Tensor, " n"]:
+        """How far images lie from the query's in features, relative to the norm of its features; zeros without any.
+
+        Raises:
+            ConfigError: the features raise or answer in another form, or with another width than for the query's image.
+        """
+        rows = _rows(self.features, images)
+        if rows.shape[1] != self.row.shape[1]:
+            raise ConfigError(
+                f"the features gave {self.row.shape[1]:,} numbers for the query's image and {rows.shape[1]:,} for "
+                "another; expected as many for every image"
+            )
+        return (rows - self.row).norm(dim=1) / self.row.norm().clamp(min=torch.finfo(torch.float64).tiny)
+
+
+def _asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
+    """What the user's own code says of images, which it may change; what it raises comes back as a message.
 
     Raises:
         ConfigError: it raised.
     """
     try:
         with torch.no_grad():
-            return of(images)
-    except Exception as error:
+            return of(images.clone())
+    except (Exception, SystemExit) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         told = traceback.format_exception_only(error)[-1].strip()
         raise ConfigError(
@@ -101,18 +185,13 @@ def asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
         ) from error
 
 
-def scores_of(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor, " n"]]:
-    """What all judges say of images that are (n, c, h, w); others are judged by nobody.
-
-    Raises:
-        ConfigError: a judge does not answer with names and one finite number for each image.
-    """
-    if images.ndim != 4:
+def _scores(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor, " n"]]:
+    if images.ndim != 1 + _DIMENSIONS:
         return {}
     named: dict[str, Tensor] = {}
     for judge in judges:
         name = getattr(judge, "__name__", type(judge).__name__)
-        answer = asked(judge, images, f"the judge {name}")
+        answer = _asked(judge, images, f"the judge {name}")
         if not isinstance(answer, Mapping):
             raise ConfigError(
                 f"the judge {name} returned {type(answer).__name__}; expected a dict from names to a score of each "
@@ -125,10 +204,33 @@ def scores_of(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor
                 raise ConfigError(
                     f"the judge {name} gave {key!r} as {type(value).__name__}; expected one number for each image"
                 ) from error
-            if values.shape != (len(images),) or not bool(values.isfinite().all()):
+            if values.shape != (len(images),) or not bool((values.abs() <= _LARGEST).all()):
                 raise ConfigError(
                     f"the judge {name} gave {key!r} as {tuple(values.shape)} for {len(images)} images; expected one "
-                    "finite number for each image"
+                    f"finite number for each image, {_LARGEST:g} at most"
+                )
+            if str(key) in named:
+                raise ConfigError(
+                    f"the judge {name} gave {str(key)!r}, which another score is called; name it otherwise"
                 )
             named[str(key)] = values
     return named
+
+
+def _rows(features: Features | None, images: Tensor) -> Float[Tensor, "n f"]:
+    """Features of images, flat; nothing where none were asked for."""
+    if features is None:
+        return torch.zeros(len(images), 0, dtype=torch.float64)
+    answer = _asked(features, images, "the features")
+    has_rows = isinstance(answer, Tensor) and answer.ndim > 0 and len(answer) == len(images)
+    if not has_rows or not bool(answer.isfinite().all()):
+        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+        raise ConfigError(
+            f"the features returned {got} for {len(images)} images; expected a tensor with finite values, one row "
+            "for each image"
+        )
+    return answer.detach().cpu().flatten(1).double()
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"

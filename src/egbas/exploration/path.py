@@ -5,24 +5,24 @@ In: a generator, a query, layers, levels. Out: a point for each layer and level,
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
+from egbas.beropt import BerOptConfig, BerOptResult
 from egbas.beropt.config import COARSEST, FINEST
 from egbas.errors import ConfigError
-from egbas.exploration.answers import SAMPLES, Sampling, answers, check_samples
+from egbas.exploration.answers import SAMPLES, Sampling, answers, check_samples, no_exact_samples
 from egbas.exploration.budget import largest_budget
 from egbas.exploration.clock import Clock, Progress
-from egbas.exploration.facts import Facts, Features, facts_of
-from egbas.exploration.judges import Judge
+from egbas.exploration.facts import Facts, Within, facts_of
+from egbas.exploration.judges import Features, Judge
 from egbas.exploration.problem import Problem
 from egbas.exploration.queries import seed_of
 from egbas.exploration.result import Exploration
-from egbas.exploration.supports import Found, levels_of, region_of
+from egbas.exploration.supports import Found, check_active, levels_of, region_of
 from egbas.latent import LatentSpace
 from egbas.network import Layer
 from egbas.samplers.chains import Chains
@@ -79,6 +79,10 @@ class PathPoint:
             "ess": None if exact is None else exact.facts["ess"],
             "evaluations": 0 if exact is None else exact.evaluations,
             "samples": len(self.latents),
+            "focus": None if facts is None or facts.focus is None else list(facts.focus),
+            "feature_distance": None
+            if facts is None or facts.feature_distance is None
+            else asdict(facts.feature_distance),
             "words": "" if facts is None else facts.words,
             "judges": {} if facts is None else {name: score.freedom for name, score in facts.scores.items()},
         }
@@ -152,18 +156,13 @@ def explore_path(  # noqa: PLR0913
         progress: called with (stage, done, total, text).
 
     Raises:
-        ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does, or there is no layer or level.
+        ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does, or there is no layer or level,
+            or a layer has no active unit; before any work.
     """
-    wanted = sorted(set(levels))
-    if not layers or not wanted or not all(type(n) is int and COARSEST <= n <= FINEST for n in wanted):
-        raise ConfigError(
-            f"got {len(layers)} layers and levels {list(levels)}; expected at least one layer, and levels from "
-            f"{COARSEST} to {FINEST}"
-        )
+    wanted = _checked(layers, levels)
     check_samples(samples, max_evaluations, (PRIOR,), None)
     seed = seed_of(rng)
-    points: list[PathPoint] = []
-    problem = None
+    problems: dict[str, Problem] = {}  # by the layer's path: one may be named by its number, too
     for layer in layers:
         problem = Problem.of(
             generator,
@@ -177,15 +176,17 @@ def explore_path(  # noqa: PLR0913
             judges=judges,
             features=features,
         )
-        if any(_layer_of(problem).path == point.layer.path for point in points):
-            continue  # by its number and by its path
+        _check_samplable(problem)
+        problems.setdefault(_layer_of(problem).path, problem)
+    points: list[PathPoint] = []
+    for problem in problems.values():
         budget = max_evaluations or max(largest_budget(problem.precisions) // _SHARE, 1)
         sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None)
         for point in _of_layer(problem, beropt or BerOptConfig(), wanted, sampling, progress):
             points.append(point)
             if progress:
-                progress("path", len(points), len(layers) * len(wanted), _told(point))
-    assert problem is not None
+                progress("path", len(points), len(problems) * len(wanted), _told(point))
+    problem = next(iter(problems.values()))
     network, query = problem.network, problem.queries[0]
     return LevelPath(
         model_name=problem.model_name,
@@ -213,10 +214,12 @@ def level_within(  # noqa: PLR0913
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
     progress: Progress | None = None,
-) -> int:
+) -> Within:
     """The coarsest level at which 95 % of the images of the region differ from the query's by less than delta.
 
-    The levels are nested, so that the distance falls from one to the next; it is measured at three or four of them.
+    The levels are asked one after another, from the first. Their regions are nested, and yet the distance need not
+    fall at every step: a finer region may leave out what lies nearest. A set without units holds nothing; the next
+    level is asked then.
 
     Args:
         generator: as for ``explore``, like all that are not named here.
@@ -233,10 +236,11 @@ def level_within(  # noqa: PLR0913
         progress: called with (stage, done, total, text).
 
     Raises:
-        ConfigError: no level does, or delta is not positive; and all that ``explore`` raises.
+        ConfigError: no level does, delta is not positive, or so much of the prior lies within it that nothing has to be
+            held; and all that ``explore`` raises.
     """
-    if not delta > 0:
-        raise ConfigError(f"got delta={delta}; expected a positive relative distance, such as 0.4")
+    if isinstance(delta, bool) or not isinstance(delta, int | float) or not delta > 0:
+        raise ConfigError(f"got delta={delta!r}; expected a positive relative distance, such as 0.4")
     check_samples(samples, max_evaluations, (PRIOR,), None)
     problem = Problem.of(
         generator,
@@ -248,28 +252,61 @@ def level_within(  # noqa: PLR0913
         model_name=None,
         focus=focus,
     )
+    _check_samplable(problem)
     sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)
     levels = range(COARSEST, FINEST + 1)
     results = levels_of(problem, beropt or BerOptConfig(), levels, Clock(progress, 1).progress("beropt"))
-    low, high, best = COARSEST, FINEST, None
     reached: dict[int, float] = {}
-    while low <= high:
-        level = (low + high) // 2
-        point = _point(problem, results[level - COARSEST], level, sampling, progress)
-        reached[level] = float("inf") if point.facts is None else point.facts.distance.q95
+    unconverged: list[int] = []
+    for level, result in zip(levels, results, strict=True):
+        point = _point(problem, result, level, sampling, progress)
+        q95 = float("inf") if point.facts is None else point.facts.distance.q95
+        if point.run is None:
+            if q95 < delta:
+                raise ConfigError(
+                    f"95 % of all images of the prior lie within {q95:.2f} of the query's: nothing has to be held for "
+                    f"{delta:g}; choose a smaller delta"
+                )
+            continue
+        reached[level] = q95
+        if point.run.exact is not None and not point.run.exact.has_converged:
+            unconverged.append(level)
         if progress:
-            progress("delta", len(reached), 4, f"level {level}: 95 % of the images within {reached[level]:.2f}")
-        if reached[level] < delta:
-            best, high = level, level - 1
-        else:
-            low = level + 1
-    if best is None:
+            progress("delta", level, FINEST, f"level {level}: 95 % of the images within {q95:.2f}")
+        if q95 < delta:
+            return Within(delta=float(delta), level=level, reached=reached, unconverged=tuple(unconverged))
+    least = min(reached, key=reached.__getitem__)
+    raise ConfigError(
+        f"at no level of this layer do 95 % of the images stay within {delta:g} of the query's: the nearest is level "
+        f"{least}, where they stay within {reached[least]:.2f}; choose a larger delta, or a deeper layer"
+    )
+
+
+def _checked(layers: Sequence[object], levels: Sequence[int]) -> list[int]:
+    """The levels in order, each once.
+
+    Raises:
+        ConfigError: there is no layer or level, or one that is no level.
+    """
+    are_lists = all(isinstance(one, Sequence) and not isinstance(one, str) for one in (layers, levels))
+    if not are_lists or not layers or not levels or not all(type(n) is int and COARSEST <= n <= FINEST for n in levels):
         raise ConfigError(
-            f"at no level of this layer do 95 % of the images stay within "
-            f"{delta:g} of the query's: at level {FINEST} they stay within {reached[FINEST]:.2f}; choose a larger "
-            "delta, or a deeper layer"
+            f"got layers {layers!r} and levels {levels!r}; expected a list of at least one layer, and one of levels "
+            f"from {COARSEST} to {FINEST}"
         )
-    return best
+    return sorted(set(levels))
+
+
+def _check_samplable(problem: Problem) -> None:
+    """Refuse a layer without an active unit, and a prior that cannot be restricted to a region, before any work.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    assert problem.precisions is not None
+    check_active(problem.precisions.split.at(problem.queries[0]))
+    if (reason := no_exact_samples(problem)) is not None:
+        raise ConfigError(f"there are no exact samples, which this needs: {reason}")
 
 
 def _of_layer(
@@ -284,7 +321,7 @@ def _point(
     problem: Problem, result: BerOptResult, level: int, sampling: Sampling, progress: Progress | None
 ) -> PathPoint:
     layer = _layer_of(problem)
-    if result.status is BerOptStatus.EMPTY:
+    if not len(result.units):
         latents, facts = _everything(problem)
         return PathPoint(layer=layer, level=level, beropt=result, run=None, facts=facts, latents=latents)
     region = region_of(problem, problem.queries[0], result, problem.latent.largest_half_width)

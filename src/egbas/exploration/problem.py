@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an exploration is about: a network, its latent space, queries with their seeds, a layer or a region."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.errors import ConfigError, ShapeError, StartOutsideRegionError
-from egbas.exploration.facts import Features
-from egbas.exploration.judges import Judge
+from egbas.exploration.judges import Features, Judge, Panel
 from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import Precisions, Region
 
+_MASK = 2  # dimensions
 _N_ASKED = 3  # latents that a region of the user's own is asked about first
 
 
@@ -72,6 +73,7 @@ class Problem:
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:
             geometry_around(latent, start)  # where a sphere has no query to go through, say so before any work
+        Panel.of(judges, features, network.generate(starts[0][None])[0].cpu())  # likewise a judge that fails
         return cls(
             network=network,
             model_name=model_name or name_of(generator),
@@ -98,13 +100,15 @@ def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Ten
         ConfigError: it is neither, has another size than the image, or holds no pixel.
     """
     height, width = network.generate(query[None]).shape[-2:]
+    if getattr(focus, "ndim", 1) == _MASK:
+        focus = torch.as_tensor(focus)
     if isinstance(focus, Tensor):
         if focus.shape != (height, width):
             raise ConfigError(f"got a focus of shape {tuple(focus.shape)}; expected ({height}, {width}), as the image")
-        mask = focus != 0
+        mask = focus.to(query.device) != 0
     else:
         try:
-            x0, y0, x1, y1 = (int(value) for value in focus)  # pyright: ignore[reportGeneralTypeIssues]
+            x0, y0, x1, y1 = (operator.index(value) for value in focus)  # pyright: ignore[reportGeneralTypeIssues]
         except (TypeError, ValueError) as error:
             raise ConfigError(f"got focus={focus!r}; expected (x0, y0, x1, y1) in pixels, or a mask (h, w)") from error
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):

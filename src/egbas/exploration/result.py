@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptResult
 from egbas.errors import ConfigError
 from egbas.exploration import record, writer
-from egbas.exploration.facts import Distance, Facts
+from egbas.exploration.facts import Distance, Facts, Within
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Layer, Network
@@ -56,6 +56,9 @@ class Exploration:
         beropt: theta, the supporting set and how well it carries the image; None in a region of the user's own.
         region: the region of the supporting set, or the user's own.
         focus: (h, w) bool, the part of the image that BerOpt looked at; None: all of it.
+        judges: names of those of the user's own, ``module:name``.
+        features: the name of the features; None without any.
+        within: the distance that chose the level; None where none did.
         exact_config: settings of the exact samplers; None where there were none, or a run directory does not say.
         samples: what each sampler drew, by its name.
         certificates: the check of the samples of each.
@@ -75,6 +78,9 @@ class Exploration:
     beropt: BerOptResult | None
     region: Region
     focus: Tensor | None = None
+    judges: tuple[str, ...] = ()
+    features: str | None = None
+    within: Within | None = None
     exact_config: ExactConfig | None = None
     samples: Mapping[str, Samples]
     certificates: Mapping[str, Certificate]

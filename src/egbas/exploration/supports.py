@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus, error_of, optimize, optimize_levels
+from egbas.beropt import BerOptConfig, BerOptResult, error_of, optimize, optimize_levels
 from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.errors import ConfigError
 from egbas.exploration.clock import Clock, StageProgress
@@ -126,7 +126,7 @@ def check_active(tail: Tail) -> None:
 
 
 def _refused_if_empty(tail: Tail, result: BerOptResult) -> BerOptResult:
-    if result.status is not BerOptStatus.EMPTY:
+    if len(result.units):
         return result
     config = result.config
     if config.level is not None:

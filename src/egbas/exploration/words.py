@@ -18,12 +18,15 @@ _PARTS = 3  # of each side
 def areas_of(deviation: Float[Tensor, "..."], prior: Float[Tensor, "..."]) -> dict[tuple[int, int], float]:
     """Freedom of each of nine areas of an image, by row and column; only of those that change over the prior.
 
+    What has no sides of three pixels, such as a vector, is one area.
+
     Args:
         deviation: (c, h, w) or (h, w), of each pixel over the region.
         prior: the same over the prior.
     """
     if deviation.ndim < 2 or min(deviation.shape[-2:]) < _PARTS:
-        return {}
+        everything = float(prior.sum())
+        return {(1, 1): float(deviation.sum()) / everything} if everything > 0 else {}
     height, width = deviation.shape[-2:]
     areas = {}
     for row in range(_PARTS):
@@ -62,6 +65,8 @@ def _of_areas(areas: Mapping[tuple[int, int], float]) -> str:
         parts.append(f"{_named(list(free))} {'moves' if _is_one(list(free)) else 'move'} ({_span(free.values())})")
     if len(held) + len(free) < len(areas):
         between = [value for value in areas.values() if HELD <= value <= FREE]
+        if len(areas) == 1:
+            return f"The whole image moves in part ({_span(between)})."
         if not parts:
             least, most = min(areas, key=areas.__getitem__), max(areas, key=areas.__getitem__)
             return (

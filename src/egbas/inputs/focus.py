@@ -4,12 +4,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from egbas.errors import ConfigError
 
+_STEPS = 257  # of 16 bits to one of 8
 _HALF = 128  # of 255: what is at least so bright counts
 
 
@@ -29,9 +31,17 @@ def find_focus(given: str) -> tuple[int, ...] | Tensor:
         raise ConfigError(f"--focus {given!r} is neither a box x0,y0,x1,y1 in pixels nor a picture; got no such file")
     try:
         with Image.open(path) as picture:
-            grey = picture.convert("L")
+            grey = _grey(picture)
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise ConfigError(f"--focus {given}: the picture cannot be read ({error}); expected a PNG or JPEG") from error
-    width, height = grey.size
-    values = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8)
-    return (values >= _HALF).reshape(height, width)
+    return torch.from_numpy(grey) >= _HALF
+
+
+def _grey(picture: Image.Image) -> np.ndarray:
+    """Brightness (h, w) from 0 to 255; what is transparent is black, and 16 bits become 8."""
+    if picture.mode.startswith("I"):
+        return np.asarray(picture).astype(np.float32) / _STEPS
+    if picture.has_transparency_data:
+        coloured = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (0, 0, 0, 255)), coloured)
+    return np.array(picture.convert("L"))

@@ -105,7 +105,8 @@ def find_callable(spec: str, option: str = "--model") -> Callable[..., Any]:
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
     target = getattr(module, attribute, None)
     if not callable(target):
-        nearest = difflib.get_close_matches(attribute, dir(module), n=1)
+        names = [name for name in dir(module) if callable(getattr(module, name, None))]
+        nearest = difflib.get_close_matches(attribute, names, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ModelNotFoundError(f"module {module_name} has no callable {attribute!r}{hint}")
     return target

@@ -18,6 +18,9 @@ MAX_SEED = 2**63 - 1
 IMPLAUSIBLE_SIGMAS = 6  # beyond this a draw from the prior is no explanation
 
 
+_LARGEST_BANK = 100_000_000
+
+
 def find_query(given: str, latent: LatentSpace) -> Tensor:
     """Read the query (d,) that ``--latent`` names: a seed of the prior, or a file.
 
@@ -47,31 +50,36 @@ def find_bank(given: str, latent: LatentSpace, rng: torch.Generator) -> Tensor:
         ConfigError: no draw was asked for.
     """
     if given.isdecimal():
-        if int(given) < 1:
-            raise ConfigError(f"--bank {given}: expected at least one latent")
+        if not 1 <= int(given) <= _LARGEST_BANK:
+            raise ConfigError(f"--bank {given}: expected 1 to {_LARGEST_BANK:,} latents")
         return latent.sample(int(given), rng=rng)
-    bank = read_latent(Path(given))
-    if bank.ndim < 2 or bank[0].numel() != latent.size or not bool(bank.isfinite().all()):
+    bank = read_latent(Path(given), "--bank")
+    is_whole = bank.ndim > 1 and len(bank) > 0 and bank[0].numel() == latent.size
+    if not is_whole or not bool(bank.isfinite().all()):
         raise ShapeError(
             f"{given} holds latents of shape {tuple(bank.shape)}; expected finite ones of shape (m, {latent.size})"
         )
     return bank.reshape(len(bank), -1)
 
 
-def read_latent(path: Path) -> Tensor:
+def read_latent(path: Path, option: str = "--latent") -> Tensor:
     """Read the tensor of a safetensors, npy or npz file, float32; no pickles.
+
+    Args:
+        path: of the file.
+        option: that it was typed after, for messages.
 
     Raises:
         CheckpointError: it is missing, damaged, or not one array of numbers.
     """
     readers = {".safetensors": load_file, ".npy": _read_npy, ".npz": _read_npz}
     if path.suffix.lower() not in readers:
-        raise CheckpointError(f"--latent {str(path)!r} is neither a seed nor a .safetensors, .npy or .npz file")
+        raise CheckpointError(f"{option} {str(path)!r} is neither a number nor a .safetensors, .npy or .npz file")
     try:
         named = readers[path.suffix.lower()](path)
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"there is no file {path}; --latent takes a seed, a .safetensors, .npy or .npz file"
+            f"there is no file {path}; {option} takes a number, a .safetensors, .npy or .npz file"
         ) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -2,14 +2,13 @@
 """The command line that repeats a run."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptConfig, default_masks
-from egbas.exploration.facts import Facts
-from egbas.exploration.judges import SCORES
 from egbas.exploration.record import box_of
 from egbas.exploration.result import Exploration
 from egbas.samplers.choice import NAMES, PRIOR, TREE
@@ -46,8 +45,7 @@ def command(run: Exploration) -> tuple[str, str]:
         words += ["--latent", "samples.safetensors"]
     words += ["--threshold", str(beropt.threshold)]
     words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
-    if run.focus is not None:
-        words += ["--focus", _focus(run.focus)]
+    words += _looking(run)
     if beropt.max_steps != BerOptConfig.max_steps:
         words += ["--max-steps", str(beropt.max_steps)]
     if run.tree is not None:
@@ -62,9 +60,21 @@ def command(run: Exploration) -> tuple[str, str]:
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
 
 
-def _own_scores(facts: Facts) -> list[str]:
-    """Names of scores that neither egbas's judges nor the embedded classifier gave."""
-    return [name for name in facts.scores if name not in SCORES and not name.startswith("class ")]
+def _looking(run: Exploration) -> list[str]:
+    """What was looked at in images, as options."""
+    words = [] if run.focus is None else ["--focus", _focus(run.focus)]
+    for name in _importable(run.judges):
+        words += ["--judge", name]
+    for name in _importable([] if run.features is None else [run.features]):
+        words += ["--features", name]
+    return words
+
+
+def _importable(names: Sequence[str]) -> list[str]:
+    """Those of the names, ``module:name``, that the command line can import again."""
+    return [
+        name for name in names if not name.startswith(("__main__:", "egbas.")) and name.split(":")[1].isidentifier()
+    ]
 
 
 def _focus(focus: Tensor) -> str:
@@ -97,8 +107,10 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
     others = [name for name in run.samples if name in NAMES and name not in (TREE, PRIOR)]
     if run.tree is None or others:
         notes.append(f"In Python, samplers={list(run.samples)!r} draws what this run drew, and nothing else.")
-    if run.facts is not None and (run.facts.feature_distance is not None or _own_scores(run.facts)):
-        notes.append("Judges and features of the user's own are not in it: --judge and --features take them.")
+    named = [*run.judges, *([] if run.features is None else [run.features])]
+    lost = [name for name in named if name not in _importable(named) and not name.startswith("egbas.")]
+    if lost:
+        notes.append(f"{', '.join(lost)} cannot be imported by name; give it to judges= or features= in Python.")
     own = [name for name in run.samples if name not in NAMES]
     if own:
         notes.append(f"The samplers {', '.join(own)} were the user's own, which only Python can give.")

@@ -155,7 +155,7 @@ def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
     if run.facts is not None:
         facts = run.facts
         numbers += [
-            (f"{facts.mean:.2f}", f"freedom ({facts.low:.2f} to {facts.high:.2f}): 0 held, 1 as free as ever"),
+            (f"{facts.mean:.2f}", f"freedom {facts.interval}: 0 held, 1 as free as ever"),
             (f"{facts.distance.q95:.2f}", "of the query's norm: 95 % of the images differ by less"),
         ]
         if run.mass is not None:
@@ -304,16 +304,17 @@ def _freedom(facts: Facts) -> str:
     distance = facts.distance
     return (
         "The freedom of a pixel is its deviation over exact samples of the region divided by its deviation over the "
-        f"prior: 0 is held, 1 as free as ever. Over all pixels it is {facts.mean:.2f} (95 % interval {facts.low:.2f} "
-        f"to {facts.high:.2f}). Images of the region differ from the query's by {distance.q50:.2f} of its norm in the "
+        f"prior: 0 is held, 1 as free as ever. Over all pixels it is {facts.mean:.2f}, with a 95 % interval of "
+        f"{facts.interval}. Images of the region differ from the query's by {distance.q50:.2f} of its norm in the "
         f"median, by {distance.q05:.2f} to {distance.q95:.2f} in nine of ten.{_in_focus(facts)}"
     )
 
 
 def _in_focus(facts: Facts) -> str:
-    if facts.focus is None:
+    if facts.of_focus is None:
         return ""
-    return f" In the focus, which BerOpt looked at, it is {facts.focus[0]:.2f}, around it {facts.focus[1]:.2f}."
+    inside, outside = facts.of_focus
+    return f" In the focus, which BerOpt looked at, it is {inside}, around it {outside}."
 
 
 def _judged(name: str, score: Score) -> list[str]:

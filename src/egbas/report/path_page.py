@@ -157,9 +157,14 @@ def _line(point: PathPoint) -> list[str]:
         f"{row['error']:.3f}",
         f"{row['sparsity']:.2g}",
         "" if mass is None else f"{mass:.1f}{interval}" if low is not None else f"below {high:.1f}",
-        f"{row['freedom']:.2f} [{row['freedom_low']:.2f}, {row['freedom_high']:.2f}]" if known else "",
+        "" if point.facts is None else f"{point.facts.mean:.2f} {point.facts.interval}",
         f"{row['q05']:.2f} {row['q50']:.2f} {row['q95']:.2f}" if known else "",
-        "" if row["r_hat"] is None else f"{row['r_hat']:.2f}{'' if row['status'] != NOT_CONVERGED else ' !'}",
+        " ".join(
+            (
+                *([] if row["r_hat"] is None else [f"{row['r_hat']:.2f}"]),
+                *(["!"] if row["status"] == NOT_CONVERGED else []),
+            )
+        ),
         "" if row["ess"] is None else f"{row['ess']:.0f}",
         row["words"],
     ]

@@ -65,6 +65,8 @@ def check_run(contents: Contents, run: Exploration) -> None:
         "gbrrt": None if run.tree is None else {"iterations": run.tree.iterations},
         "samplers": list(run.samples),
         "level": run.level,
+        "judges": list(run.judges),
+        "features": run.features,
         "focus": None if run.focus is None else box_of(run.focus),
     }
     _check_told(contents.directory / CONFIG, contents.config, config)

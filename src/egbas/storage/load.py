@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, RunDirectoryError
-from egbas.exploration.facts import Distance, Facts
+from egbas.exploration.facts import Distance, Facts, Within
 from egbas.exploration.judges import Score
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
@@ -97,6 +97,7 @@ def _rebuild(
     assert region is not None  # one of both, as was checked
     with reading(file):
         exact_config = None if config.get("exact") is None else ExactConfig(**config["exact"])
+        within = _within(config.get("delta"))
     with reading(contents.directory / METRICS):
         facts = _facts(contents)
     return Exploration(
@@ -109,6 +110,9 @@ def _rebuild(
         beropt=beropt,
         region=region,
         focus=contents.boundary["focus"] != 0 if "focus" in contents.boundary else None,
+        judges=tuple(config.get("judges") or ()),
+        features=config.get("features"),
+        within=within,
         exact_config=exact_config,
         samples={name: _drawn(contents, name) for name in contents.samplers},
         certificates={name: _certificate(told["certificate"]) for name, told in contents.samplers.items()},
@@ -117,6 +121,13 @@ def _rebuild(
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
     )
+
+
+def _within(told: dict[str, Any] | None) -> Within | None:
+    if told is None:
+        return None
+    reached = {int(level): far for level, far in told["reached"].items()}
+    return Within(delta=told["delta"], level=told["level"], reached=reached, unconverged=tuple(told["unconverged"]))
 
 
 def _latent_of(contents: Contents, given: LatentSpace | None) -> LatentSpace:

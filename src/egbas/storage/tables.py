@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptStatus
+from egbas.beropt.config import FINEST
 from egbas.samplers.gbrrt import GbRrtStatus
 from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE
 from egbas.storage.expected import (
@@ -30,6 +31,7 @@ from egbas.storage.expected import (
 # config.json
 
 _CHECKSUM = TEXT.where(" of 64 hexadecimal digits", lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None)
+_LEVEL = SIZE.where(f", {FINEST} at most", lambda level: level <= FINEST)
 CONFIG = {
     "model": {"name": TEXT, "sha256": _CHECKSUM},
     "latent": {
@@ -41,6 +43,9 @@ CONFIG = {
     "query": list_of(NUMBER),
     "seed": SEED,
     "samplers?": list_of(TEXT),
+    "judges?": list_of(TEXT),
+    "features?": TEXT,
+    "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }
 CONFIG_OF_LAYER = {
@@ -90,12 +95,12 @@ MASS = [
 FACTS = [
     {
         "freedom": NOT_NEGATIVE,
-        "freedom_low": NOT_NEGATIVE,
-        "freedom_high": NOT_NEGATIVE,
+        "freedom_low": or_null(NOT_NEGATIVE),
+        "freedom_high": or_null(NOT_NEGATIVE),
         "distance": _QUANTILES,
         "prior_deviation": NOT_NEGATIVE,
         "judges?": {"*": {**_SCORE, "freedom": or_null(NOT_NEGATIVE)}},
-        "focus?": list_of(NUMBER, 2),
+        "focus?": list_of(or_null(NUMBER), 2),
         "feature_distance?": _QUANTILES,
         "words?": TEXT,
     },
