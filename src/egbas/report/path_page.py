@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from egbas.beropt import error_of
 from egbas.exploration.path import LevelPath, PathPoint
-from egbas.figures import Cell, choose_even, freedom_picture, levels_figure
+from egbas.figures import choose_even, freedom_picture
+from egbas.figures.levels import Cell, levels_figure
 from egbas.figures.style import as_images, pixel_range
 from egbas.report.encode import picture
 from egbas.samplers.chains import NOT_CONVERGED
