@@ -78,7 +78,7 @@ def map_plane(
     query: Tensor,
     window: Window,
     *,
-    resolution: int = 64,
+    resolution: int = 56,
     max_units: int = 40,
     batch_size: int = MICRO_BATCH,
 ) -> PlaneMap:

@@ -4,11 +4,9 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
 from egbas.beropt import BerOptResult
@@ -34,6 +32,7 @@ from egbas.network import Layer
 from egbas.region import SupportingRegion
 from egbas.report.command import command
 from egbas.report.encode import chart, picture
+from egbas.report.template import template
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -55,13 +54,6 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
     Returns:
         An HTML page with everything inside: no other file, no network.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     first = galleries[run.shown]
     leading_first = sorted(run.samples, key=lambda name: name != run.shown)
     content = {
@@ -81,7 +73,7 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
         **_certificate(run),
         **_reproduction(run),
     }
-    return environment.get_template("report.html.j2").render(content)
+    return template("report.html.j2").render(content)
 
 
 def galleries_of(run: Exploration, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Gallery]:
