@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+import re
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,14 @@ def test_a_bar_of_colours_falls_from_its_highest_value() -> None:
     assert colours[0].sum() > colours[-1].sum()
     colour_bar(area, colours, "freedom")
     assert ">freedom</text>" in area.drawing.svg()
+
+
+def test_a_label_makes_way_for_long_numbers() -> None:
+    def place(y: Range) -> float:
+        area = plot(y)
+        area.scale_beside("label", is_right=True)
+        found = re.search(r'<text x="([^"]*)"[^>]*>label<', area.drawing.svg())
+        assert found
+        return float(found[1])
+
+    assert place((0.0, 1e-6)) > place((0.0, 1.0))

@@ -13,7 +13,8 @@ from egbas.figures.style import BLACK, Picture
 Range = tuple[float, float]
 
 _TICK, _MOST = 5.0, 8  # length of ticks, and how many
-_ROOM = 48.0  # for the numbers beside a plot, before its label
+_ROOM = 48.0  # for the numbers beside a plot, before its label; more where they are long
+_DIGIT = 0.62 * WORDS  # width, roughly
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 BAR = 14.0  # width of a bar of colours
 
@@ -66,12 +67,14 @@ class Plot:
         """Draw ticks, numbers and a label, read from below, at the left or at the right."""
         side, outward = (self.left + self.width, 1) if is_right else (self.left, -1)
         anchor = "start" if is_right else "end"
-        for value, told in ticks(self.y, most=max(2, min(_MOST, round(self.height / 36))), counts=self.counts):
+        marked = ticks(self.y, most=max(2, min(_MOST, round(self.height / 36))), counts=self.counts)
+        for value, told in marked:
             _, y = self.at(np.array([[self.x[0], value]]))[0]
             self.drawing.lines([np.array([[side, y], [side + outward * _TICK, y]])], BLACK)
             self.drawing.words(side + outward * (_TICK + 4), y, told, anchor=anchor)
         middle = self.top + self.height / 2
-        self.drawing.words(side + outward * (_TICK + _ROOM), middle, label, colour=colour, turned=True)
+        room = max(_ROOM, *(_DIGIT * len(told) + WORDS for _, told in marked))
+        self.drawing.words(side + outward * (_TICK + room), middle, label, colour=colour, turned=True)
 
 
 def colour_bar(plot: Plot, colours: Picture, label: str = "") -> None:

@@ -82,9 +82,9 @@ def samples_sheet(images: Tensor, columns: int = 8, *, freedom: Tensor | None = 
         sheet.paste(pixels_of(cell).resize(size, NEAREST if width >= cell.shape[1] else BOX), place)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(_WORDS)
     pen.rectangle((_MARGIN - 4, _ABOVE - 4, _MARGIN + width + 3, _ABOVE + height + 3), outline=VERMILION, width=5)
-    pen.text((_MARGIN + width / 2, _ABOVE - 8), "query", fill=VERMILION, font=font, anchor="mb")
+    pen.text((_MARGIN + width / 2, _ABOVE - 12), "query", fill=VERMILION, font=font, anchor="ms")
     if freedom is not None:
-        pen.text((_MARGIN + across + width / 2, _ABOVE - 8), "freedom", fill=BLACK, font=font, anchor="mb")
+        pen.text((_MARGIN + across + width / 2, _ABOVE - 12), "freedom", fill=BLACK, font=font, anchor="ms")
     return sheet
 
 
