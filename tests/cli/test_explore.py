@@ -465,3 +465,16 @@ def test_judges_and_features_that_raise_are_told_with_their_place(here: Path, op
     (here / "user_raising.py").write_text("def look(images):\n    raise ValueError('not today')\n")
     result = explore_levels("--samples", "20", option, "user_raising:look")
     stopped(result, here / "run", "not today", "user_raising.py, line 2")
+
+
+def test_a_run_of_the_tree_alone_imports_nothing_large_but_torch_and_numba(tmp_path: Path) -> None:
+    words = ["egbas", "explore", "--samples", "0", "--max-steps", "100", "--iterations", "50", "--quiet"]
+    code = (
+        f"import sys; sys.argv = {[*words, '--out', str(tmp_path / 'run')]!r}\n"
+        "from egbas.cli import main\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
+        "print([name for name in ('matplotlib', 'torch._dynamo', 'sympy', 'arviz_stats') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr
+    assert (tmp_path / "run" / "DONE").exists()

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: MIT
+import subprocess
+import sys
+
 import pytest
 from torch import nn
 
@@ -22,3 +25,17 @@ def test_the_bound_falls_with_the_operations_of_a_latent(width: int, expected: i
 
 def test_of_a_region_of_ones_own_nothing_is_known() -> None:
     assert largest_budget(None) == 500_000
+
+
+def test_counting_does_not_import_the_compiler_of_torch() -> None:
+    code = (
+        "import sys, egbas\n"
+        "from egbas.exploration.budget import largest_budget\n"
+        "from egbas.network import Network\n"
+        "from egbas.region import Precisions\n"
+        "model = egbas.load_model('dcgan-mnist-2d')\n"
+        "network = Network(model.generator, model.latent.shape)\n"
+        "print(largest_budget(Precisions.of(network, network.resolve(1))), 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["500000", "False"]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from egbas.errors import ShapeError
-from egbas.figures import comparison_figure
+from egbas.figures.comparison import comparison_figure
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 16, 16), (1, 1, 40)])

@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: MIT
-import torch
+import base64
+import io
+import re
 
-from egbas.figures import deviation_figure, freedom_figure, freedom_picture, pixel_deviation
+import numpy as np
+import torch
+from PIL import Image
+
+from egbas.figures import Drawing, deviation_drawing, freedom_drawing, freedom_picture, pixel_deviation
+
+
+def first_picture(drawing: Drawing) -> np.ndarray:
+    """The map, without its colour bar."""
+    found = re.search(r'href="data:image/png;base64,([^"]*)"', drawing.svg())
+    assert found
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))))
 
 
 def test_deviation_by_hand() -> None:
@@ -15,25 +28,34 @@ def test_one_sample_deviates_by_nothing() -> None:
 
 
 def test_deviation_has_a_colour_bar() -> None:
-    figure = deviation_figure(torch.rand(8, 8))
-    figure.canvas.draw()
-    assert any("standard deviation" in axes.get_ylabel() for axes in figure.axes)
+    deviation = torch.rand(8, 5)
+    drawing = deviation_drawing(deviation)
+    assert "standard deviation" in drawing.svg()
+    drawn = first_picture(drawing)
+    assert drawn.shape == (8, 5, 3)
+    assert drawn.sum(-1).argmax() == deviation.argmax()
 
 
 def test_constant_images_can_be_drawn() -> None:
-    deviation_figure(torch.zeros(4, 4)).canvas.draw()
+    assert len(np.unique(first_picture(deviation_drawing(torch.zeros(4, 4))).reshape(-1, 3), axis=0)) == 1
 
 
 def test_freedom_is_drawn_grey_where_there_is_none() -> None:
     freedom = torch.tensor([[[0.0, 1.0], [torch.nan, 0.5]]])
-    figure = freedom_figure(freedom)
-    figure.canvas.draw()
-    (picture,) = figure.axes[0].images
-    rows = picture.to_rgba(picture.get_array())
-    grey = rows[1, 0, :3]
-    assert len({round(float(value), 3) for value in grey}) == 1  # no colour
-    assert rows[0, 0, :3].sum() < rows[0, 1, :3].sum()  # held is dark
-    assert any("freedom" in axes.get_ylabel() for axes in figure.axes)
+    drawing = freedom_drawing(freedom)
+    drawn = first_picture(drawing)
+    assert len(np.unique(drawn[1, 0])) == 1  # no colour
+    assert drawn[0, 0].sum() < drawn[0, 1].sum()  # held is dark
+    assert "freedom" in drawing.svg()
+
+
+def test_large_maps_are_drawn_with_as_many_pixels_as_are_seen() -> None:
+    assert max(first_picture(deviation_drawing(torch.rand(2048, 1024))).shape) < 1000
+
+
+def test_a_map_that_is_a_row_has_room_for_its_bar() -> None:
+    drawing = deviation_drawing(torch.rand(1, 40))
+    assert drawing.height > 150
 
 
 def test_a_picture_of_freedom_is_dark_where_it_is_held_and_grey_where_there_is_none() -> None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
+from xml.etree import ElementTree
+
 import pytest
 import torch
 
 from egbas.errors import ShapeError
-from egbas.figures import kept_units_figure
+from egbas.figures import kept_units_drawing
 from egbas.figures.kept import kept_counts
 
 
@@ -21,4 +23,7 @@ def test_flat_layers_have_no_positions() -> None:
 
 @pytest.mark.parametrize("units", [[], [5], list(range(12))])
 def test_draws(units: list[int]) -> None:
-    kept_units_figure(torch.tensor(units, dtype=torch.int64), (3, 2, 2)).canvas.draw()
+    svg = kept_units_drawing(torch.tensor(units, dtype=torch.int64), (3, 2, 2)).svg()
+    words = [element.text for element in ElementTree.fromstring(svg).iter() if element.tag.endswith("text")]
+    assert {"by position (2 x 2)", "by channel (3, most first)", "0", "1"} <= set(words)
+    assert not any("." in (word or "") for word in words)  # counts are whole

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from egbas.errors import ShapeError
-from egbas.figures import map_plane, plane_figure, plane_window
+from egbas.figures import map_plane, plane_drawing, plane_window
+from egbas.figures.drawing import CIRCLE, CROSS, PLUS
+from egbas.figures.plane import PlaneMap, _outlines
 from tests.runs import colour_run, plane_run
 
 
@@ -62,19 +64,43 @@ def test_only_planes_are_mapped() -> None:
         map_plane(run.region, run.query, (-1.0, 1.0, -1.0, 1.0))
 
 
-@pytest.mark.parametrize("has_inset", [False, True])
-def test_draws_tree_rejections_and_query(has_inset: bool) -> None:
+def test_draws_tree_rejections_and_query() -> None:
     run = plane_run()
     plane = map_plane(run.region, run.query, plane_window(run.latents))
-    inset = map_plane(run.region, run.query, plane_window(run.latents[:5])) if has_inset else None
-    figure = plane_figure(plane, run.latents, run.parents, run.rejected, run.rejected_reason, inset)
-    figure.canvas.draw()
-    assert len(figure.axes) == 1 + has_inset
-    labels = figure.axes[0].get_legend_handles_labels()[1]
-    assert {"region", "query", "tree (accepted nodes)", "rejected: outside the region"} <= set(labels)
+    svg = plane_drawing(plane, run.latents, run.parents, run.rejected, run.rejected_reason).svg()
+    legend = {"region", "query", "tree (accepted nodes)", "rejected: outside the region"}
+    assert all(f">{meaning}</text>" in svg for meaning in legend)
+    assert svg.count(CIRCLE) == len(run.latents) - 1 + 1  # all nodes but the query, and one in the legend
+    left, right, bottom, top = plane.window
+    inside = (run.rejected >= torch.tensor([left, bottom])).all(1) & (run.rejected <= torch.tensor([right, top])).all(1)
+    assert svg.count(CROSS) == int((inside & (run.rejected_reason == 1)).sum()) + 1
+    assert svg.count(PLUS) == int((inside & (run.rejected_reason == 2)).sum()) + 1
+
+
+def outlined(margin: np.ndarray) -> list[np.ndarray]:
+    n = len(margin)
+    values = np.zeros((0, n, n))
+    axis = np.arange(float(n))
+    units = np.zeros(0, dtype=np.int64)
+    return _outlines(PlaneMap(xs=axis, ys=axis, margin=margin, values=values, units=units, n_crossing=0))
+
+
+def test_a_region_with_a_hole_has_two_outlines_where_the_margin_is_zero() -> None:
+    margin = -np.ones((9, 9))
+    margin[1:8, 1:8] = 1.0
+    margin[4, 4] = -1.0
+    outer, hole = sorted(outlined(margin), key=np.ptp, reverse=True)
+    assert (outer.min(), outer.max()) == (0.5, 7.5)
+    assert (hole.min(), hole.max()) == (3.5, 4.5)
+
+
+def test_a_window_within_the_region_is_filled() -> None:
+    (outline,) = outlined(np.full((5, 5), np.inf))
+    assert (outline.min(), outline.max()) == (0, 4)
 
 
 def test_a_window_without_region_can_be_drawn() -> None:
     run = plane_run()
-    plane = map_plane(run.region, run.query, (50.0, 51.0, 50.0, 51.0), resolution=32)
-    plane_figure(plane, run.latents, run.parents, run.rejected, run.rejected_reason).canvas.draw()
+    plane = map_plane(run.region, run.query, (-51.0, -50.0, -51.0, -50.0), resolution=32)
+    assert not _outlines(plane)
+    plane_drawing(plane, run.latents, run.parents, run.rejected, run.rejected_reason)

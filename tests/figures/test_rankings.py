@@ -2,7 +2,7 @@
 import pytest
 
 from egbas.errors import ShapeError
-from egbas.figures import Panel, rankings_figure
+from egbas.figures.rankings import Panel, rankings_figure
 
 SHARES = (0.01, 0.1, 1.0)
 PANEL = Panel(title="l = 1", curves={"largest": [0.9, 0.5, 0.0], "random": [1.0, 0.8, 0.0]}, points=[(0.1, 0.1)])

@@ -2,7 +2,7 @@
 import pytest
 
 from egbas.errors import ShapeError
-from egbas.figures import sensitivity_figure
+from egbas.figures.sensitivity import sensitivity_figure
 
 
 def row(setting: str, value: float, mean: float, method: str = "eps-L2", layer: int = 1) -> dict[str, object]:

@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: MIT
+import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 
-from egbas.figures.style import as_images, as_picture, new_figure, pixel_range, show_picture
+from egbas.figures.style import (
+    DEVIATION_MAP,
+    GREY,
+    as_images,
+    as_picture,
+    channels_of,
+    coloured,
+    pixel_range,
+    pixels_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +50,15 @@ def test_outputs_of_any_shape_become_images(shape: tuple[int, ...], images: tupl
     assert as_images(torch.zeros(shape)).shape == images
 
 
-def test_figures_stay_outside_pyplot() -> None:
-    import matplotlib.pyplot as plt
+def test_deviations_have_the_colours_that_matplotlib_gives_them() -> None:
+    values = np.linspace(0, 1, 256)[None]
+    expected = colormaps[DEVIATION_MAP](values)[..., :3]
+    assert np.abs(coloured(values) - expected).max() < 0.01
 
-    show_picture(new_figure(2.0, 2.0).subplots(), torch.zeros(1, 4, 4), (0.0, 1.0), "title")
-    assert plt.get_fignums() == []
+
+def test_what_is_no_number_is_grey() -> None:
+    assert coloured(np.array([[np.nan]])).ravel() == pytest.approx(channels_of(GREY))
+
+
+def test_a_picture_has_256_steps() -> None:
+    assert np.asarray(pixels_of(np.array([[0.0, 0.5, 1.0]], dtype=np.float32))).tolist() == [[0, 128, 255]]

@@ -40,3 +40,24 @@ def test_freed_tensors_stay_with_the_process() -> None:
     before, after, given_back = map(int, done.stdout.split())
     assert before >= 4 * 2**24  # a block of the system's own, as large as the tensor
     assert (after, given_back) == (0, 0)
+
+
+def test_garbage_is_still_found_and_the_end_of_the_process_looks_for_none() -> None:
+    code = """
+import atexit, gc, weakref
+from egbas.machine.memory import collect_seldom
+
+class Node:
+    pass
+
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # called after what is registered below
+collect_seldom()
+before = gc.get_threshold()[0]
+node = Node()
+node.itself, found = node, weakref.ref(node)
+del node
+kept = [[] for _ in range(before + 1)]
+print(before > 700, found() is None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]

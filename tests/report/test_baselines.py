@@ -6,8 +6,8 @@ import torch
 
 from egbas.evaluation.baselines import METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import Comparison, draw_all, evaluate, pictured, ratios, summarise
-from egbas.report import baselines_figure, galleries_of, render
-from egbas.report.baselines import MEANINGS, beside_baselines
+from egbas.report import galleries_of, render
+from egbas.report.baselines import MEANINGS, baselines_figure, beside_baselines
 from egbas.samplers.gbrrt import TOO_CLOSE
 from tests.runs import plane_run
 

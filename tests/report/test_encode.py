@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from egbas.figures.style import new_figure
+from egbas.figures import Drawing
 from egbas.report.encode import LARGEST_PICTURE, chart, picture
 
 
@@ -24,5 +24,8 @@ def test_a_large_image_is_shown_smaller() -> None:
     assert decoded(picture(torch.zeros(3, 512, 1024), (0.0, 1.0))).size == (LARGEST_PICTURE, LARGEST_PICTURE // 2)
 
 
-def test_a_figure_is_a_png() -> None:
-    assert decoded(chart(new_figure(2.0, 1.0))).size == (300, 150)
+def test_a_drawing_is_svg() -> None:
+    drawing = Drawing(width=20, height=10)
+    kind, content = chart(drawing).split(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert base64.b64decode(content).decode() == drawing.svg()

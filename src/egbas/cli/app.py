@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, neighbours, path, reproduce, show, train
 from egbas.errors import EgbasError
-from egbas.machine.memory import keep_freed_memory
+from egbas.machine.memory import collect_seldom, keep_freed_memory
 from egbas.version import __version__
 
 EXIT_UNFINISHED = 1
@@ -103,5 +103,6 @@ app.command(epilog=EPILOG)(doctor.doctor)
 
 def main() -> None:
     """Run the command line; what the ``egbas`` script calls."""
+    collect_seldom()
     keep_freed_memory()
     app()

@@ -173,7 +173,8 @@ def files(
     run: "Exploration", galleries: "Mapping[str, Gallery]", comparison: "Comparison", content: dict[str, Any]
 ) -> dict[str, bytes]:
     """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
-    from egbas.report import baselines_figure, render
+    from egbas.report import render
+    from egbas.report.baselines import baselines_figure
 
     buffer = io.BytesIO()
     baselines_figure(run, comparison).savefig(buffer, format="png")

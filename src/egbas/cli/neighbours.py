@@ -50,7 +50,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.exploration.clock import Clock
     from egbas.exploration.problem import Problem
     from egbas.exploration.supports import supports_of
-    from egbas.figures import samples_figure
+    from egbas.figures import samples_sheet
     from egbas.figures.style import as_images
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
@@ -92,7 +92,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     assert found.beropt is not None
     images = torch.cat(list(problem.network.image_batches(torch.cat([problem.queries[0][None], near.latents]))))
     picture = io.BytesIO()
-    samples_figure(as_images(images.float())).savefig(picture, format="png")
+    samples_sheet(as_images(images.float())).save(picture, format="png")
     content = {
         "model": chosen.name,
         "layer": layer,

@@ -68,9 +68,10 @@ class Sampling:
             gbrrt: settings of the tree.
         """
         named, notices = (samplers, ()) if samplers is not None else _default(samples, problem)
-        is_exact = bool({PRIOR, UNIFORM} & {name for name in named if isinstance(name, str)})
-        most = largest_budget(problem.precisions) if max_evaluations is None else max_evaluations
-        exact = ExactConfig(samples=max(samples, 1), max_evaluations=most) if is_exact else None
+        exact = None
+        if {PRIOR, UNIFORM} & {name for name in named if isinstance(name, str)}:
+            most = largest_budget(problem.precisions) if max_evaluations is None else max_evaluations
+            exact = ExactConfig(samples=max(samples, 1), max_evaluations=most)
         return cls(named=named, gbrrt=gbrrt, exact=exact, notices=notices)
 
 

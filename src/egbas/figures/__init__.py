@@ -1,48 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""Results in, matplotlib Figures out: nothing here samples, saves or touches pyplot's global state."""
+"""Results in, pictures out: nothing here samples or saves.
 
-from egbas.figures.boundaries import Boundaries, boundaries_figure, trace_boundaries
-from egbas.figures.comparison import comparison_figure
-from egbas.figures.fixed_free import deviation_figure, freedom_figure, freedom_picture, pixel_deviation
+What a run directory shows is drawn without matplotlib, whose import and figures would take longer than a short run:
+drawings in SVG, and sheets of images. The figures that matplotlib draws are imported from their own files.
+"""
+
+from egbas.figures.drawing import Drawing
+from egbas.figures.fixed_free import deviation_drawing, freedom_drawing, freedom_picture, pixel_deviation
 from egbas.figures.gallery import Gallery
-from egbas.figures.history import history_figure
-from egbas.figures.kept import kept_units_figure
-from egbas.figures.levels import Cell, levels_figure
-from egbas.figures.plane import PlaneMap, map_plane, plane_figure, plane_window
-from egbas.figures.rankings import Panel, rankings_figure
-from egbas.figures.regions import Drawn, balls_figure, methods_figure, region_and_ball_figure, tree_figure
-from egbas.figures.rows import rows_figure
-from egbas.figures.samples import choose_even, choose_spread, samples_figure
-from egbas.figures.sensitivity import sensitivity_figure
+from egbas.figures.history import history_drawing
+from egbas.figures.kept import kept_units_drawing
+from egbas.figures.plane import PlaneMap, map_plane, plane_drawing, plane_window
+from egbas.figures.samples import choose_even, choose_spread, samples_sheet
 
 __all__ = [
-    "Boundaries",
-    "Cell",
-    "Drawn",
+    "Drawing",
     "Gallery",
-    "Panel",
     "PlaneMap",
-    "balls_figure",
-    "boundaries_figure",
     "choose_even",
     "choose_spread",
-    "comparison_figure",
-    "deviation_figure",
-    "freedom_figure",
+    "deviation_drawing",
+    "freedom_drawing",
     "freedom_picture",
-    "history_figure",
-    "kept_units_figure",
-    "levels_figure",
+    "history_drawing",
+    "kept_units_drawing",
     "map_plane",
-    "methods_figure",
     "pixel_deviation",
-    "plane_figure",
+    "plane_drawing",
     "plane_window",
-    "rankings_figure",
-    "region_and_ball_figure",
-    "rows_figure",
-    "samples_figure",
-    "sensitivity_figure",
-    "trace_boundaries",
-    "tree_figure",
+    "samples_sheet",
 ]

@@ -20,9 +20,10 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
+from egbas.figures.panel import new_figure, show_picture
 from egbas.figures.plane import MAX_VALUES, PLANE, Window
 from egbas.figures.regions import QUERY_MARK, REGION_ALPHA, fill_region, plane_axes
-from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, new_figure, pixel_range, show_picture
+from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, pixel_range
 from egbas.region import MICRO_BATCH, SupportingRegion
 
 PANEL = 1.9  # inches, width of a panel

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from egbas.errors import ShapeError
-from egbas.figures.style import VERMILION, frame, new_figure, pixel_range, show_picture
+from egbas.figures.panel import frame, new_figure, show_picture
+from egbas.figures.style import VERMILION, pixel_range
 
 CELL = 0.8  # inches
 LABEL_WIDTH = 1.3

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Where in the layer the kept units sit: by position and by channel of a convolution."""
 
+from typing import Any
+
+import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.errors import ShapeError
-from egbas.figures.style import BLUE, new_figure
+from egbas.figures.drawing import Drawing
+from egbas.figures.plot import BAR, Plot, colour_bar, falling
+from egbas.figures.style import BLACK, BLUE, Picture, channels_of
 
 FEATURE_MAPS = 3  # axes of a convolution's shape (c, h, w)
+_LEFT, _TOP, _SIDE = 12.0, 34.0, 228.0  # of the map: where it begins, and its longer side
 
 
 def kept_counts(units: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -33,7 +38,7 @@ def kept_counts(units: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     return kept.sum((1, 2)), kept.sum(0)
 
 
-def kept_units_figure(units: Tensor, shape: tuple[int, ...]) -> Figure:
+def kept_units_drawing(units: Tensor, shape: tuple[int, ...]) -> Drawing:
     """Draw the kept units of a convolution by position (map) and by channel (bars, most first).
 
     Args:
@@ -41,17 +46,29 @@ def kept_units_figure(units: Tensor, shape: tuple[int, ...]) -> Figure:
         shape: (c, h, w) of the layer.
     """
     by_channel, by_position = kept_counts(units, shape)
-    figure = new_figure(4.8, 2.2)
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
-    drawn = left.imshow(by_position.numpy(), cmap="cividis", vmin=0, interpolation="nearest")
-    left.set_title(f"by position ({shape[1]} x {shape[2]})", fontsize=8)
-    left.set_xticks([])
-    left.set_yticks([])
-    figure.colorbar(drawn, ax=left, fraction=0.046, ticks=MaxNLocator(integer=True, nbins=5)).ax.tick_params(
-        labelsize=7
+    drawing = Drawing(width=700, height=300)
+    channels, rows, columns = shape
+    height, width = _SIDE * rows / max(rows, columns), _SIDE * columns / max(rows, columns)
+    most = max(1, int(by_position.max()))
+    drawing.words(_LEFT + width / 2, _TOP - 16, f"by position ({rows} x {columns})")
+    drawing.picture(_LEFT, _TOP, width, height, _in_blue(by_position.numpy() / most))
+    drawing.rectangle(_LEFT, _TOP, width, height, BLACK, is_filled=False)
+    area = {"drawing": drawing, "top": _TOP, "height": _SIDE, "counts": True}
+    bar = Plot(**area, left=_LEFT + width + 12, width=BAR, x=(0.0, 1.0), y=(0.0, float(most)))
+    colour_bar(bar, _in_blue(falling()))
+    heights = by_channel.sort(descending=True).values.numpy()
+    bars = Plot(
+        **area, left=370.0, width=310.0, x=(0.0, float(channels)), y=(0.0, max(1.0, 1.05 * float(heights.max())))
     )
-    right.bar(range(shape[0]), by_channel.sort(descending=True).values.numpy(), color=BLUE, width=1.0)
-    right.set_title(f"by channel ({shape[0]}, most first)", fontsize=8)
-    right.tick_params(labelsize=7)
-    right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    return figure
+    corners = np.stack([np.repeat(np.arange(channels + 1.0), 2), np.r_[0, np.repeat(heights, 2), 0]], axis=1)
+    drawing.area([bars.at(corners)], BLUE)
+    drawing.words(bars.left + bars.width / 2, _TOP - 16, f"by channel ({channels}, most first)")
+    bars.scale_below()
+    bars.scale_beside()
+    bars.frame()
+    return drawing
+
+
+def _in_blue(shares: NDArray[np.floating[Any]]) -> Picture:
+    """Shares of the most (h, w) in colours from white to blue."""
+    return (1 - shares[..., None] * (1 - channels_of(BLUE))).astype(np.float32)

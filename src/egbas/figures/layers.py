@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from egbas.errors import ShapeError
+from egbas.figures.panel import new_figure, show_picture
 from egbas.figures.samples import GAP, mosaic
-from egbas.figures.style import DEVIATION_MAP, VERMILION, new_figure, pixel_range, show_picture
+from egbas.figures.style import DEVIATION_MAP, VERMILION, pixel_range
 
 
 def layers_figure(query: Tensor, rows: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.figures.fixed_free import freedom_picture
-from egbas.figures.style import RGB, VERMILION, as_picture, frame, new_figure, show_picture
+from egbas.figures.panel import frame, new_figure, show_picture
+from egbas.figures.style import RGB, VERMILION, as_picture
 
 CELL_SAMPLES = 8
 _COLUMNS, _ROWS, _LARGE = 4, 3, 2  # of a cell, in samples; the freedom takes two by two

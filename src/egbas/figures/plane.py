@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: MIT
 """The latent plane of a 2-D generator: region, boundaries, tree, rejected points; figs. 2 to 4 of the paper.
 
-``map_plane`` evaluates the layer on a grid and returns arrays; ``plane_figure`` only draws them.
+``map_plane`` evaluates the layer on a grid and returns arrays; ``plane_drawing`` only draws them.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from contourpy import FillType, LineType, contour_generator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.errors import ShapeError
-from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, SKY_BLUE, VERMILION, new_figure
+from egbas.figures.drawing import CIRCLE, CROSS, PLUS, Drawing, Points
+from egbas.figures.plot import Plot
+from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, SKY_BLUE, VERMILION
 from egbas.region import MICRO_BATCH, SupportingRegion
 from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 
 PLANE = 2  # coordinates of a latent that can be drawn
 MAX_VALUES = 2**25  # pre-activations held at once: 128 MiB in float32
 MIN_RESOLUTION = 32
+_PALE = 0.35  # opacity of the region
 
 Window = tuple[float, float, float, float]
 
@@ -77,7 +78,7 @@ def map_plane(
     query: Tensor,
     window: Window,
     *,
-    resolution: int = 96,
+    resolution: int = 56,
     max_units: int = 40,
     batch_size: int = MICRO_BATCH,
 ) -> PlaneMap:
@@ -140,14 +141,9 @@ def _bounding_first(
     return candidates[np.lexsort((nearest, -violations))]
 
 
-def plane_figure(
-    plane: PlaneMap,
-    latents: Tensor,
-    parents: Tensor,
-    rejected: Tensor,
-    rejected_reason: Tensor,
-    inset: PlaneMap | None = None,
-) -> Figure:
+def plane_drawing(
+    plane: PlaneMap, latents: Tensor, parents: Tensor, rejected: Tensor, rejected_reason: Tensor
+) -> Drawing:
     """Draw the region, boundaries of its kept units, the tree, the rejected points and the query.
 
     Args:
@@ -156,69 +152,64 @@ def plane_figure(
         parents: (n,), -1 for the query.
         rejected: (r, 2) rejected candidates.
         rejected_reason: (r,), 1 outside the region, 2 too close.
-        inset: a smaller window, drawn magnified in a corner of its own panel.
     """
-    points = latents.detach().double().cpu().numpy()
-    refused = rejected.detach().double().cpu().numpy()
-    reason = rejected_reason.cpu().numpy()
-    figure = new_figure(9.4 if inset else 4.8, 5.0)
-    panels = figure.subplots(1, 2 if inset else 1, squeeze=False)[0]
+    left, right, bottom, top = plane.window
+    drawing = Drawing(width=700, height=750)
+    plot = Plot(drawing=drawing, left=95.0, top=34.0, width=570.0, height=570.0, x=(left, right), y=(bottom, top))
+    few = len(plane.units) < plane.n_crossing
+    told = f"{len(plane.units)} of {plane.n_crossing}" if few else f"{plane.n_crossing}"
+    drawing.words(plot.left + plot.width / 2, 16.0, f"region with {told} boundaries in this window")
+    drawing.area(map(plot.at, _outlines(plane)), SKY_BLUE, opacity=_PALE)
+    boundaries = (line for values in plane.values for line in _zero_lines(plane, values))
+    drawing.lines(map(plot.at, boundaries), GREY, width=1.2)
+    refused, reason = rejected.detach().double().cpu().numpy(), rejected_reason.cpu().numpy()
+    is_seen = (refused >= (left, bottom)).all(1) & (refused <= (right, top)).all(1)
+    for code, mark, colour in ((OUTSIDE, CROSS, VERMILION), (TOO_CLOSE, PLUS, ORANGE)):
+        drawing.marks(plot.at(refused[is_seen & (reason == code)]), mark, colour, width=1.2)
+    points = plot.at(latents.detach().double().cpu().numpy())
     edges = np.stack([points[1:], points[parents[1:].cpu().numpy()]], axis=1)
-    for axes, drawn in zip(panels, (plane, inset), strict=False):
-        if drawn is not None:
-            _draw_plane(axes, drawn, points, edges, refused, reason)
-    if inset is not None:
-        left, right, bottom, top = inset.window
-        panels[0].add_patch(_rectangle(left, right, bottom, top))
-        panels[1].set_title("magnified near the query (dashed square)", fontsize=9)
-    drawn = (
-        f"{len(plane.units)} of {plane.n_crossing}" if len(plane.units) < plane.n_crossing else f"{plane.n_crossing}"
-    )
-    panels[0].set_title(f"region with {drawn} boundaries in this window", fontsize=9)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3 if inset else 2, fontsize=7.5, frameon=False)
-    return figure
+    drawing.lines(edges, BLUE, width=1.2, opacity=0.8)
+    drawing.marks(points[1:], CIRCLE, BLUE, width=4.5)
+    drawing.star(points[0], BLACK, radius=12.0)
+    plot.frame()
+    plot.scale_below("latent coordinate 1")
+    plot.scale_beside("latent coordinate 2")
+    _explain(drawing)
+    return drawing
 
 
-def _rectangle(left: float, right: float, bottom: float, top: float) -> Rectangle:
-    return Rectangle((left, bottom), right - left, top - bottom, fill=False, linestyle="--", linewidth=1, zorder=6)
+def _outlines(plane: PlaneMap) -> list[Points]:
+    """Closed lines around the region, and around its holes."""
+    if not plane.inside.any():
+        return []
+    margin = np.nan_to_num(plane.margin, posinf=1.0)  # of a set without units
+    top = float(margin.max()) + 1.0
+    grid = contour_generator(plane.xs, plane.ys, margin, fill_type=FillType.OuterOffset)
+    outlines, offsets = cast(tuple[list[Points], list[NDArray[np.integer[Any]]]], grid.filled(0.0, top))
+    return [
+        line for one, starts in zip(outlines, offsets, strict=True) for line in np.split(one, starts[1:-1].tolist())
+    ]
 
 
-def _draw_plane(
-    axes: Axes,
-    plane: PlaneMap,
-    points: NDArray[np.float64],
-    edges: NDArray[np.float64],
-    refused: NDArray[np.float64],
-    reason: NDArray[np.int8],
-) -> None:
-    top = max(float(plane.margin.max()), 0.0) + 1.0
-    if plane.inside.any():
-        axes.contourf(plane.xs, plane.ys, plane.margin.clip(max=top), levels=[0, top], colors=[SKY_BLUE], alpha=0.35)
-        axes.fill([], [], color=SKY_BLUE, alpha=0.35, label="region")
-    for value in plane.values:
-        axes.contour(plane.xs, plane.ys, value, levels=[0], colors=[GREY], linewidths=0.6)
-    axes.plot([], [], color=GREY, linewidth=0.8, label="boundaries of kept units")
-    for code, marker, colour, label in (
-        (OUTSIDE, "x", VERMILION, "rejected: outside the region"),
-        (TOO_CLOSE, "+", ORANGE, "rejected: too close to a node"),
+def _zero_lines(plane: PlaneMap, values: NDArray[np.float64]) -> list[Points]:
+    grid = contour_generator(plane.xs, plane.ys, values, line_type=LineType.Separate)
+    return cast(list[Points], grid.lines(0.0))
+
+
+def _explain(drawing: Drawing) -> None:
+    """Write what each mark means, in two columns below the plane."""
+    first, second, rows = 100.0, 390.0, (680.0, 704.0, 728.0)
+    left, right = first - 14, first + 14
+    corners = ((left, rows[0] - 6), (right, rows[0] - 6), (right, rows[0] + 6), (left, rows[0] + 6))
+    drawing.area([np.array(corners)], SKY_BLUE, opacity=_PALE)
+    drawing.lines([np.array([[left, rows[1]], [right, rows[1]]])], GREY, width=1.2)
+    drawing.marks(np.array([[first, rows[2]]]), CROSS, VERMILION, width=1.2)
+    drawing.marks(np.array([[second, rows[0]]]), PLUS, ORANGE, width=1.2)
+    drawing.marks(np.array([[second, rows[1]]]), CIRCLE, BLUE, width=4.5)
+    drawing.star(np.array([second, rows[2]]), BLACK, radius=9.0)
+    for x, meanings in (
+        (first, ("region", "boundaries of kept units", "rejected: outside the region")),
+        (second, ("rejected: too close to a node", "tree (accepted nodes)", "query")),
     ):
-        some = refused[reason == code]
-        if len(some):
-            axes.plot(some[:, 0], some[:, 1], marker, color=colour, markersize=2.5, markeredgewidth=0.6, label=label)
-    axes.add_collection(LineCollection(list(edges), colors=BLUE, linewidths=0.6, alpha=0.8))
-    axes.plot(points[1:, 0], points[1:, 1], "o", color=BLUE, markersize=2, label="tree (accepted nodes)")
-    axes.plot(
-        *points[0],
-        "*",
-        color="white",
-        markersize=13,
-        markeredgecolor=BLACK,
-        markeredgewidth=1.2,
-        label="query",
-        zorder=7,
-    )
-    axes.set(xlim=plane.window[:2], ylim=plane.window[2:], aspect="equal")
-    axes.set_xlabel("latent coordinate 1", fontsize=8)
-    axes.set_ylabel("latent coordinate 2", fontsize=8)
-    axes.tick_params(labelsize=7)
+        for y, meaning in zip(rows, meanings, strict=True):
+            drawing.words(x + 26, y, meaning, anchor="start")

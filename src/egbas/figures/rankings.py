@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from egbas.errors import ShapeError
-from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILION, new_figure
+from egbas.figures.panel import new_figure
+from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILION
 
 _STYLES = ((BLUE, "-"), (SKY_BLUE, "-"), (GREEN, "-"), (ORANGE, "-"), (BLACK, "--"), (GREY, ":"))
 

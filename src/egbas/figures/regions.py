@@ -19,9 +19,10 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from torch import Tensor
 
+from egbas.figures.panel import new_figure
 from egbas.figures.plane import PlaneMap, Window
 from egbas.figures.samples import GAP, mosaic
-from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure
+from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 
 REGION_ALPHA = 0.4

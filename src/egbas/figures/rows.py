@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from egbas.errors import ShapeError
+from egbas.figures.panel import new_figure
 from egbas.figures.samples import GAP, mosaic
-from egbas.figures.style import BLACK, VERMILION, new_figure, pixel_range
+from egbas.figures.style import BLACK, VERMILION, pixel_range
 
 
 def rows_figure(queries: Tensor, samples: Mapping[str, Sequence[Tensor | None]], labels: Sequence[str]) -> Figure:

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from egbas.errors import ShapeError
-from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure
+from egbas.figures.panel import new_figure
+from egbas.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION
 
 LINES = ((BLUE, "o"), (VERMILION, "s"), (GREEN, "^"), (ORANGE, "D"), (BLACK, "v"))
 LABELS = {

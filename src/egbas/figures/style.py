@@ -2,11 +2,11 @@
 """What all figures share: colours that the colour-blind and a grey printer tell apart, images as pictures."""
 
 import math
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 # Okabe and Ito 2008; each has its own lightness, so that they differ in print too.
@@ -20,12 +20,14 @@ GREY = "#8C8C8C"
 
 DEVIATION_MAP = "magma"  # lightness rises with the value, in colour and in grey
 
+# Every eighth colour of the map, so that it can be had without matplotlib; between them it is straight.
+_DEVIATION_COLOURS = """
+000004 030312 0a0822 130d34 1d1147 29115a 36106b 440f76 51127c 5d177f 6a1c81 762181 832681 902a81 9c2e7f aa337d b73779
+c23b75 cf4070 db476a e55064 ee5b5e f4695c f9785d fb8761 fd9668 fea571 feb47b fec287 fed194 fde0a1 fceeb0 fcfdbf
+""".split()
+
 RGB = 3
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Make an empty figure of a size in inches, outside pyplot."""
-    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+Picture = NDArray[np.float32]  # (h, w) grey or (h, w, 3), in 0..1
 
 
 def pixel_range(images: Tensor) -> tuple[float, float]:
@@ -60,8 +62,8 @@ def as_images(outputs: Tensor) -> Tensor:
     return flat.reshape(len(flat), 1, side, side) if side**2 == flat.shape[1] else flat[:, None, None, :]
 
 
-def as_picture(image: Tensor, limits: tuple[float, float]) -> NDArray[np.float32]:
-    """Turn an image (c, h, w) into what ``imshow`` takes, (h, w) grey or (h, w, 3), in 0..1.
+def as_picture(image: Tensor, limits: tuple[float, float]) -> Picture:
+    """Turn an image (c, h, w) into a picture.
 
     Images of other than 1 or 3 channels are drawn as the grey mean of their channels.
     """
@@ -72,18 +74,20 @@ def as_picture(image: Tensor, limits: tuple[float, float]) -> NDArray[np.float32
     return scaled.mean(0).numpy()
 
 
-def show_picture(axes: Axes, image: Tensor, limits: tuple[float, float], title: str = "") -> None:
-    """Draw one image (c, h, w) without ticks."""
-    axes.imshow(as_picture(image, limits), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    if title:
-        axes.set_title(title, fontsize=8)
+def coloured(values: NDArray[np.floating[Any]]) -> Picture:
+    """Colour values (h, w) in 0..1 by the map of deviations, from dark to bright; what is no number is grey."""
+    colours = np.array([channels_of(colour) for colour in _DEVIATION_COLOURS])
+    known = np.nan_to_num(values) * (len(colours) - 1)
+    drawn = np.stack([np.interp(known, np.arange(len(colours)), channel) for channel in colours.T], axis=-1)
+    drawn[np.isnan(values)] = channels_of(GREY)
+    return drawn.astype(np.float32)
 
 
-def frame(axes: Axes, colour: str, width: float) -> None:
-    """Mark one picture by a coloured frame."""
-    for spine in axes.spines.values():
-        spine.set_visible(True)
-        spine.set_edgecolor(colour)
-        spine.set_linewidth(width)
+def channels_of(colour: str) -> NDArray[np.float64]:
+    """Red, green and blue of a colour, in 0..1."""
+    return np.frombuffer(bytes.fromhex(colour.removeprefix("#")), dtype=np.uint8) / 255
+
+
+def pixels_of(picture: Picture) -> Image.Image:
+    """A picture in 256 steps."""
+    return Image.fromarray((picture * 255).round().astype(np.uint8))

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """How the process of a command keeps its memory."""
 
+import atexit
 import ctypes
+import gc
 import platform
 
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+
+_NEW_OBJECTS = 10_000  # from which on Python looks for cycles among them; 700 of its own accord
 
 
 def keep_freed_memory() -> None:
@@ -20,3 +24,13 @@ def keep_freed_memory() -> None:
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(_MMAP_MAX, 0)  # no block is the system's own
     mallopt(_TRIM_THRESHOLD, -1)  # none is given back
+
+
+def collect_seldom() -> None:
+    """Let Python look for garbage in cycles after many new objects instead of a few, and no more when it ends.
+
+    It would look through all that the imports make, again and again and once more at the end, and find nothing. That
+    takes a third as long as the import of torch itself. This, too, concerns the whole process.
+    """
+    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)  # the end of the process then passes over all there is

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""One self-contained HTML page of an exploration."""
+"""One self-contained HTML page of an exploration.
 
-from egbas.report.baselines import baselines_figure
+The figure beside baselines is imported from its own file: it needs matplotlib, which the page alone does not.
+"""
+
 from egbas.report.command import command
 from egbas.report.page import galleries_of, render
 
-__all__ = ["baselines_figure", "command", "galleries_of", "render"]
+__all__ = ["command", "galleries_of", "render"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The section of the report that sets E-GBAS beside its baselines, in pictures and numbers."""
 
+import io
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -8,9 +9,9 @@ from matplotlib.figure import Figure
 from egbas.evaluation.baselines import E_GBAS
 from egbas.evaluation.comparison import DEVIATION, Comparison, as_table
 from egbas.exploration.result import Exploration
-from egbas.figures import comparison_figure
+from egbas.figures.comparison import comparison_figure
 from egbas.figures.style import as_images
-from egbas.report.encode import chart
+from egbas.report.encode import data_url
 
 # What the rows of the table say, by the start of their names.
 MEANINGS = {
@@ -26,20 +27,20 @@ MEANINGS = {
 }
 
 
-def beside_baselines(run: Exploration, comparison: Comparison | None) -> dict[str, Any]:
-    """The section's content; its chart is empty without a comparison.
+def beside_baselines(run: Exploration, comparison: Comparison) -> dict[str, Any]:
+    """The section's content.
 
     Args:
         run: the exploration of the first query, whose samples are pictured.
         comparison: samples of that query, and the numbers over all queries.
     """
-    if comparison is None:
-        return {"comparison_chart": ""}
     headings, lines = as_table([*comparison.rows, *comparison.ratios])
     n_queries = max(row["n_queries"] for row in comparison.rows)
     over = f"means over {n_queries} queries, with 95% bootstrap intervals" if n_queries > 1 else "of this query"
+    drawn = io.BytesIO()
+    baselines_figure(run, comparison).savefig(drawn, format="png")
     return {
-        "comparison_chart": chart(baselines_figure(run, comparison)),
+        "comparison_chart": data_url(drawn.getvalue(), "png"),
         "comparison_sentence": (
             f"As many samples of every method, {over}. The balls have the radius of the border that E-GBAS found; "
             "a radius-matched sample goes exactly as far from the query as one of E-GBAS, in a random direction. "

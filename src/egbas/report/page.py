@@ -4,11 +4,9 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
 from egbas.beropt import BerOptResult
@@ -20,21 +18,21 @@ from egbas.figures import (
     Gallery,
     choose_even,
     choose_spread,
-    deviation_figure,
-    freedom_figure,
-    history_figure,
-    kept_units_figure,
+    deviation_drawing,
+    freedom_drawing,
+    history_drawing,
+    kept_units_drawing,
     map_plane,
-    plane_figure,
+    plane_drawing,
     plane_window,
 )
 from egbas.figures.kept import FEATURE_MAPS
 from egbas.figures.style import as_images
 from egbas.network import Layer
 from egbas.region import SupportingRegion
-from egbas.report.baselines import beside_baselines
 from egbas.report.command import command
 from egbas.report.encode import chart, picture
+from egbas.report.template import template
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -56,13 +54,6 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
     Returns:
         An HTML page with everything inside: no other file, no network.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     first = galleries[run.shown]
     leading_first = sorted(run.samples, key=lambda name: name != run.shown)
     content = {
@@ -78,11 +69,11 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
         **_fixed(run, first),
         **_free(run, first),
         **_plane(run),
-        **beside_baselines(run, comparison),
+        **_beside(run, comparison),
         **_certificate(run),
         **_reproduction(run),
     }
-    return environment.get_template("report.html.j2").render(content)
+    return template("report.html.j2").render(content)
 
 
 def galleries_of(run: Exploration, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Gallery]:
@@ -263,14 +254,14 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
     }
     if len(layer.shape) == FEATURE_MAPS and math.prod(layer.shape[1:]) > 1:
         n_channels = len(torch.unique(beropt.units // math.prod(layer.shape[1:])))
-        content["kept_chart"] = chart(kept_units_figure(beropt.units, layer.shape))
+        content["kept_chart"] = chart(kept_units_drawing(beropt.units, layer.shape))
         content["kept_alt"] = (
             f"Where the kept units sit in the layer: by position in its {_times(layer.shape[1:])} feature maps, and "
             f"by channel. {n_channels:,} of {layer.shape[0]:,} channels hold any."
         )
     if beropt.steps:
         steps = range(1, beropt.steps + 1)
-        content["history_chart"] = chart(history_figure(steps, beropt.losses.tolist(), beropt.sizes.tolist()))
+        content["history_chart"] = chart(history_drawing(steps, beropt.losses.tolist(), beropt.sizes.tolist()))
     return content
 
 
@@ -284,11 +275,11 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     still = float((deviation < 0.01 * (high - low)).float().mean())
     leading = run.samples[run.shown]
     return {
-        "freedom_chart": "" if run.freedom is None else chart(freedom_figure(run.freedom)),
+        "freedom_chart": "" if run.freedom is None else chart(freedom_drawing(run.freedom)),
         "freedom_sentence": "" if run.facts is None else _freedom(run.facts),
         "words": "" if run.facts is None else run.facts.words,
         "judged": [] if run.facts is None else [_judged(name, score) for name, score in run.facts.scores.items()],
-        "deviation_chart": chart(deviation_figure(deviation)),
+        "deviation_chart": chart(deviation_drawing(deviation)),
         "n_free": gallery.count,
         "deviation_of": "samples of the tree" if isinstance(leading, Tree) else f"samples of the {run.shown}",
         "free_sentence": (
@@ -344,7 +335,7 @@ def _plane(run: Exploration) -> dict[str, Any]:
     plane = map_plane(run.region, run.query, plane_window(tree.latents))
     few = len(plane.units) < plane.n_crossing
     return {
-        "plane_chart": chart(plane_figure(plane, tree.latents, tree.parents, tree.rejected, tree.rejected_reason)),
+        "plane_chart": chart(plane_drawing(plane, tree.latents, tree.parents, tree.rejected, tree.rejected_reason)),
         "plane_sentence": (
             "Blue: the region, the tree that explored it and the accepted nodes. "
             f"Grey: boundaries of {len(plane.units)} kept units"
@@ -356,6 +347,14 @@ def _plane(run: Exploration) -> dict[str, Any]:
             + "Crosses: candidates that were rejected. The region may go on where the tree did not."
         ),
     }
+
+
+def _beside(run: Exploration, comparison: Comparison | None) -> dict[str, Any]:
+    if comparison is None:
+        return {"comparison_chart": ""}
+    from egbas.report.baselines import beside_baselines  # and with it matplotlib
+
+    return beside_baselines(run, comparison)
 
 
 def _certificate(run: Exploration) -> dict[str, str]:

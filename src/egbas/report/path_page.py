@@ -3,18 +3,18 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from egbas.beropt import error_of
 from egbas.exploration.path import LevelPath, PathPoint
-from egbas.figures import Cell, choose_even, freedom_picture, levels_figure
+from egbas.figures import choose_even, freedom_picture
+from egbas.figures.levels import Cell, levels_figure
 from egbas.figures.style import as_images, pixel_range
 from egbas.report.encode import picture
+from egbas.report.template import template
 from egbas.samplers.chains import NOT_CONVERGED
 from egbas.samplers.mass import told_mass
 from egbas.version import __version__
@@ -34,18 +34,11 @@ def render_path(path: LevelPath, command: str = "") -> str:
     Returns:
         An HTML page with everything inside: no other file, no network.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     query = as_images(path.query_image.float()[None])[0]
     limits = pixel_range(query)
     levels = sorted({point.level for point in path.points})
     names = list(dict.fromkeys(_name(point) for point in path.points))
-    return environment.get_template("path.html.j2").render(
+    return template("path.html.j2").render(
         version=__version__,
         title=f"{path.model_name}, layers by levels, seed {path.seed}",
         query=picture(query, limits),

@@ -18,7 +18,7 @@ import egbas
 from egbas.beropt import BerOptConfig, BerOptResult, optimize
 from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
-from egbas.figures import Panel, rankings_figure
+from egbas.figures.rankings import Panel, rankings_figure
 from egbas.network import Network, Tail
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES
 from egbas.reproduce.shared_runs import Progress

@@ -19,7 +19,7 @@ from egbas.evaluation.comparison import DEVIATION, Score, draw_all, images_of, r
 from egbas.evaluation.metrics.spread import deviation
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
-from egbas.figures import sensitivity_figure
+from egbas.figures.sensitivity import sensitivity_figure
 from egbas.region import SupportingRegion
 from egbas.reproduce.measurement import LAYERS, MODELS
 from egbas.reproduce.shared_runs import Progress

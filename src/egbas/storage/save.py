@@ -22,7 +22,7 @@ from torch import Tensor
 from egbas.beropt import BerOptResult
 from egbas.errors import RunDirectoryError
 from egbas.exploration.result import Exploration
-from egbas.figures import samples_figure
+from egbas.figures import samples_sheet
 from egbas.report import galleries_of, render
 from egbas.samplers.chains import Chains
 from egbas.samplers.gbrrt import Tree
@@ -193,7 +193,7 @@ def _tensors(**tensors: Tensor) -> bytes:
 
 def _picture(run: Exploration, images: Tensor) -> bytes:
     buffer = io.BytesIO()
-    samples_figure(images, freedom=run.freedom).savefig(buffer, format="png")
+    samples_sheet(images, freedom=run.freedom).save(buffer, format="png")
     return buffer.getvalue()
 
 
