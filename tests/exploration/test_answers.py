@@ -96,7 +96,7 @@ def test_a_query_outside_the_prior_has_no_exact_samples() -> None:
 )
 def test_numbers_that_cannot_be_meant(samples: int, max_evaluations: int, samplers: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        check_samples(samples, max_evaluations, samplers, None)
+        check_samples(samples, max_evaluations, samplers, None, {})
 
 
 def explore(d: int, **changes: object) -> Exploration:

@@ -433,7 +433,7 @@ def no_score(images: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("settings", [{"samples": 0}, {"samplers": ["tree"]}, {"samplers": ["tree", "uniform"]}])
 def test_judges_without_exact_samples_are_refused(settings: dict[str, object]) -> None:
     for look in ({"judges": [no_score]}, {"features": lambda images: images}):
-        with pytest.raises(ConfigError, match=r"judges or features, which look at exact samples .*this run draws none"):
+        with pytest.raises(ConfigError, match=r"got (judges|features), which need exact samples .*this run draws none"):
             explore_halves(**({"samples": 20} | look | settings))
 
 
@@ -478,3 +478,19 @@ def test_many_queries_have_their_own_levels_and_scores() -> None:
     assert torch.equal(many[0].theta, alone.theta)
     assert many[0].facts.focus == alone.facts.focus
     assert many[0].facts.scores == alone.facts.scores
+
+
+def test_the_mass_of_a_deeper_layer_is_measured_when_it_is_asked_for() -> None:
+    torch.manual_seed(4)
+    net = nn.Sequential(nn.Linear(10, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    z0 = torch.randn(10, generator=torch.Generator().manual_seed(1))
+    settings = {"rng": 1, "samples": 20, "level": 6, "gbrrt": GbRrtConfig(iterations=20)}
+    assert egbas.explore(net, z0, 2, **settings).mass is None  # type: ignore[arg-type]
+    told: list[str] = []
+    run = egbas.explore(net, z0, 2, **settings, mass=True, progress=lambda stage, *rest: told.append(stage))  # type: ignore[arg-type]
+    assert run.mass is not None
+    share = run.region.contains(torch.randn(400_000, 10, generator=torch.Generator().manual_seed(2))).double().mean()
+    assert share > 0 and run.mass.low - 0.1 < float(share.log10()) < run.mass.high + 0.1
+    assert run.metrics()["region"]["log10_mass"] == run.mass.log10
+    with pytest.raises(ConfigError, match="got mass, which need exact samples of the prior"):
+        egbas.explore(net, z0, 2, **(settings | {"samples": 0}), mass=True)  # type: ignore[arg-type]

@@ -34,6 +34,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     iterations: options.Iterations = None,
     samples: options.Samples = options.DEFAULT_SAMPLES,
     max_evaluations: options.MaxEvaluations = None,
+    mass: options.MassOption = False,
     device: options.Device = options.DEFAULT_DEVICE,
     threads: options.Threads = None,
     overwrite: options.Overwrite = False,
@@ -115,6 +116,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             focus=part,
             judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
+            mass=mass,
             progress=progress,
         )
         settings.refuse_empty(run)

@@ -156,6 +156,12 @@ Samples = Annotated[
         metavar="N", min=0, help="Effective draws wanted of the exact sampler of the region; 0: the tree alone."
     ),
 ]
+MassOption = Annotated[
+    bool,
+    typer.Option(
+        "--mass", help="Measure the prior mass of the region, too, where that takes minutes: at deeper layers."
+    ),
+]
 MaxEvaluations = Annotated[
     int | None,
     typer.Option(

@@ -39,6 +39,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     ] = None,
     samples: options.Samples = options.DEFAULT_SAMPLES,
     max_evaluations: options.MaxEvaluations = None,
+    mass: options.MassOption = False,
     focus: options.Focus = None,
     judge: options.Judges = None,
     features: options.Features = None,
@@ -101,6 +102,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
             focus=part,
             judges=[*judges, *settings.class_judges(chosen, z0)],
             features=known,
+            mass=mass,
             latent=space,
             geometry=space.geometry,
             beropt=beropt,
@@ -111,6 +113,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         "--latent": latent,
         "--latent-size": latent_size,
         "--max-evaluations": max_evaluations,
+        "--mass": mass or None,
         "--focus": focus,
         "--features": features,
         "--max-steps": max_steps,
@@ -160,7 +163,7 @@ def _command(  # noqa: PLR0913, PLR0917
     words = ["egbas", "path", "--model", model, "--layer", taken, "--level", level]
     words += ["--seed", str(seed), "--samples", str(samples)]
     for option, value in others.items():
-        words += [] if value is None else [option, str(value)]
+        words += [] if value is None else [option] if value is True else [option, str(value)]
     for judge in judges:
         words += ["--judge", judge]
     return shlex.join(words)

@@ -41,12 +41,14 @@ class Sampling:
         gbrrt: settings of the tree.
         exact: settings of the exact samplers; None where there are none.
         notices: what the user should know of the choice, as sentences.
+        mass: whether the prior mass is measured also where that takes minutes.
     """
 
     named: Sequence[str | Sampler]
     gbrrt: GbRrtConfig | None
     exact: ExactConfig | None
     notices: tuple[str, ...] = ()
+    mass: bool = False
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class Sampling:
         samples: int,
         max_evaluations: int | None,
         gbrrt: GbRrtConfig | None,
+        mass: bool = False,
     ) -> "Sampling":
         """Choose the samplers.
 
@@ -66,13 +69,14 @@ class Sampling:
             samples: effective draws wanted; 0: the tree alone.
             max_evaluations: bound on those of an exact sampler; None: as many as minutes allow.
             gbrrt: settings of the tree.
+            mass: whether the prior mass is measured also where that takes minutes.
         """
         named, notices = (samplers, ()) if samplers is not None else _default(samples, problem)
         exact = None
         if {PRIOR, UNIFORM} & {name for name in named if isinstance(name, str)}:
             most = largest_budget(problem.precisions) if max_evaluations is None else max_evaluations
             exact = ExactConfig(samples=max(samples, 1), max_evaluations=most)
-        return cls(named=named, gbrrt=gbrrt, exact=exact, notices=notices)
+        return cls(named=named, gbrrt=gbrrt, exact=exact, notices=notices, mass=mass)
 
 
 def check_samples(
@@ -80,8 +84,7 @@ def check_samples(
     max_evaluations: int | None,
     samplers: Sequence[str | Sampler] | None,
     gbrrt: GbRrtConfig | None,
-    *,
-    is_judged: bool = False,
+    asked: Mapping[str, bool],
 ) -> None:
     """Refuse what cannot be meant, before any work.
 
@@ -90,11 +93,11 @@ def check_samples(
         max_evaluations: bound on those of an exact sampler.
         samplers: as asked for.
         gbrrt: settings of the tree.
-        is_judged: whether there are judges or features, which look at exact samples of the prior.
+        asked: whether there are judges and so on, which look at exact samples of the prior; by their name.
 
     Raises:
-        ConfigError: a number is out of its range or no number, no sampler has such a name, or judges have nothing to
-            look at.
+        ConfigError: a number is out of its range or no number, no sampler has such a name, or what was asked for needs
+            exact samples.
     """
     for name, value, least in (("samples", samples, 0), ("max_evaluations", max_evaluations, 1)):
         if value is None and name == "max_evaluations":
@@ -104,10 +107,11 @@ def check_samples(
     if samples == 0 and {PRIOR, UNIFORM} & set(map(str, samplers or ())):
         raise ConfigError("got samples=0; expected at least 1 for an exact sampler, 0 for the tree alone")
     choose_samplers(samplers if samplers is not None else (TREE,), gbrrt)
-    if is_judged and (samples == 0 or (samplers is not None and PRIOR not in samplers)):
+    needing = [name for name, is_there in asked.items() if is_there]
+    if needing and (samples == 0 or (samplers is not None and PRIOR not in samplers)):
         raise ConfigError(
-            "got judges or features, which look at exact samples of the prior, and this run draws none; ask for "
-            "samples, or leave them out"
+            f"got {' and '.join(needing)}, which need exact samples of the prior, and this run draws none; ask for "
+            "samples, or leave out what needs them"
         )
 
 
@@ -160,7 +164,7 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             facts = [_facts(problem, start, taken, seed) for start, taken, seed in jobs]
         with clock.stage("mass"):
             sizes = zip(regions, starts, seeds, strict=True)
-            masses = [_mass(region, start, latent, seed) for region, start, seed in sizes]
+            masses = [_mass(problem, sampling, *size, clock.progress("mass")) for size in sizes]
     return [
         Exploration(
             network=network,
@@ -241,9 +245,12 @@ def _facts(problem: Problem, start: Tensor, samples: Mapping[str, Samples], seed
     )
 
 
-def _mass(region: Region, start: Tensor, latent: LatentSpace, seed: int) -> Mass | None:
-    """The prior mass of a region, where seconds give it: few dimensions, or a polytope. None elsewhere."""
+def _mass(
+    problem: Problem, sampling: Sampling, region: Region, start: Tensor, seed: int, progress: StageProgress | None
+) -> Mass | None:
+    """The prior mass of a region, where it was asked for or seconds give it: few dimensions, or a polytope."""
     linear = getattr(region, "linear", None)
-    if latent.size > _FEW_DIMENSIONS and (linear is None or linear() is None):
+    is_quick = problem.latent.size <= _FEW_DIMENSIONS or (linear is not None and linear() is not None)
+    if not is_quick and not sampling.mass:
         return None
-    return mass_of(region, start, latent, rng_of("mass", seed))
+    return mass_of(region, start, problem.latent, rng_of("mass", seed), progress=progress)

@@ -38,6 +38,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     focus: Sequence[int] | Tensor | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
+    mass: bool = False,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -70,6 +71,8 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             are always judged. All are asked about the query's image before any work.
         features: called with images (n, c, h, w), gives a tensor with a row for each; distances are measured in it,
             too (``run.facts.feature_distance``).
+        mass: whether the prior mass of the region is measured also where that takes minutes: deeper layers in more than
+            eight dimensions.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         geometry: ``"flat"``, the paper's; ``"sphere"``, the one through the query around the origin; or ``"auto"``: a
             sphere where ``latent`` says so or the generator ignores a latent's length, G(3z) = G(z), else flat. The
@@ -111,6 +114,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         focus=focus,
         judges=judges,
         features=features,
+        mass=mass,
         latent=latent,
         geometry=geometry,
         beropt=beropt,
@@ -137,6 +141,7 @@ def explore_many(  # noqa: PLR0913
     focus: Sequence[int] | Tensor | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
+    mass: bool = False,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -163,6 +168,7 @@ def explore_many(  # noqa: PLR0913
         focus: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
+        mass: as for ``explore``.
         latent: as for ``explore``; by default of the first query's shape.
         geometry: as for ``explore``.
         beropt: settings of BerOpt, for all.
@@ -189,7 +195,8 @@ def explore_many(  # noqa: PLR0913
     """
     check_choice(layer, region, has_beropt=beropt is not None or level is not None or focus is not None)
     seeds = seeds_of(rng, len(queries))
-    check_samples(samples, max_evaluations, samplers, gbrrt, is_judged=bool(judges) or features is not None)
+    asked = {"judges": bool(judges), "features": features is not None, "mass": mass}
+    check_samples(samples, max_evaluations, samplers, gbrrt, asked)
     config = config_of(level, beropt)
     clock = Clock(progress, len(queries))
 
@@ -206,7 +213,9 @@ def explore_many(  # noqa: PLR0913
             judges=judges,
             features=features,
         )
-        sampling = Sampling.of(problem, samplers, samples=samples, max_evaluations=max_evaluations, gbrrt=gbrrt)
+        sampling = Sampling.of(
+            problem, samplers, samples=samples, max_evaluations=max_evaluations, gbrrt=gbrrt, mass=mass
+        )
     if region is not None:
         found = [Found(beropt=None, region=holding(region, start)) for start in problem.queries]
     else:

@@ -128,6 +128,7 @@ def explore_path(  # noqa: PLR0913
     focus: Sequence[int] | Tensor | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
+    mass: bool = False,
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
@@ -149,6 +150,7 @@ def explore_path(  # noqa: PLR0913
         focus: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
+        mass: as for ``explore``.
         latent: the latent space.
         geometry: of the latents.
         beropt: settings of BerOpt; sparsity and level are not used.
@@ -160,7 +162,7 @@ def explore_path(  # noqa: PLR0913
             or a layer has no active unit; before any work.
     """
     wanted = _checked(layers, levels)
-    check_samples(samples, max_evaluations, (PRIOR,), None)
+    check_samples(samples, max_evaluations, (PRIOR,), None, {})
     seed = seed_of(rng)
     problems: dict[str, Problem] = {}  # by the layer's path: one may be named by its number, too
     for layer in layers:
@@ -181,7 +183,7 @@ def explore_path(  # noqa: PLR0913
     points: list[PathPoint] = []
     for problem in problems.values():
         budget = max_evaluations or max(largest_budget(problem.precisions) // _SHARE, 1)
-        sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None)
+        sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None, mass=mass)
         for point in _of_layer(problem, beropt or BerOptConfig(), wanted, sampling, progress):
             points.append(point)
             if progress:
@@ -241,7 +243,7 @@ def level_within(  # noqa: PLR0913
     """
     if isinstance(delta, bool) or not isinstance(delta, int | float) or not delta > 0:
         raise ConfigError(f"got delta={delta!r}; expected a positive relative distance, such as 0.4")
-    check_samples(samples, max_evaluations, (PRIOR,), None)
+    check_samples(samples, max_evaluations, (PRIOR,), None, {})
     problem = Problem.of(
         generator,
         [z0],
@@ -342,7 +344,7 @@ def _without_bar(progress: Progress | None) -> Progress | None:
         return None
 
     def tell(stage: str, done: int, total: int, text: str) -> None:
-        if stage == PRIOR:
+        if stage in (PRIOR, "mass"):
             progress(stage, done, total, text)
 
     return tell

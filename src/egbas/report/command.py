@@ -56,6 +56,7 @@ def command(run: Exploration) -> tuple[str, str]:
         words += ["--samples", "0"]
     elif exact is not None:
         words += ["--samples", str(exact.samples), "--max-evaluations", str(exact.max_evaluations)]
+        words += [] if run.mass is None else ["--mass"]
     words += ["--out", "again"]
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
 
