@@ -437,7 +437,10 @@ def test_an_embedded_model_is_judged_by_its_class(here: Path) -> None:
         (["--judge", "user_wrong:scalr"], ["did you mean 'scalar'"]),
         (["--judge", "user_wrong:constans"], ["has no callable 'constans'\n"]),
         (["--judge", "user_wrong:same", "--judge", "user_wrong:same"], ["gave 'same', which another score is called"]),
-        (["--judge", "user_wrong:same", "--samples", "0"], ["got judges, which need exact samples", "this run draws none"]),
+        (
+            ["--judge", "user_wrong:same", "--samples", "0"],
+            ["got judges, which need exact samples", "this run draws none"],
+        ),
         (["--judge", "user_wrong:scalar"], ["the judge scalar returned Tensor; expected a dict"]),
         (["--judge", "user_wrong:word"], ["the judge word gave 'word' as str"]),
         (["--judge", "user_wrong:nan"], ["the judge nan gave 'nan'", "finite"]),
