@@ -2,7 +2,8 @@
 """From regions to answers: samples of each, their certificate, and what the exact ones say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,9 +24,10 @@ from egbas.region import Region, certify
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, TREE, UNIFORM, choose_samplers, rng_of
 from egbas.samplers.contract import Sampler, Samples, checked
-from egbas.samplers.exact import ExactConfig
+from egbas.samplers.exact import ExactConfig, stay_apart
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.samplers.mass import Mass, mass_of
+from egbas.samplers.parts import share_of_query
 from egbas.samplers.target import prior_target
 
 SAMPLES = 100  # effective draws of the exact sampler
@@ -165,6 +167,8 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
         with clock.stage("mass"):
             sizes = zip(regions, starts, seeds, strict=True)
             masses = [_mass(problem, sampling, *size, clock.progress("mass")) for size in sizes]
+            for taken, region, mass in zip(drawn, regions, masses, strict=True):
+                taken[PRIOR] = _with_share(taken[PRIOR], region, mass)
     return [
         Exploration(
             network=network,
@@ -254,3 +258,23 @@ def _mass(
     if not is_quick and not sampling.mass:
         return None
     return mass_of(region, start, problem.latent, rng_of("mass", seed), progress=progress)
+
+
+def _with_share(samples: Samples, region: Region, mass: Mass | None) -> Samples:
+    """Chains that stay apart say which share of the region lies in the query's part, where draws of the mass tell."""
+    if not isinstance(samples, Chains) or samples.has_converged:
+        return samples
+    facts: Mapping[str, Any] = samples.facts
+    if not stay_apart(facts["r_hat_between_starts"], facts["r_hat_of_query_chains"]):
+        return samples
+    if mass is None:
+        return replace(
+            samples, sentence=f"{samples.sentence} --mass (mass=True) tells which share the query's part has."
+        )
+    from_query = samples.chain >= facts["chains_from_prior"]  # the first chains are those
+    share = share_of_query(region, samples.latents[from_query], mass)
+    if share is None:
+        return samples
+    told = {"share_of_query": share.value, "share_low": share.low, "share_high": share.high}
+    sentence = f"{samples.sentence} Of the region's mass {share.text} lie in the query's part."
+    return replace(samples, sentence=sentence, facts={**facts, **told})

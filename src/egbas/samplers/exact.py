@@ -33,6 +33,7 @@ KernelFactory = Callable[[Region, Target, int], Kernel | None]
 Starts = Callable[[Region, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]
 
+_NEARLY = 1.1  # R-hat of chains that agree well enough to say that others do not agree with them
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
 _FEW_CHAINS, _MANY_CHAINS, _FEW_SAMPLES = 16, 32, 200
 _FIRST_CHECK, _GROWTH = 8, 1.25  # draws of each chain at the first check, and from one check to the next
@@ -160,9 +161,9 @@ class ExactSampler(ABC):
         if isinstance(target, UniformSphere):
             brought = brought * (target.radius / brought.norm(dim=1, keepdim=True))
         is_good = region.contains(brought).cpu() & target.contains(brought.cpu())
-        which = torch.arange(len(brought))[is_good]
-        states[which] = brought.cpu()[is_good]
-        groups[which.numpy()] = 1
+        n_good = int(is_good.sum())
+        states[:n_good] = brought.cpu()[is_good]
+        groups[:n_good] = 1
         return states, groups
 
 
@@ -286,7 +287,7 @@ class _Run(NamedTuple):
             return f"The chains agree: {told}."
         text = f"Not converged after {self.kernel.evaluations:,} evaluations: {told}; slowest is {diagnosed.worst}."
         # From the query they agree, so that what the others found is not reached from there.
-        if between is not None and within[0] is not None and between > max(LARGEST_R_HAT, within[0]):
+        if stay_apart(between, within[0]):
             return (
                 f"{text} Chains from the query and from the prior stay apart (R-hat {between:.2f} between them): the "
                 "region may have parts that no chain has crossed between, and the share of draws in each is not its "
@@ -295,6 +296,18 @@ class _Run(NamedTuple):
         if diagnosed.n_draws < _FEWEST:
             text = f"{text} Each chain gave {diagnosed.n_draws} draws, of at least {_FEWEST} that are needed."
         return f"{text} Raise max_evaluations."
+
+
+def stay_apart(between: float | None, within: float | None) -> bool:
+    """Whether chains from the query agree with each other, and not with those from the prior.
+
+    Args:
+        between: R-hat between the two; None where it is not known.
+        within: R-hat of the chains from the query alone.
+    """
+    if between is None or within is None:
+        return False
+    return within <= _NEARLY and between > max(LARGEST_R_HAT, within)
 
 
 def _spread(n: int, count: int) -> list[int]:

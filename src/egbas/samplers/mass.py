@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from egbas.errors import ConfigError
@@ -110,6 +110,7 @@ class Mass:
         is_complete: whether the region was reached in every repetition.
         evaluations: latents whose membership was asked.
         latents: (n, d) draws inside the region, to start chains from.
+        repetition: (n,) in which of the repetitions each was drawn.
     """
 
     log10: float
@@ -118,6 +119,7 @@ class Mass:
     is_complete: bool
     evaluations: int
     latents: Float[Tensor, "n d"]
+    repetition: Int[Tensor, " n"]
 
 
 def told_mass(mass: Mass) -> str:
@@ -206,6 +208,7 @@ def measure_mass(  # noqa: PLR0913, PLR0917
         is_complete=is_complete,
         evaluations=len(z) + sum(climb.evaluations for climb in climbs),
         latents=torch.cat([climb.latents.to(z) for climb in climbs]),
+        repetition=torch.cat([torch.full((len(climb.latents),), number) for number, climb in enumerate(climbs)]),
     )
 
 
@@ -377,7 +380,15 @@ def _counted(n_inside: int, latents: Tensor, n: int) -> Mass:
     low, centre = -math.inf, high
     if n_inside:
         low, centre = math.log10(float(stats.beta.ppf(0.025, n_inside, n - n_inside + 1))), math.log10(n_inside / n)
-    return Mass(log10=centre, low=low, high=high, is_complete=n_inside > 0, evaluations=n, latents=latents)
+    return Mass(
+        log10=centre,
+        low=low,
+        high=high,
+        is_complete=n_inside > 0,
+        evaluations=n,
+        latents=latents,
+        repetition=torch.zeros(len(latents), dtype=torch.long),
+    )
 
 
 def _half_width(logs: Float[np.ndarray, " n"], variances: list[float]) -> float:

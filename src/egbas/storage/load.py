@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
@@ -186,6 +187,7 @@ def _mass(contents: Contents) -> Mass | None:
         is_complete=low is not None,
         evaluations=region["mass_evaluations"],
         latents=contents.samples["query"][None][:0],  # where chains may start is not stored
+        repetition=torch.zeros(0, dtype=torch.long),
     )
 
 
