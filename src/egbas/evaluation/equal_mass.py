@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""The fair rival of a region: the prior restricted to a ball around the query that has the same prior mass.
+
+In: a query, its latent space, a mass. Out: independent draws. Not in the paper, whose balls have the radius that a tree
+reached.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from egbas.errors import ConfigError
+from egbas.latent import LatentSpace, Normal
+
+EQUAL_MASS = "ball of equal mass"
+_MOST_DRAWS = 1_000_000  # of the prior, of which the nearest are taken where there is no formula
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BallDraws:
+    """Independent draws of the prior in a ball around the query, or in a cap on the sphere through it.
+
+    Attributes:
+        latents: (n, d) float64.
+        radius: of the ball, in latent units; of a cap, along the sphere.
+    """
+
+    latents: Float[Tensor, "n d"]
+    radius: float
+
+
+def ball_of_equal_mass(
+    query: Float[Tensor, " d"], latent: LatentSpace, log10_mass: float, n: int, *, rng: torch.Generator
+) -> BallDraws:
+    """Draw from the prior restricted to the ball around a query that has a prior mass.
+
+    Args:
+        query: z0.
+        latent: the latent space.
+        log10_mass: of the ball. < 0.
+        n: draws.
+        rng: a CPU generator.
+
+    Raises:
+        ConfigError: the mass is not below 1, or so small that no draws of a prior without a formula lie inside.
+    """
+    if not log10_mass < 0:
+        raise ConfigError(f"got a log10 mass of {log10_mass}; expected a negative number")
+    random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=rng)))
+    z0 = query.detach().cpu().double()
+    if isinstance(latent.prior, Normal):
+        return (_in_cap if latent.geometry == "sphere" else _in_ball)(z0, 10.0**log10_mass, n, random)
+    return _nearest(z0, latent, 10.0**log10_mass, n, rng)
+
+
+def _in_ball(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Generator) -> BallDraws:
+    """Draws of N(0, I): the squared distance is noncentral chi-squared, the direction then von Mises-Fisher.
+
+    With z = z0 + s u the density of u is that of exp(-s z0 u): its mean direction is -z0, its concentration s |z0|.
+    """
+    from scipy import stats
+
+    d, length = len(z0), float(z0.norm())
+    squares = stats.ncx2(d, length**2) if length > 0 else stats.chi2(d)
+    far = np.sqrt(squares.ppf(rng.random(n) * mass))
+    if length == 0:
+        u = rng.standard_normal((n, d))
+        u /= np.linalg.norm(u, axis=1, keepdims=True)
+    else:
+        towards = (-z0 / length).numpy()
+        u = np.concatenate([stats.vonmises_fisher(towards, s * length).rvs(1, random_state=rng) for s in far])
+    return BallDraws(latents=z0 + torch.from_numpy(far[:, None] * u), radius=math.sqrt(float(squares.ppf(mass))))
+
+
+def _in_cap(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Generator) -> BallDraws:
+    """Uniform draws of the sphere through the query: (1 - cos) / 2 of the angle has a beta distribution."""
+    from scipy import stats
+
+    d, length = len(z0), float(z0.norm())
+    halves = stats.beta((d - 1) / 2, (d - 1) / 2)
+    cosines = 1 - 2 * halves.ppf(rng.random(n) * mass)
+    axis = (z0 / length).numpy()
+    across = rng.standard_normal((n, d))
+    across -= (across @ axis)[:, None] * axis
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    z = length * (cosines[:, None] * axis + np.sqrt(1 - cosines**2)[:, None] * across)
+    return BallDraws(latents=torch.from_numpy(z), radius=length * math.acos(1 - 2 * float(halves.ppf(mass))))
+
+
+def _nearest(z0: Float[Tensor, " d"], latent: LatentSpace, mass: float, n: int, rng: torch.Generator) -> BallDraws:
+    """The nearest of many draws of any prior."""
+    wanted = math.ceil(n / mass)
+    if wanted > _MOST_DRAWS:
+        raise ConfigError(
+            f"a ball of prior mass {mass:.2g} holds {mass * _MOST_DRAWS:.0f} of {_MOST_DRAWS:,} draws; expected {n}: "
+            "ask for fewer draws, or a larger ball"
+        )
+    z = latent.sample(wanted, rng).double()
+    far = (z - z0).norm(dim=1)
+    order = far.argsort()[:n]
+    shuffled = order[torch.randperm(len(order), generator=rng)]
+    return BallDraws(latents=z[shuffled], radius=float(far[order[-1]]))
