@@ -134,9 +134,26 @@ def catalogue(trace: Trace, generator: nn.Module) -> Catalogue:
         calls=calls,
         layers=layers,
         several=several,
-        aliases=_custom_activations(trace, generator, layers, several),
+        aliases=_custom_activations(trace, generator, layers, several) | _within_composites(calls, layers, several),
         modules=_canonical_paths(generator),
     )
+
+
+def _within_composites(
+    calls: dict[str, Call], layers: dict[str, Layer], several: dict[str, list[str]]
+) -> dict[str, str]:
+    """Names of calls within composite activations: they mean the composite."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for path, call in calls.items():
+        for name in call.within:
+            if name not in layers and name not in several:
+                targets[name].append(path)
+    aliases: dict[str, str] = {}
+    for name, paths in targets.items():
+        is_several = len(set(paths)) > 1
+        for index, path in enumerate(dict.fromkeys(paths), 1):
+            aliases[f"{name}#{index}" if is_several else name] = path
+    return aliases
 
 
 def _layer(number: int | None, path: str, call: Call) -> Layer:

@@ -18,7 +18,7 @@ def traced(generator: nn.Module) -> tuple[nn.Module, Trace, Catalogue]:
 
 def program(generator: nn.Module, layer: str) -> Program | None:
     module, seen, names = traced(generator)
-    return write_program(module, names.layers[layer], seen)
+    return write_program(module, names.layers[layer], names.calls[layer].site, seen)
 
 
 def test_a_chain_has_no_skips_and_works_out_of_place() -> None:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from egbas.errors import NetworkError
+from egbas.network.functions import activation_name
 from egbas.network.images import close, image_of, images_at_once
 from egbas.network.replica import Replica, freeze
-from egbas.network.trace import activation_name
 from egbas.region import MICRO_BATCH
 
 _COSINE_AT_ONCE = 2**15  # values: in float64 they stay in the processor's cache
