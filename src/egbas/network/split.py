@@ -216,7 +216,7 @@ class Split:
         """Run all of the network on latents, with outputs a (n, units) of the layer instead of its own."""
         hook, replica = Replace(a), self._forward.replica
         with replica.door, hooked(replica.module, self.layer, hook, self._call.site):
-            images = image_of(replica(latents), len(a))
+            images = image_of(replica(latents), len(a)).clone()  # the network may overwrite it in the next pass
         if not hook.is_done:
             raise self._not_come()
         return images

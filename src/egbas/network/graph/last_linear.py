@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
-from egbas.network.graph.program import find_nodes
+from egbas.network.graph.program import find_nodes, keeps_values
 from egbas.network.graph.tracing import Tracer
 from egbas.network.layers import Layer
 from egbas.network.replica import channels_last
@@ -51,6 +51,9 @@ def write_last_linear(module: nn.Module, layer: Layer, site: Site | None, trace:
     except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
         return None
     node, _ = find_nodes(graph, tracer, layer, site, trace, module)
+    nodes = list(graph.nodes)
+    if not isinstance(node, fx.Node) or keeps_values(graph, nodes[: nodes.index(node) + 1]):
+        return None
     chain: list[fx.Node] = []  # from the layer down to the linear map
     while isinstance(node, fx.Node) and len(chain) < _LONGEST:
         chain.append(node)
@@ -59,7 +62,7 @@ def write_last_linear(module: nn.Module, layer: Layer, site: Site | None, trace:
             if len(node.args) != 1 or node.kwargs or not isinstance(below, fx.Node):
                 return None
             return LastLinear(
-                stem=_graph(module, list(graph.nodes), None, below),
+                stem=_graph(module, nodes, None, below),
                 linear=linear,
                 post=_graph(module, above, node, chain[0]),
             )

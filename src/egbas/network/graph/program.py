@@ -5,7 +5,7 @@ torch.fx writes the forward pass down as a graph. Split at the layer's node, wha
 values that enter the tail from elsewhere (skips past the layer, sizes) are computed once for the query.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,7 @@ def write_program(module: nn.Module, layer: Layer, site: Site | None, trace: Tra
     start = find_nodes(graph, tracer, layer, site, trace, module)[1]
     result = next(node for node in graph.nodes if node.op == "output")
     image = pick_image(result.args[0], fx.Node)
-    if start is None or image is None:
+    if start is None or image is None or keeps_values(graph, list(graph.nodes)):
         return None
     above = {start}
     for node in graph.nodes:
@@ -137,11 +137,10 @@ def _is_curve(node: fx.Node, enclosing: set[str]) -> bool:
 def _steps(graph: fx.Graph, enclosing: set[str]) -> list[Step]:
     """The nodes that depend on the latents, as the steps of a pass; shapes are not known, and may not fit."""
     steps: list[Step] = []
-    varying = {node for node in graph.nodes if node.op == "placeholder"}
+    varying = _varying(graph)
     for node in graph.nodes:
         operands = tuple(value for value in node.all_input_nodes if value in varying)
         if operands and node.op != "output":
-            varying.add(node)
             is_curve = _is_curve(node, enclosing)
             named = node.op != "call_module" and is_elementwise(node.target)
             steps.append(Step(value=node, operands=operands, is_elementwise=is_curve or named, is_curve=is_curve))
@@ -156,6 +155,33 @@ def _is_inplace(node: fx.Node, module: nn.Module) -> bool:
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     positional = activation_name(node.target) is not None and any(value is True for value in node.args)
     return (name.endswith("_") and not name.endswith("__")) or bool(node.kwargs.get("inplace")) or positional
+
+
+def keeps_values(graph: fx.Graph, nodes: Iterable[fx.Node]) -> bool:
+    """Whether some nodes write what depends on the latents to a tensor that the network keeps.
+
+    Such a tensor comes out again with other values, and with the gradients of an earlier pass.
+    """
+    varying = _varying(graph)
+    for node in nodes:
+        if node.op not in ("call_function", "call_method"):
+            continue
+        written = [node.kwargs.get("out")]
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if node.args and name.endswith("_") and not name.endswith("__"):
+            written.append(node.args[0])
+        if any(isinstance(each, fx.Node) and each not in varying for each in written) and node in varying:
+            return True
+    return False
+
+
+def _varying(graph: fx.Graph) -> set[fx.Node]:
+    """The nodes that depend on the latents."""
+    varying: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "placeholder" or any(value in varying for value in node.all_input_nodes):
+            varying.add(node)
+    return varying
 
 
 def _follow_overwrites(graph: fx.Graph, overwriting: set[fx.Node]) -> None:
