@@ -58,6 +58,8 @@ COMPOSITES: dict[str, Function] = {
     "hardsigmoid": lambda x: x * F.hardsigmoid(x),
     "hardswish": lambda x: x * F.relu6(x + 3) / 6,
     "shifted_swish": lambda x: (x + 1) * torch.sigmoid(x) - torch.sigmoid(x),
+    "addcmul": lambda x: torch.addcmul(torch.zeros_like(x), x, torch.sigmoid(x)),
+    "where": lambda x: torch.where(x > 0, x, F.elu(x)),
     "prelu": lambda x: F.relu(x) - 0.3 * F.relu(-x),
 }
 SINGLE: dict[str, Function] = {

@@ -17,12 +17,12 @@ ACTIVATIONS = frozenset(
 _ONLY_IN_COMPOSITES = frozenset({"erf", "special_erf"})
 # Besides those: functions, methods and operators of which each element is made of one element of each tensor.
 ELEMENTWISE = frozenset(
-    "abs absolute add addcdiv addcmul arctan asinh atan bool ceil clamp clamp_max clamp_min clip clone contiguous cos "
-    "cosh detach div divide double eq erf erfc exp exp2 expm1 float floor fmax fmin ge gt half heaviside iadd idiv "
-    "imul ipow isub itruediv le lerp log log1p logaddexp logical_and logical_not logical_or logit lt masked_fill "
-    "maximum minimum mul multiply ne neg negative pos positive pow radd rdiv reciprocal rmul round rpow rsqrt rsub "
-    "rtruediv sgn sign sin sinh special_erf special_erfc special_expm1 special_log1p sqrt square sub subtract tan to "
-    "true_divide truediv type_as where xlogy".split()
+    "abs absolute add addcdiv addcmul arctan asinh atan bool ceil clamp clamp_max clamp_min clip clone contiguous "
+    "cos cosh detach div divide double eq erf erfc exp exp2 expm1 float floor fmax fmin full_like ge gt half "
+    "heaviside iadd idiv imul ipow isub itruediv le lerp log log1p logaddexp logical_and logical_not logical_or "
+    "logit lt masked_fill maximum minimum mul multiply ne neg negative ones_like pos positive pow radd rdiv "
+    "reciprocal rmul round rpow rsqrt rsub rtruediv sgn sign sin sinh special_erf special_erfc special_expm1 "
+    "special_log1p sqrt square sub subtract tan to true_divide truediv type_as where xlogy zeros_like".split()
 )
 
 

@@ -200,7 +200,8 @@ def _program(
     entering = [node for node in below if node.op != "get_attr" and any(user in above for user in node.users)]
     tail = fx.Graph()
     copies = {start: tail.placeholder("a")}
-    copies |= {node: tail.placeholder(node.name) for node in entering}
+    # Names of our own: a module of the network may be called a, too.
+    copies |= {node: tail.placeholder(f"skip_{i}") for i, node in enumerate(entering)}
     for node in graph.nodes:
         constant = node.op == "get_attr" and any(user in above for user in node.users)
         if node in above or (constant and node is not start):
