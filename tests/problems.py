@@ -259,6 +259,54 @@ class Stateful(Plain):
         return self.last
 
 
+class Static(TwoMaps):
+    """Hands out one tensor again and again, with other values: as fast as it gets with a fixed batch size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("out", torch.zeros(300, 2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        out = self.out[: z.size(0)]
+        return out.copy_(self.second(F.relu(self.first(z))))
+
+
+class StaticAttribute(TwoMaps):
+    """The same with a tensor that is made when the size of the batch changes, and kept as an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out: Tensor | None = None
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.second(F.relu(self.first(z)))
+        if self.out is None or len(self.out) != len(z):
+            self.out = torch.empty_like(x)
+        self.out.copy_(x)
+        return self.out, z
+
+
+class StaticInside(TwoMaps):
+    """The same below the layer: the pre-activation is in one tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("h", torch.zeros(300, 3))
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.h[: z.size(0)]
+        h.copy_(self.first(z))
+        return self.second(F.relu(h))
+
+
+class StaticLocked(Static):
+    """One that cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+
 class Raising(Plain):
     """Raises in its forward after the first ``n_good`` passes; with a lock it cannot be copied."""
 

@@ -155,6 +155,7 @@ def test_defaults_in_the_help_are_those_of_the_configs() -> None:
 
 def test_default_run_directory() -> None:
     assert default_out("dcgan-mnist", "2", "7") == Path("runs/dcgan-mnist-l2-s7")
+    assert default_out("dcgan-mnist", ".2", "7") == Path("runs/dcgan-mnist-l.2-s7")
     assert default_out("my.net:make", "block.relu()#2", "some/query.npy") == Path(
         "runs/my.net-make-lblock.relu-2-squery"
     )
@@ -481,3 +482,13 @@ def test_a_run_of_the_tree_alone_imports_nothing_large_but_torch_and_numba(tmp_p
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr
     assert (tmp_path / "run" / "DONE").exists()
+
+
+def test_a_module_of_a_number_has_a_dot(here: Path) -> None:
+    assert explore("--layer", ".0", "--out", str(here / "out")).exit_code == 0
+    layer = json.loads((here / "out" / "config.json").read_text())["layer"]
+    assert (layer["number"], layer["path"], layer["kind"]) == (None, "0", "Linear")
+    assert explore("--layer", ".1", "--out", str(here / "relu")).exit_code == 0
+    assert json.loads((here / "relu" / "config.json").read_text())["layer"]["number"] == 1
+    stopped(explore("--layer", "", "--out", str(here / "none")), here / "none", "got --layer ''; expected the number")
+    stopped(explore("--layer", "3", "--out", str(here / "none")), here / "none", "the module of the path 3 is '.3'")

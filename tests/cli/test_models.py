@@ -24,6 +24,14 @@ def test_layers_of_the_users_network() -> None:
     assert json.loads(CliRunner().invoke(app, words).stdout)[0]["units"] == 24
 
 
+def test_paths_are_listed_as_they_are_typed() -> None:
+    words = ["layers", "egbas.cli.selftest:small_network", "--latent-size", "2"]
+    text = CliRunner().invoke(app, words).stdout
+    assert " .1 " in text
+    assert "--layer .3 the module of the path 3" in text
+    assert "--layer .3" not in CliRunner().invoke(app, ["layers", "dcgan-mnist"]).stdout
+
+
 def test_layers_of_an_unknown_model() -> None:
     result = CliRunner().invoke(app, ["layers", "dcgan"])
     assert result.exit_code == 2

@@ -50,6 +50,7 @@ def network(n_layers: int, out: int = 3) -> Network:
         ("relu1,relu3", ["relu1", "relu3"]),
         ("2,block.relu()#2, 3-4", [2, "block.relu()#2", 3, 4]),
         ("2,1-3,2", [2, 1, 3]),
+        ("1-2,.2,.1-2", [1, 2, ".2", ".1-2"]),  # the modules 2 and 1-2
     ],
 )
 def test_layers_are_numbers_ranges_and_paths(text: str, found: list[int | str]) -> None:

@@ -70,9 +70,15 @@ def test_a_network_of_ones_own_has_no_classifier() -> None:
     assert class_judges(made, torch.zeros(2)) == []
 
 
-@pytest.mark.parametrize(("text", "key"), [("2", 2), ("block.2", "block.2"), ("relu()#2", "relu()#2")])
+@pytest.mark.parametrize(("text", "key"), [("2", 2), (".2", ".2"), ("block.2", "block.2"), ("relu()#2", "relu()#2")])
 def test_layers_are_numbers_or_paths(text: str, key: int | str) -> None:
     assert layer_key(text) == key
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_no_layer_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"got --layer ' ?'; expected the number of a non-linearity, such as 2, or"):
+        layer_key(text)
 
 
 def test_a_run_without_samples_is_refused() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from egbas.errors import NetworkError
 from egbas.network import Network
+from egbas.network.checks import large_batch
 from egbas.network.replica import Replica
 from egbas.zoo.models import load_model
 from tests import problems
@@ -105,3 +106,72 @@ def test_a_batch_that_is_mixed_is_refused_in_float64_too() -> None:
 
     with pytest.raises(NetworkError, match="other latents in its batch"):
         Network(Mixing(), (2,))
+
+
+class Crowded(problems.Plain):
+    """Takes statistics over the batch where it has more than so many latents; images of ``size`` values."""
+
+    def __init__(self, most: int, size: int = 2) -> None:
+        super().__init__()
+        self.most, self.size = most, size
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self[0](z)
+        if len(h) > self.most:
+            h = h - 0.1 * h.mean(dim=0)
+        return self[2](self[1](h)).repeat(1, self.size // 2)
+
+
+class Deviating(problems.Plain):
+    """The standard deviation of a large batch is one more value of each of its images."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = super().forward(z)
+        deviation = x.std(dim=0).mean() if len(x) > 16 else x.new_zeros(())
+        return torch.cat([x, deviation.expand(len(x), 1)], dim=1)
+
+
+@pytest.mark.parametrize(
+    "generator", [Crowded(3), Crowded(16), Crowded(63), Crowded(255), Crowded(16, 5000), Deviating()]
+)
+def test_a_network_that_depends_on_the_size_of_the_batch_is_refused(generator: nn.Module) -> None:
+    with pytest.raises(NetworkError, match=r"another one in a batch of \d+ than in one of 3; expected each row"):
+        Network(generator, (2,))
+
+
+@pytest.mark.parametrize("most", [8, 16])
+def test_a_network_of_large_images_is_refused_at_a_layer(most: int) -> None:
+    network = Network(Crowded(most, 100_000), (2,))
+    with pytest.raises(NetworkError, match="the pre-activation of a latent is another one in a batch of 64"):
+        network.split(1)
+
+
+def test_a_large_head_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, sizes = Network(Crowded(1000, 100_000), (2,)), []
+    plain = Replica.__call__
+    monkeypatch.setattr(Replica, "__call__", lambda replica, z: (sizes.append(len(z)), plain(replica, z))[1])
+    network.split(1)
+    network.split(1)
+    assert sizes == [3, 64]
+
+
+def test_the_large_batch_of_large_images_is_small() -> None:
+    assert [large_batch(values) for values in (4, 784, 3072, 3 * 64**2, 3 * 256**2, 3 * 1024**2)] == [
+        257, 257, 130, 32, 2, 1,
+    ]  # fmt: skip
+
+
+def test_a_network_with_room_for_no_more_than_is_asked_for_is_left_alone() -> None:
+    class Roomy(problems.Plain):
+        def forward(self, z: Tensor) -> Tensor:
+            if len(z) > 64:
+                raise ValueError("too many")
+            return super().forward(z)
+
+    assert Network(Roomy(), (2,)).layers
+
+
+def test_a_large_batch_may_round_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    off(monkeypatch, 0.1, lambda _, latents: len(latents) > 3)
+    assert Network(problems.Plain(), (2,)).layers
+    assert Network(Crowded(1000, 100_000), (2,)).split(1).layer.units == 3

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from egbas.errors import LayerNotFoundError
 from egbas.network import Layer, Network, list_layers
+from egbas.network.layers import spelled
 from egbas.zoo.mnist_dcgan import DcganGenerator
 from tests import problems
 
@@ -169,3 +170,33 @@ def test_a_layer_that_only_far_latents_move_is_reached() -> None:
         (2,),
     )
     assert network.split(2).layer.units == 1
+
+
+def test_a_leading_dot_says_that_a_path_follows() -> None:
+    linears = [nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU()]
+    network = Network(nn.Sequential(*linears), (2,))
+    assert network.resolve(".3") == network.resolve("3") == network.resolve(2)
+    assert network.resolve(3).path == "5"
+    assert network.resolve(".4").kind == "Linear"
+    assert network.resolve(".") == network.resolve("")
+    assert Network(DcganGenerator(2).eval(), (2,)).resolve(".relu2").number == 2
+    with pytest.raises(LayerNotFoundError, match=r"'\.\.3' is not in the generator"):
+        network.resolve("..3")
+    with pytest.raises(LayerNotFoundError, match=r"expected 1 to 3: \.1, \.3, \.5; the module of the path 4 is '\.4'"):
+        network.resolve(4)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("3", ".3"), ("1-4", ".1-4"), ("", "."), ("relu1", "relu1"), ("3.act", "3.act"), ("3#2", "3#2")],
+)
+def test_a_path_is_spelled_so_that_it_is_no_number(path: str, expected: str) -> None:
+    assert spelled(path) == expected
+
+
+def test_every_key_names_its_layer() -> None:
+    network = Network(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), (2,))
+    for path in ("", "0", "1"):
+        layer = network.resolve(path)
+        assert network.resolve(layer.key) == layer
+    assert [network.resolve(path).key for path in ("", "0", "1")] == [".", ".0", 1]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
+from egbas.geometry import choose_geometry
+from egbas.latent import LatentSpace
 from egbas.network import Network, count_units
 from egbas.zoo.mnist_dcgan import DcganGenerator
 from tests import problems
@@ -280,3 +282,40 @@ def test_units_are_counted_by_one_pass(problem: type[nn.Module]) -> None:
 
 def test_a_network_that_raises_counts_no_units() -> None:
     assert count_units(problems.Raising(ValueError()), (2,)) == 0
+
+
+STATIC = [problems.Static, problems.StaticAttribute, problems.StaticInside, problems.StaticLocked]
+
+
+@pytest.mark.parametrize("problem", STATIC, ids=lambda problem: problem.__name__)
+def test_a_network_that_overwrites_what_it_returned(problem: type[nn.Module]) -> None:
+    network, plain = Network(problem(), (2,)), Network(problems.Plain(), (2,))
+    z = torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+    kept = [network.generate(one[None]) for one in z]
+    assert torch.equal(torch.cat(kept), torch.cat([plain.generate(one[None]) for one in z]))
+    assert torch.equal(torch.cat(list(network.image_batches(z))), plain.generate(z))
+    assert choose_geometry(LatentSpace(shape=(2,)), network).geometry == "flat"
+    split, expected = network.split(1), plain.split(1)
+    heads = [split.head(one[None]) for one in z]
+    assert torch.equal(torch.cat(heads), torch.cat([expected.head(one[None]) for one in z]))
+    assert split.last_linear() is None or problem is not problems.StaticInside
+    tails, right = [split.at(one) for one in z[:2]], [expected.at(one) for one in z[:2]]
+    masks = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    images = [tail(masks[:n] * tail.a) for tail in tails for n in (1, 2, 2)]
+    assert all(map(torch.equal, images, [tail(masks[:n] * tail.a) for tail in right for n in (1, 2, 2)]))
+    for _ in range(3):  # gradients of one pass after another
+        gradients = []
+        for tail in (tails[0], right[0]):
+            a = masks.clone().requires_grad_()
+            first, _ = tail(a), tail(a)
+            gradients.append(torch.autograd.grad(first.square().sum(), a)[0])
+        assert torch.equal(*gradients)
+
+
+def test_noise_in_a_tensor_that_is_overwritten_is_refused() -> None:
+    class Noisy(problems.Static):
+        def forward(self, z: Tensor) -> Tensor:
+            return super().forward(z).add_(torch.randn(2))
+
+    with pytest.raises(NetworkError, match="second time"):
+        Network(Noisy(), (2,))

@@ -103,3 +103,10 @@ def test_samplers_that_the_command_line_does_not_have_are_told() -> None:
     assert command(alone)[1] == "In Python, samplers=['prior'] draws what this run drew, and nothing else."
     more = dataclasses.replace(run, samples={**run.samples, "uniform": run.samples["prior"]})
     assert "samplers=['tree', 'prior', 'uniform']" in command(more)[1]
+
+
+def test_a_module_of_a_number_is_written_with_a_dot() -> None:
+    run = plane_run()
+    assert run.network is not None
+    support = dataclasses.replace(run.support, layer=run.network.resolve("0"))
+    assert " --layer .0 " in command(dataclasses.replace(run, layer=support.layer))[0]

@@ -197,7 +197,7 @@ def test_the_tensors_of_every_point() -> None:
     tensors = tensors_of(halves())
     assert torch.equal(tensors["query"], HALVES_QUERY)
     for point in halves().points:
-        place = f"{point.layer.path}/{point.level}"
+        place = f"{point.layer.key}/{point.level}"  # the module 2 is .2: the layer 2 is another
         assert torch.equal(tensors[f"{place}/units"], point.beropt.units)
         assert torch.equal(tensors[f"{place}/latents"], point.latents)
         assert len(tensors[f"{place}/chain"]) == len(point.latents)

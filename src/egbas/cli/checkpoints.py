@@ -19,6 +19,7 @@ def inspect(
     Nothing in the file is run. See docs/checkpoints.md for the formats.
     """
     from egbas.inputs.queries import seeded
+    from egbas.network.layers import spelled
     from egbas.zoo.inspection import inspect as describe
     from egbas.zoo.models import load_model
 
@@ -31,7 +32,7 @@ def inspect(
     for line in _lines(described):
         typer.echo(line)
     rows = [
-        (layer["number"], layer["path"], layer["kind"], " x ".join(map(str, layer["shape"])), layer["units"])
+        (layer["number"], spelled(layer["path"]), layer["kind"], " x ".join(map(str, layer["shape"])), layer["units"])
         for layer in described["layers"]
     ]
     show.table(("layer", "path", "kind", "shape", "units"), rows)

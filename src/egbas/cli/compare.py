@@ -105,7 +105,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             run = explore(
                 generator,
                 z0.to(where),
-                target.number or target.path,
+                target.key,
                 rng=number,
                 latent=space,
                 geometry=space.geometry,

@@ -49,7 +49,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     result = reckon(
         generator,
         z0,
-        target.number or target.path,
+        target.key,
         latent=space,
         geometry=space.geometry,
         beropt=beropt,

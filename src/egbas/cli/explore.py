@@ -89,7 +89,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             within = level_within(
                 generator,
                 z0.to(where),
-                target.number or target.path,
+                target.key,
                 delta,
                 rng=seed,
                 samples=samples or options.DEFAULT_SAMPLES,
@@ -104,7 +104,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         run = run_exploration(
             generator,
             z0.to(where),
-            layer=target.number or target.path,
+            layer=target.key,
             rng=seed,
             latent=space,
             geometry=space.geometry,
@@ -140,5 +140,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
 
 def default_out(model: str, layer: str, query: str) -> Path:
     """Name the run directory of a run that was given none."""
-    words = (re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in (Path(model).name, layer, Path(query).stem))
+    words = [re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in (Path(model).name, layer, Path(query).stem)]
+    if layer.startswith("."):  # .3 is another layer than 3
+        words[1] = f".{words[1]}"
     return Path("runs") / "{}-l{}-s{}".format(*words)

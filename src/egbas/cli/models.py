@@ -19,6 +19,7 @@ def layers(
     from egbas.inputs.devices import set_threads
     from egbas.inputs.models import find_model
     from egbas.network import list_layers
+    from egbas.network.layers import spelled
 
     chosen = find_model(model, latent_size)
     set_threads(chosen.generator, chosen.latent.shape, None)
@@ -26,8 +27,14 @@ def layers(
     if json:
         show.as_json([asdict(layer) for layer in listed])
         return
-    rows = [(layer.number, layer.path, layer.kind, " x ".join(map(str, layer.shape)), layer.units) for layer in listed]
+    paths = [spelled(layer.path) for layer in listed]
+    rows = [
+        (layer.number, path, layer.kind, " x ".join(map(str, layer.shape)), layer.units)
+        for layer, path in zip(listed, paths, strict=True)
+    ]
     show.table(("layer", "path", "kind", "shape", "units"), rows)
+    if any(path.startswith(".") for path in paths):
+        typer.echo("--layer 3 is the third non-linearity, --layer .3 the module of the path 3.")
 
 
 def models(

@@ -45,7 +45,11 @@ MODEL_HELP = (
 
 Model = Annotated[str, typer.Option(metavar="NAME|FILE", help=MODEL_HELP)]
 Layer = Annotated[
-    str, typer.Option(metavar="L", help="Number of a non-linearity or a dotted module path; see 'egbas layers'.")
+    str,
+    typer.Option(
+        metavar="L",
+        help="Number of a non-linearity or a dotted module path; .3 is the module 3. See 'egbas layers'.",
+    ),
 ]
 Latent = Annotated[
     str | None,

@@ -94,7 +94,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         found = explore_path(
             generator,
             z0.to(where),
-            [one.number or one.path for one in layers],
+            [one.key for one in layers],
             levels,
             rng=seed,
             samples=samples,
@@ -159,7 +159,7 @@ def _command(  # noqa: PLR0913, PLR0917
     judges: "Sequence[str]",
 ) -> str:
     """The command line that makes the path again."""
-    taken = ",".join(str(one.number or one.path) for one in layers)
+    taken = ",".join(str(one.key) for one in layers)
     words = ["egbas", "path", "--model", model, "--layer", taken, "--level", level]
     words += ["--seed", str(seed), "--samples", str(samples)]
     for option, value in others.items():

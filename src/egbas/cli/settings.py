@@ -72,7 +72,16 @@ def class_judges(model: Model, z0: Tensor) -> list[Judge]:
 
 
 def layer_key(text: str) -> int | str:
-    """Read ``--layer``: a number, or the path of a module."""
+    """Read ``--layer``: a number, or the path of a module, with a dot before it where it is a number, too.
+
+    Raises:
+        ConfigError: it is empty.
+    """
+    if not text.strip():
+        raise ConfigError(
+            f"got --layer {text!r}; expected the number of a non-linearity, such as 2, or the path of a module, "
+            "such as relu2 or .3; 'egbas layers' lists them"
+        )
     return int(text) if text.isdecimal() else text
 
 

@@ -126,7 +126,7 @@ def evaluate(
         scores += [
             Score(
                 model=run.model_name,
-                layer=run.support.layer.number or run.support.layer.path,
+                layer=run.support.layer.key,
                 query=run.seed,
                 method=drawn.method,
                 metric=metric,

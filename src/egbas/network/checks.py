@@ -7,15 +7,21 @@ passes differ, a copy in float64 is asked, which rounds a billion times as finel
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.errors import NetworkError
+from egbas.errors import EgbasError, NetworkError
 from egbas.network.forward import Forward
-from egbas.network.images import close
+from egbas.network.images import close, images_at_once
 
 _REPEATED, _ALONE = 0.1, 10.0  # slack: a pass that is repeated, and one of another batch size
 _N_REPEATS, _N_ENOUGH = 3, 2  # where there is no float64 to ask
+# Latents in a large batch. Nothing asks for more than 256 at once; large images are never asked for many at once.
+LARGE, _VALUES_IN_ALL = 257, 400_000
+HEADS, _HEADS_OF_MANY_UNITS, _MANY_UNITS = 64, 17, 2**16  # latents in a large batch up to a layer
+
+Head = Callable[[Tensor], Tensor]
 
 
 def refuse_unrepeatable(forward: Forward, z: Float[Tensor, "n d"], first: Tensor) -> None:
@@ -61,6 +67,80 @@ def refuse_mixing(forward: Forward, z: Float[Tensor, "n d"], first: Tensor) -> N
             "the image of a latent changes with the other latents in its batch; expected each row on its own: "
             "turn off statistics over the batch (batch norm without running statistics)"
         )
+
+
+def large_batch(image_size: int) -> int:
+    """How many latents the large batch has that a network of images of so many values is tried with."""
+    return min(LARGE, max(images_at_once(image_size), _VALUES_IN_ALL // image_size))
+
+
+def refuse_large_batches(forward: Forward, z: Float[Tensor, "n d"], first: Tensor) -> None:
+    """Compare the images of latents in a large batch with those in a small one: some layers only look at large ones.
+
+    Args:
+        forward: the network.
+        z: latents, a few.
+        first: the images that it has given for them.
+
+    Raises:
+        NetworkError: it gives other images in a large batch, or cannot run one.
+    """
+    sizes = [large_batch(first[0].numel()), images_at_once(first[0].numel())]
+    if sizes[0] <= len(z):
+        return
+
+    def is_alike(network: Forward, expected: Tensor) -> bool:
+        return close(network.images(_repeated(z, n)), _repeated(expected, n), slack=_ALONE)
+
+    n = sizes[0]
+    try:
+        got = forward.images(_repeated(z, n))
+    except NetworkError:  # more than a fixed size, or than memory has room for, and than we ask for
+        n = sizes[1]
+        got = forward.images(_repeated(z, n))
+    if not close(got, _repeated(first, n), slack=_ALONE) and not _is_but_rounding(
+        forward, lambda network: is_alike(network, network.images(z))
+    ):
+        raise _depends_on_size("image", n, len(z))
+
+
+def refuse_large_heads(head: Head, exact: Callable[[], Head], z: Float[Tensor, "n d"]) -> None:
+    """Compare the pre-activations of latents in a large batch with those in a small one.
+
+    For a network of large images, which has not shown what it does with a large batch.
+
+    Args:
+        head: of a layer; maps latents (n, d) to (n, units).
+        exact: makes the same in float64, or raises where there is none.
+        z: latents, a few.
+
+    Raises:
+        NetworkError: they are others in a large batch.
+    """
+    expected = head(z)
+    n = HEADS if expected.shape[1] <= _MANY_UNITS else _HEADS_OF_MANY_UNITS
+    if close(head(_repeated(z, n)), _repeated(expected, n), slack=_ALONE):
+        return
+    try:
+        finer = exact()
+        is_rounding = close(finer(_repeated(z, n)), _repeated(finer(z), n), slack=_ALONE)
+    except EgbasError:  # it cannot be copied, or has a layer of another precision
+        is_rounding = False
+    if not is_rounding:
+        raise _depends_on_size("pre-activation", n, len(z))
+
+
+def _depends_on_size(what: str, n: int, few: int) -> NetworkError:
+    return NetworkError(
+        f"the {what} of a latent is another one in a batch of {n} than in one of {few}; expected each row on its own, "
+        "whatever the size of the batch: turn off what looks at it (statistics over large batches, "
+        "minibatch standard deviation)"
+    )
+
+
+def _repeated(rows: Float[Tensor, "few *shape"], n: int) -> Float[Tensor, "n *shape"]:
+    """The same rows again and again: so each row of a large batch has one to be compared with."""
+    return rows[torch.arange(n) % len(rows)]
 
 
 def _is_but_rounding(forward: Forward, holds: Callable[[Forward], bool]) -> bool:

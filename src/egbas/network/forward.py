@@ -63,9 +63,9 @@ class Forward:
         return latents.copy_(z.detach()).reshape(-1, *self.latent_shape)
 
     def images(self, z: Tensor) -> Tensor:
-        """Compute finite images (n, c, h, w) of latents z (n, d).
+        """Compute finite images (n, c, h, w) of latents z (n, d): copies, for a network may overwrite what it returned.
 
         Raises:
             NetworkError: forward raised, or returned no finite images.
         """
-        return refuse_nonfinite(image_of(self.replica(self.prepare(z)), len(z)))
+        return refuse_nonfinite(image_of(self.replica(self.prepare(z)), len(z)).clone())

@@ -6,15 +6,19 @@ the network may overwrite its tensors in place the moment after.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from egbas.network.flow import Counter
+from egbas.network.functions import activation_input, curve_name, tensors_in
 from egbas.network.layers import Layer
-from egbas.network.trace import activation_input, activation_name
+from egbas.network.trace import Site
 
 
 class Stop(BaseException):
@@ -26,10 +30,14 @@ class Capture:
 
     h: Tensor | None = None
 
-    def at_activation(self, h: Tensor, activate: Callable[[], Tensor]) -> Tensor:
+    def before(self, h: Tensor) -> None:
         """Nothing above is computed."""
         self.h = h.clone()
         raise Stop
+
+    def after(self, output: Tensor, is_inplace: bool) -> Tensor:
+        """Never reached."""
+        return output
 
     def at_output(self, output: Any) -> Any:
         """Nothing above is computed."""
@@ -43,10 +51,12 @@ class Record:
     h: Tensor | None = None
     a: Tensor | None = None
 
-    def at_activation(self, h: Tensor, activate: Callable[[], Tensor]) -> Tensor:
-        """Clone before and after."""
+    def before(self, h: Tensor) -> None:
+        """Clone it."""
         self.h = h.clone()
-        output = activate()
+
+    def after(self, output: Tensor, is_inplace: bool) -> Tensor:
+        """Clone it."""
         self.a = output.clone()
         return output
 
@@ -62,33 +72,71 @@ class Replace:
     def __init__(self, a: Tensor) -> None:
         """Take what to go on with."""
         self.a = a
+        self.is_done = False
 
-    def at_activation(self, h: Tensor, activate: Callable[[], Tensor]) -> Tensor:
+    def before(self, h: Tensor) -> None:
+        """The pre-activation stays."""
+
+    def after(self, output: Tensor, is_inplace: bool) -> Tensor:
         """An in-place call is answered in place: the network may read its result through the input."""
-        output = activate()
-        if output is h:
-            return h.copy_(self.a.view_as(h))
+        self.is_done = True
+        if is_inplace:
+            return output.copy_(self.a.view_as(output))
         return self.a.reshape(output.shape).clone()
 
     def at_output(self, output: Any) -> Any:
         """A clone: what follows may overwrite it."""
+        self.is_done = True
         return self.a.reshape(output.shape).clone()
 
 
-Hook = Capture | Record | Replace  # what each hands back goes on through the network
+class AtZero:
+    """Puts zeros in for the pre-activation, keeps what the non-linearity makes of them, and stops."""
+
+    a: Tensor | None = None
+
+    def before(self, h: Tensor) -> Tensor:
+        """What goes on instead of h."""
+        return torch.zeros_like(h)
+
+    def after(self, output: Tensor, is_inplace: bool) -> Tensor:
+        """Nothing above is computed."""
+        self.a = output.clone()
+        raise Stop
+
+    def at_output(self, output: Any) -> Any:
+        """A module that is no non-linearity is its own pre-activation."""
+        self.a = torch.zeros_like(output)
+        raise Stop
+
+
+Hook = Capture | Record | Replace | AtZero  # what each hands back goes on through the network
 
 
 @contextmanager
-def hooked(module: nn.Module, layer: Layer, hook: Hook) -> Iterator[None]:
-    """Set the hook at the layer for one forward pass of the module."""
+def hooked(module: nn.Module, layer: Layer, hook: Hook, site: Site | None = None) -> Iterator[None]:
+    """Set the hook at the layer for one forward pass of the module.
+
+    Args:
+        module: the network.
+        layer: of the network.
+        hook: what is done there.
+        site: where the layer is, if it is a non-linearity; by its number where no site is given.
+    """
+    if site is None and layer.number is not None:
+        site = Site(number=layer.number)
     path, _, index = layer.path.partition("#")
     nth_call = _NthCall(int(index or 1), hook)
-    if isinstance(hook, Capture) and _is_module_of_torch(module, layer, path):
+    if site is not None and site.end is not None:
+        calls = _Composite(site, hook)
+        with module.register_forward_pre_hook(calls.begin, prepend=True), calls:
+            yield
+    elif isinstance(hook, Capture) and _is_module_of_torch(module, layer, path):
         # The same tensor without a mode around every call below the layer, which costs 0.1 ms a pass.
         with module.get_submodule(path).register_forward_pre_hook(nth_call.before, with_kwargs=True):
             yield
-    elif layer.number is not None:
-        with _NthActivation(layer.number, hook):
+    elif site is not None:
+        with _NthActivation(site.number, hook):
             yield
     else:
         with module.get_submodule(path).register_forward_hook(nth_call.after):
@@ -115,8 +163,7 @@ class _NthCall:
             return
         self.remaining -= 1
         if not self.remaining:
-            h = activation_input(args, kwargs)
-            self.hook.at_activation(h, lambda: h)
+            self.hook.before(activation_input(args, kwargs))
 
     def after(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         if threading.get_ident() != self.thread:
@@ -137,8 +184,50 @@ class _NthActivation(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self.remaining and activation_name(func) is not None:
+        if self.remaining and curve_name(func) is not None:
             self.remaining -= 1
             if not self.remaining:
-                return self.hook.at_activation(activation_input(args, kwargs), lambda: func(*args, **kwargs))
+                h = activation_input(args, kwargs)
+                self.hook.before(h)
+                output = func(*args, **kwargs)
+                return self.hook.after(output, output is h)
         return func(*args, **kwargs)
+
+
+class _Composite(TorchFunctionMode):
+    """Finds the first and the last call of a composite activation, and calls the hook there."""
+
+    def __init__(self, site: Site, hook: Hook) -> None:
+        super().__init__()
+        self.site = site
+        self.hook = hook
+        self.thread = threading.get_ident()
+        self.counter = Counter()
+        self.h: Tensor | None = None
+        self.instead: Tensor | None = None  # of h
+
+    def begin(self, module: nn.Module, inputs: Any) -> None:
+        if threading.get_ident() == self.thread:
+            self.counter = Counter()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs, start = kwargs or {}, self.site.start
+        place = self.counter.next(func)
+        if start is not None and place == replace(start, operand=0):
+            self.h = tensors_in(*args, kwargs)[start.operand]
+            self.instead = self.hook.before(self.h)
+        if self.instead is not None:
+            args = self._substituted(args)
+            kwargs = {name: self._substituted(value) for name, value in kwargs.items()}
+        output = func(*args, **kwargs)
+        if place == self.site.end and self.h is not None:
+            self.h = self.instead = None
+            return self.hook.after(output, any(output is tensor for tensor in tensors_in(*args, kwargs)))
+        return output
+
+    def _substituted(self, value: Any) -> Any:
+        if value is self.h:
+            return self.instead
+        return [self._substituted(each) for each in value] if isinstance(value, list | tuple) else value

@@ -6,6 +6,7 @@ In: what one forward pass did (trace.py). Out: ``Layer`` records and the one tha
 
 import difflib
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,6 +36,16 @@ class Layer:
     shape: tuple[int, ...]
     units: int
 
+    @property
+    def key(self) -> int | str:
+        """What names the layer, in Python and after ``--layer``: its number, or else its path as ``spelled``."""
+        return spelled(self.path) if self.number is None else self.number
+
+
+def spelled(path: str) -> str:
+    """Write a path so that it is not read as a number, a range of numbers or nothing: ``".3"``."""
+    return f".{path}" if re.fullmatch(r"[\d-]*", path) else path
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalogue:
@@ -60,12 +71,13 @@ class Catalogue:
         return [layer for layer in self.layers.values() if layer.number is not None]
 
     def find(self, path: str) -> Layer:
-        """The layer of a path.
+        """The layer of a path; one dot before it says that it is a path, and is no part of it.
 
         Raises:
             LayerNotFoundError: no such path, or one that is never called, or called several times.
         """
-        base, mark, index = path.partition("#")
+        given = path
+        base, mark, index = path.removeprefix(".").partition("#")
         path = self.modules.get(base, base) + mark + index
         path = self.aliases.get(path, path)
         if path in self.layers:
@@ -82,9 +94,9 @@ class Catalogue:
             )
         names = dict.fromkeys([*self.layers, *self.several, *self.aliases, *self.modules])  # each one once
         near = difflib.get_close_matches(path, names, n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        hint = f"did you mean {' or '.join(repr(spelled(name)) for name in near)}? " if near else ""
         raise LayerNotFoundError(
-            f"layer {path!r} is not in the generator; {hint}its non-linearities are: "
+            f"layer {given!r} is not in the generator; {hint}its non-linearities are: "
             f"{self._names(layer.path for layer in self.numbered)}"
         )
 
@@ -101,15 +113,16 @@ class Catalogue:
                 "name a module by its path instead"
             )
         if not 1 <= number <= len(layers):
+            hint = f"; the module of the path {number} is '.{number}'" if str(number) in self.modules else ""
             raise LayerNotFoundError(
                 f"layer {number} does not exist; expected 1 to {len(layers)}: "
-                f"{self._names(layer.path for layer in layers)}"
+                f"{self._names(layer.path for layer in layers)}{hint}"
             )
         return layers[number - 1]
 
     @staticmethod
     def _names(paths: Iterable[str]) -> str:
-        names = [path for path in paths if path]
+        names = [spelled(path) for path in paths if path]
         return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "") if names else "none"
 
 
@@ -134,9 +147,26 @@ def catalogue(trace: Trace, generator: nn.Module) -> Catalogue:
         calls=calls,
         layers=layers,
         several=several,
-        aliases=_custom_activations(trace, generator, layers, several),
+        aliases=_custom_activations(trace, generator, layers, several) | _within_composites(calls, layers, several),
         modules=_canonical_paths(generator),
     )
+
+
+def _within_composites(
+    calls: dict[str, Call], layers: dict[str, Layer], several: dict[str, list[str]]
+) -> dict[str, str]:
+    """Names of calls within composite activations: they mean the composite."""
+    targets: dict[str, list[str]] = defaultdict(list)
+    for path, call in calls.items():
+        for name in call.within:
+            if name not in layers and name not in several:
+                targets[name].append(path)
+    aliases: dict[str, str] = {}
+    for name, paths in targets.items():
+        is_several = len(set(paths)) > 1
+        for index, path in enumerate(dict.fromkeys(paths), 1):
+            aliases[f"{name}#{index}" if is_several else name] = path
+    return aliases
 
 
 def _layer(number: int | None, path: str, call: Call) -> Layer:

@@ -12,7 +12,14 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.machine.threads import settle_fork
-from egbas.network.checks import refuse_mixing, refuse_unrepeatable
+from egbas.network.checks import (
+    HEADS,
+    large_batch,
+    refuse_large_batches,
+    refuse_large_heads,
+    refuse_mixing,
+    refuse_unrepeatable,
+)
 from egbas.network.forward import Forward
 from egbas.network.images import images_at_once
 from egbas.network.layers import Catalogue, Layer, catalogue
@@ -57,8 +64,9 @@ class Network:
             dtype=self.dtype,
             device=self.device,
         )
-        probes = torch.randn(N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0))
-        self._trace, self._image_size = self._check(probes)
+        self._probes = torch.randn(N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0))
+        self._trace, self._image_size = self._check(self._probes)
+        self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
 
     @property
@@ -128,12 +136,17 @@ class Network:
 
         Raises:
             LayerNotFoundError: there is no such layer, or the latent does not reach it.
+            NetworkError: the layer depends on the size of the batch.
         """
         resolved = self.resolve(layer)
-        return Split(self._forward, resolved, self._trace, self._catalogue.calls[resolved.path])
+        split = Split(self._forward, resolved, self._trace, self._catalogue.calls[resolved.path])
+        if large_batch(self._image_size) < HEADS and resolved.path not in self._in_large_batches:
+            refuse_large_heads(split.head, lambda: split.in_float64().head, self._probes)
+            self._in_large_batches.add(resolved.path)
+        return split
 
     def _check(self, z: Tensor) -> tuple[Trace, int]:
-        """Run three passes: their images must be equal, and none may depend on the others in its batch.
+        """Run four passes: their images must be equal, and none may depend on the others in its batch, or on its size.
 
         Returns:
             What was called, and the number of values in an image.
@@ -144,6 +157,7 @@ class Network:
                 seen, first = trace(replica.module, lambda: self._forward.images(z))
             refuse_unrepeatable(self._forward, z, first)
             refuse_mixing(self._forward, z, first)
+            refuse_large_batches(self._forward, z, first)
         return seen, first[0].numel()
 
     def _path_of(self, module: nn.Module) -> str:

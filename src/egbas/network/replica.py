@@ -80,9 +80,13 @@ class Replica:
         """
         try:
             with self.door:
-                if self.borrowed is None:
-                    return self.module(latents)
-                return functional_call(self.module, self.borrowed, (latents,))
+                try:
+                    if self.borrowed is None:
+                        return self.module(latents)
+                    return functional_call(self.module, self.borrowed, (latents,))
+                finally:
+                    if torch.is_grad_enabled():
+                        self._forget()
         except EgbasError:
             raise
         except (Exception, SystemExit) as error:
@@ -90,6 +94,17 @@ class Replica:
                 f"the network raised {type(error).__name__} on latents of shape {tuple(latents.shape)}: {error}; "
                 "it must run as generator(latents) on a batch of any size (wrap it where it needs more arguments)"
             ) from error
+
+    def _forget(self) -> None:
+        """Cut what forward has kept off from the pass that made it: the next pass may overwrite it."""
+        held = [] if self.borrowed is None else [self.borrowed]
+        if self.borrowed is None:
+            for module in self.module.modules():
+                held += [module._buffers, vars(module)]
+        for values in held:
+            for name, value in values.items():
+                if isinstance(value, Tensor) and value.grad_fn is not None:
+                    values[name] = value.detach()
 
 
 def freeze(generator: nn.Module) -> Replica:

@@ -15,7 +15,7 @@ from egbas.network.forward import Forward
 from egbas.network.graph.fold import fold
 from egbas.network.graph.last_linear import LastLinear, write_last_linear
 from egbas.network.graph.program import Program, TailProgram, write_program
-from egbas.network.hooks import Capture, Record, Replace, Stop, hooked
+from egbas.network.hooks import AtZero, Capture, Record, Replace, Stop, hooked
 from egbas.network.images import close, image_of
 from egbas.network.layers import Layer
 from egbas.network.replica import channels_last, freeze
@@ -98,7 +98,7 @@ class Split:
         """The head taken apart at its last linear map; None where that cannot be done."""
         if self._forward.replica.borrowed is not None:
             return None
-        return write_last_linear(freeze(self._forward.generator).module, self.layer, self._trace)
+        return write_last_linear(freeze(self._forward.generator).module, self.layer, self._call.site, self._trace)
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
@@ -125,7 +125,7 @@ class Split:
             return torch.zeros(0, self.layer.units, dtype=self._forward.dtype, device=self._forward.device)
         capture, replica = Capture(), self._forward.replica
         # The hooks are on the one replica: one pass at a time.
-        with replica.door, hooked(replica.module, self.layer, capture):
+        with replica.door, hooked(replica.module, self.layer, capture, self._call.site):
             try:
                 replica(latents)
             except Stop:
@@ -145,16 +145,16 @@ class Split:
         z0 = z0.detach().clone().to(device=self._forward.device, dtype=self._forward.dtype)
         record, replica = Record(), self._forward.replica
         with torch.no_grad():
-            with replica.door, hooked(replica.module, self.layer, record):
+            with replica.door, hooked(replica.module, self.layer, record, self._call.site):
                 x = self._forward.images(z0[None])[0].clone()
             h, a = self._rows(record.h, 1)[0], self._rows(record.a, 1)[0]
+            self._refuse_unmaskable(z0, a)
 
         def latents(n: int) -> Tensor:
             return self._forward.prepare(z0.expand(n, size))
 
         def rerun(a: Tensor) -> Tensor:
-            with replica.door, hooked(replica.module, self.layer, Replace(a)):
-                return image_of(replica(latents(len(a))), len(a))
+            return self._with(a, latents(len(a)))
 
         by_program = None if self._program is None else TailProgram(self._program, latents, self.layer.shape)
         if self._is_program_right is None:
@@ -181,7 +181,7 @@ class Split:
     def _program(self) -> Program | None:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
-        return write_program(freeze(self._forward.generator).module, self.layer, self._trace)
+        return write_program(freeze(self._forward.generator).module, self.layer, self._call.site, self._trace)
 
     @torch.no_grad()
     def _folded(self, tail: TailProgram, a0: Tensor) -> Program | None:
@@ -192,7 +192,9 @@ class Split:
         """
         if self.device.type != "cpu":
             return None
-        again = write_program(channels_last(freeze(self._forward.generator).module), self.layer, self._trace)
+        again = write_program(
+            channels_last(freeze(self._forward.generator).module), self.layer, self._call.site, self._trace
+        )
         if again is None:
             return None
         a, skips, latents = masked(a0, 2), tail.program.skips, tail.latents(2)
@@ -202,16 +204,54 @@ class Split:
 
     def _rows(self, values: Tensor | None, n: int) -> Tensor:
         if values is None:
-            raise NetworkError(
-                f"the forward pass did not come to layer {self.layer.path!r} for these latents, as it did for others; "
-                "choose a layer that every latent goes through"
-            )
+            raise self._not_come()
         if tuple(values.shape) != (n, *self.layer.shape):
             raise NetworkError(
                 f"layer {self.layer.path!r} has shape {tuple(values.shape)} for {n} latents; "
                 f"expected {(n, *self.layer.shape)} as for others: its size must not depend on the latents"
             )
         return values.reshape(n, self.layer.units)
+
+    def _with(self, a: Tensor, latents: Tensor) -> Tensor:
+        """Run all of the network on latents, with outputs a (n, units) of the layer instead of its own."""
+        hook, replica = Replace(a), self._forward.replica
+        with replica.door, hooked(replica.module, self.layer, hook, self._call.site):
+            images = image_of(replica(latents), len(a)).clone()  # the network may overwrite it in the next pass
+        if not hook.is_done:
+            raise self._not_come()
+        return images
+
+    def _not_come(self) -> NetworkError:
+        return NetworkError(
+            f"the forward pass did not come to layer {self.layer.path!r} for these latents, as it did for others; "
+            "choose a layer that every latent goes through"
+        )
+
+    def _refuse_unmaskable(self, z0: Tensor, a: Tensor) -> None:
+        """Refuse a composite activation that no mask can take a unit out of."""
+        site = self._call.site
+        if site is None or site.end is None:
+            return
+        told = f"layer {self.layer.path!r} is a {self.layer.kind}, an activation that is written out by hand"
+        todo = "; choose another layer, or the module before it by its path"
+        if not site.is_closed:
+            raise NetworkError(
+                f"{told}, and what it makes on the way to its output is also used elsewhere; expected that only its "
+                f"output is used: masks of the output would not take a unit out{todo}"
+            )
+        hook, replica = AtZero(), self._forward.replica
+        with replica.door, hooked(replica.module, self.layer, hook, site):
+            try:
+                replica(self._forward.prepare(z0[None]))
+            except Stop:
+                pass
+        at_zero = self._rows(hook.a, 1)[0]
+        largest = float(at_zero.abs().max())
+        if largest > torch.finfo(a.dtype).eps ** 0.5 * max(1.0, float(a.abs().max())):
+            raise NetworkError(
+                f"{told}, and gives {largest:.3g} for a pre-activation of 0; expected 0, which is what a masked unit "
+                f"gives{todo}"
+            )
 
     def _is_reached(self) -> bool:
         rng = torch.Generator().manual_seed(0)

@@ -3,27 +3,41 @@
 
 Non-linearities are seen as the calls they are (``F.relu``, ``torch.tanh``, ``x.relu_()``), by a mode that
 torch tells about every call. So modules, functional and in-place calls, and a module called many times, are
-all alike.
+all alike. An activation that is written out by hand takes several calls, and is one layer (composite.py).
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-# By the name that torch tells the mode, without underscores: relu_ is relu, F.threshold is _threshold.
-# Elementwise only: a softmax or a gated unit has no pre-activation per unit.
-ACTIVATIONS = frozenset(
-    "celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logsigmoid mish "
-    "prelu relu relu6 "
-    "rrelu selu sigmoid silu softplus softshrink softsign special_expit tanh tanhshrink threshold".split()
-)
+from egbas.network.composite import find_composites
+from egbas.network.flow import Flow, Place
+from egbas.network.functions import activation_input, activation_name, curve_name, tensors_in
+
 N_PROBES = 3  # latents in the traced batch: a size that few models have among their own dimensions by design
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where a non-linearity is in a forward pass.
+
+    Attributes:
+        number: of its call among all calls of non-linearities, from 1; of the first in a composite activation.
+        start: of a composite activation, the call and the operand in which the pre-activation comes in; else None.
+        end: of a composite activation, the call that makes its output; else None.
+        is_closed: whether what a composite activation makes on the way to its output is read by nothing else.
+    """
+
+    number: int
+    start: Place | None = None
+    end: Place | None = None
+    is_closed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +51,8 @@ class Call:
         shape: of the non-linearity's input or the module's output, batch first; () where that is no tensor.
         dtype: of that tensor; None where there is none.
         varies: whether the rows of that tensor differ, that is, whether the latent reaches it.
+        site: where a non-linearity is; None for a module.
+        within: names of the other calls that a composite activation is made of.
     """
 
     path: str
@@ -45,26 +61,23 @@ class Call:
     shape: tuple[int, ...]
     dtype: torch.dtype | None
     varies: bool
+    site: Site | None = None
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """One forward pass: its non-linearities and its modules, each in the order of their calls."""
+    """One forward pass.
+
+    Attributes:
+        activations: its non-linearities in the order of their calls; a composite activation is one.
+        modules: the calls of its modules, in order.
+        curves: paths of the modules in which the non-linearities are called, for all calls in order.
+    """
 
     activations: Sequence[Call]
     modules: Sequence[Call]
-
-
-def activation_name(function: Callable[..., Any] | str) -> str | None:
-    """Name of the non-linearity that a torch function (or a method's name) computes; None if it is none."""
-    name = function if isinstance(function, str) else getattr(function, "__name__", "")
-    name = name.strip("_")
-    return name if name in ACTIVATIONS else None
-
-
-def activation_input(args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
-    """The pre-activation: first argument of a non-linearity's call."""
-    return args[0] if args else kwargs["input"]
+    curves: Sequence[str]
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -77,7 +90,8 @@ def trace(module: nn.Module, run: Callable[[], Any]) -> tuple[Trace, Any]:
     recorder = _Recorder(module)
     with recorder.following(), recorder:
         output = run()
-    return Trace(activations=recorder.activations, modules=recorder.calls), output
+    curves = [call.path for call in recorder.curves]
+    return Trace(activations=recorder.activations(), modules=recorder.calls, curves=curves), output
 
 
 class _Recorder(TorchFunctionMode):
@@ -89,22 +103,54 @@ class _Recorder(TorchFunctionMode):
         self.thread = threading.get_ident()  # others may call the module, too
         self.modules = dict(module.named_modules())
         self.stack: list[str] = []
-        self.activations: list[Call] = []
+        self.curves: list[Call] = []
+        self.numbered: set[int] = set()  # those that are layers also by themselves
         self.calls: list[Call] = []
+        self.flow = Flow()
+        self.is_paused = False  # in our own hooks
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        kind = activation_name(func)
+        if self.is_paused or not self.stack:  # before the network, and after it
+            return func(*args, **kwargs)
+        kind = curve_name(func)
         if kind is not None:
-            path = self.stack[-1] if self.stack else ""
+            path = self.stack[-1]
             module = self.modules[path]
             name = f"{path}.{kind}()".removeprefix(".")
             if path and is_activation(module):
                 name, kind = path, type(module).__name__
-            self.activations.append(_call(path, name, kind, activation_input(args, kwargs)))
-        return func(*args, **kwargs)
+            call = _call(path, name, kind, activation_input(args, kwargs))
+            if activation_name(func) is not None:
+                self.numbered.add(len(self.curves))
+            self.curves.append(replace(call, site=Site(number=len(self.curves) + 1)))
+        return self.flow.call(func, args, kwargs)
+
+    def activations(self) -> list[Call]:
+        """The non-linearities in order; the calls of a composite activation are one."""
+        calls = dict(enumerate(self.curves))
+        layers = set(self.numbered)
+        places, read = self.flow.places, self.flow.read
+        for found in find_composites(self.flow.steps):
+            first, *others = (places[value].curve for value in found.curves)
+            operand = read[found.first].index(found.start)
+            site = Site(
+                number=first + 1,
+                start=replace(places[found.first], operand=operand),
+                end=places[found.end],
+                is_closed=found.is_closed,
+            )
+            layers.add(first)
+            kinds = dict.fromkeys(calls[number].kind for number in (first, *others))
+            calls[first] = replace(
+                calls[first],
+                kind=f"composite of {', '.join(kinds)}",
+                site=site,
+                within=tuple(calls.pop(number).name for number in others),
+            )
+        return [call for number, call in calls.items() if number in layers]
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -118,6 +164,8 @@ class _Recorder(TorchFunctionMode):
     def _enter(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any) -> None:
             if threading.get_ident() == self.thread:
+                if not self.stack:
+                    self.flow.begin(tensors_in(inputs))
                 self.stack.append(path)
 
         return hook
@@ -128,7 +176,9 @@ class _Recorder(TorchFunctionMode):
                 return
             self.stack.pop()
             if output is not None:  # None: the call raised, and somebody caught it
+                self.is_paused = True
                 self.calls.append(_call(path, path, type(module).__name__, output))
+                self.is_paused = False
 
         return hook
 

@@ -57,7 +57,7 @@ def beside_baselines(run: Exploration, comparison: Comparison) -> dict[str, Any]
 def baselines_figure(run: Exploration, comparison: Comparison) -> Figure:
     """The query and some samples of each method, chosen at random by the same rule for all."""
     rows = {method: as_images(images) for method, images in comparison.images.items()}
-    title = f"{run.model_name}, layer {run.support.layer.number or run.support.layer.path}: samples chosen at random"
+    title = f"{run.model_name}, layer {run.support.layer.key}: samples chosen at random"
     return comparison_figure(as_images(run.query_image[None])[0], rows, title)
 
 

@@ -32,7 +32,7 @@ def command(run: Exploration) -> tuple[str, str]:
         "--model",
         run.model_name,
         "--layer",
-        str(run.layer.number or run.layer.path),
+        str(run.layer.key),
     ]
     if ":" in run.model_name:
         words += ["--latent-size", "x".join(map(str, run.latent.shape))]

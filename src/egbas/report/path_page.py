@@ -167,7 +167,7 @@ def tensors_of(path: LevelPath) -> dict[str, torch.Tensor]:
     """What ``path.safetensors`` holds: of each layer and level its units, samples and freedom."""
     tensors = {"query": path.query}
     for point in path.points:
-        place = f"{point.layer.number or point.layer.path}/{point.level}"
+        place = f"{point.layer.key}/{point.level}"
         tensors |= {f"{place}/units": point.beropt.units, f"{place}/latents": point.latents}
         if point.facts is not None:
             tensors[f"{place}/freedom"] = point.facts.freedom

@@ -192,7 +192,7 @@ def _score(run: Exploration, samples: BaselineSamples) -> Score:
     value = deviation(images_of(run, samples.latents))
     return Score(
         model=run.model_name,
-        layer=run.support.layer.number or run.support.layer.path,
+        layer=run.support.layer.key,
         query=run.seed,
         method=samples.method,
         metric=DEVIATION,

@@ -67,7 +67,25 @@ def test_zero_features() -> None:
     assert critic_similarity(critic, pictures(E1), torch.tensor([-1.0, 0.0])[None, None]) == [0.0]
 
 
-@pytest.mark.parametrize("critic", [MinibatchCritic().eval(), Critic().eval()])
+class LargeMinibatchCritic(MinibatchCritic):
+    """The same in batches of more than 16, and none of 20 or more."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) >= 20:
+            raise ValueError
+        return super().forward(x) if len(x) > 16 else torch.relu(x)
+
+
+class CrowdedCritic(Critic):
+    """Takes the mean of a batch of more than 16 off."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean(dim=0) if len(x) > 16 else x)
+
+
+@pytest.mark.parametrize(
+    "critic", [MinibatchCritic().eval(), Critic().eval(), LargeMinibatchCritic().eval(), CrowdedCritic().eval()]
+)
 def test_similarity_does_not_depend_on_the_batch(critic: nn.Module) -> None:
     images = torch.rand(100, 1, 1, 2, generator=torch.Generator().manual_seed(0))
     query = images[7]

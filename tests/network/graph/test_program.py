@@ -18,7 +18,7 @@ def traced(generator: nn.Module) -> tuple[nn.Module, Trace, Catalogue]:
 
 def program(generator: nn.Module, layer: str) -> Program | None:
     module, seen, names = traced(generator)
-    return write_program(module, names.layers[layer], seen)
+    return write_program(module, names.layers[layer], names.calls[layer].site, seen)
 
 
 def test_a_chain_has_no_skips_and_works_out_of_place() -> None:
@@ -55,3 +55,18 @@ def test_skips_are_kept_for_a_few_batch_sizes() -> None:
     for n in range(3, 20):
         tail(torch.zeros(n, 3))
     assert len(tail.cache) == N_CACHED
+
+
+def test_a_skip_may_have_any_name() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = problems.linear(problems.FIRST)
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            h = self.a(z)
+            return h + torch.relu(h.roll(1, 1))
+
+    split = program(Named(), "relu()")
+    assert split is not None
+    assert split.tail(torch.ones(1, 3), torch.zeros(1, 3)).tolist() == [[1.0, 1.0, 1.0]]

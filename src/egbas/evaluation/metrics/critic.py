@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from egbas.errors import NetworkError
+from egbas.network.functions import activation_name
 from egbas.network.images import close, image_of, images_at_once
 from egbas.network.replica import Replica, freeze
-from egbas.network.trace import activation_name
 from egbas.region import MICRO_BATCH
 
 _COSINE_AT_ONCE = 2**15  # values: in float64 they stay in the processor's cache
@@ -57,10 +57,20 @@ class CriticSimilarity:
         if not all(map(close, _features(self._replica, self._query), self._expected)):
             raise NetworkError("the discriminator gives other features the second time; turn off its random noise")
         self._cosines: list[list[Tensor]] = []  # of each batch, of each non-linearity (m,)
-        # Beside an image that is nothing like it: beside a sample, statistics of the batch would hardly change.
-        noise = torch.randn(self._query.shape, generator=torch.Generator().manual_seed(0)).to(self._query)
-        beside = zip(_features(self._replica, torch.cat([self._query, noise])), self._expected, strict=True)
-        self._is_independent = all(close(got[:1], alone, slack=10.0) for got, alone in beside)
+        # Beside images that are nothing like it: beside samples, statistics of the batch would hardly change. With
+        # one, and with as many as there will be: some layers look at large batches alone.
+        rng, most = torch.Generator().manual_seed(0), images_at_once(self._query.numel())
+        noise = torch.randn(max(1, most - 1), *self._query.shape[1:], generator=rng).to(self._query)
+        self._is_independent = all(map(self._is_alike, (noise[:1], noise)))
+
+    def _is_alike(self, beside: Tensor) -> bool:
+        """Whether the query's features are what they are alone, in a batch with other images."""
+        batch = torch.cat([self._query, beside])
+        try:
+            got = _at_activations(self._replica, batch, lambda _, features: features[:1].clone())
+        except NetworkError:  # a batch of a size that it does not take
+            return False
+        return all(close(one, alone, slack=10.0) for one, alone in zip(got, self._expected, strict=True))
 
     def anew(self) -> "CriticSimilarity":
         """That of the same query before any image; the query's features are not computed again."""

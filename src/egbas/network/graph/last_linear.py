@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
-from egbas.network.graph.program import find_node
+from egbas.network.graph.program import find_nodes, keeps_values
 from egbas.network.graph.tracing import Tracer
 from egbas.network.layers import Layer
 from egbas.network.replica import channels_last
-from egbas.network.trace import Trace
+from egbas.network.trace import Site, Trace
 
 Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 _LONGEST = 12  # nodes between the linear map and the layer
@@ -35,11 +35,14 @@ class LastLinear:
     post: Callable[[Tensor], Tensor]
 
 
-def write_last_linear(module: nn.Module, layer: Layer, trace: Trace) -> LastLinear | None:
+def write_last_linear(module: nn.Module, layer: Layer, site: Site | None, trace: Trace) -> LastLinear | None:
     """Take the head of a layer apart; None where it has no such map, or torch.fx cannot follow it.
 
-    The module's weights must need no gradient, and the module be nobody else's: it is traced, and its weights move
-    in memory.
+    Args:
+        module: nobody else's, for it is traced, and its weights move in memory; they need no gradient.
+        layer: where the head ends.
+        site: where the layer is, if it is a non-linearity.
+        trace: of a pass.
     """
     module = channels_last(module)  # a window of x is contiguous, too
     tracer = Tracer()
@@ -47,11 +50,10 @@ def write_last_linear(module: nn.Module, layer: Layer, trace: Trace) -> LastLine
         graph = tracer.trace(module)
     except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
         return None
-    node = find_node(graph, tracer, layer, trace, module)
-    if node is None:
+    node, _ = find_nodes(graph, tracer, layer, site, trace, module)
+    nodes = list(graph.nodes)
+    if not isinstance(node, fx.Node) or keeps_values(graph, nodes[: nodes.index(node) + 1]):
         return None
-    if layer.number is not None:  # that node is the non-linearity; its input is the pre-activation
-        node = node.args[0] if node.args else node.kwargs.get("input")
     chain: list[fx.Node] = []  # from the layer down to the linear map
     while isinstance(node, fx.Node) and len(chain) < _LONGEST:
         chain.append(node)
@@ -60,7 +62,7 @@ def write_last_linear(module: nn.Module, layer: Layer, trace: Trace) -> LastLine
             if len(node.args) != 1 or node.kwargs or not isinstance(below, fx.Node):
                 return None
             return LastLinear(
-                stem=_graph(module, list(graph.nodes), None, below),
+                stem=_graph(module, nodes, None, below),
                 linear=linear,
                 post=_graph(module, above, node, chain[0]),
             )

@@ -5,7 +5,7 @@ torch.fx writes the forward pass down as a graph. Split at the layer's node, wha
 values that enter the tail from elsewhere (skips past the layer, sizes) are computed once for the query.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,12 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from egbas.network.composite import Step, find_composites
+from egbas.network.functions import activation_name, curve_name, is_elementwise
 from egbas.network.graph.tracing import Tracer
 from egbas.network.images import pick_image
 from egbas.network.layers import Layer
-from egbas.network.trace import Trace, activation_name
+from egbas.network.trace import Site, Trace
 
 N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another
 
@@ -74,10 +76,14 @@ class TailProgram:
         return self.cache[n]
 
 
-def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | None:
+def write_program(module: nn.Module, layer: Layer, site: Site | None, trace: Trace) -> Program | None:
     """Split a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
 
-    The module's weights must need no gradient, and the module be nobody else's: tracing runs its forward.
+    Args:
+        module: nobody else's, for tracing runs its forward; its weights need no gradient.
+        layer: where to split.
+        site: where the layer is, if it is a non-linearity.
+        trace: of a pass.
     """
     tracer = Tracer()
     try:
@@ -86,10 +92,10 @@ def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | No
         return None
     overwriting = {node for node in graph.nodes if _is_inplace(node, module)}
     _follow_overwrites(graph, overwriting)
-    start = find_node(graph, tracer, layer, trace, module)
+    start = find_nodes(graph, tracer, layer, site, trace, module)[1]
     result = next(node for node in graph.nodes if node.op == "output")
     image = pick_image(result.args[0], fx.Node)
-    if start is None or image is None:
+    if start is None or image is None or keeps_values(graph, list(graph.nodes)):
         return None
     above = {start}
     for node in graph.nodes:
@@ -100,21 +106,45 @@ def write_program(module: nn.Module, layer: Layer, trace: Trace) -> Program | No
     return _program(graph, module, start, image, above - {start, result}, bool(overwriting & above))
 
 
-def find_node(graph: fx.Graph, tracer: Tracer, layer: Layer, trace: Trace, module: nn.Module) -> fx.Node | None:
-    """The layer's node: that of the l-th non-linearity, or what came out of the named module."""
-    if layer.number is None:
+def find_nodes(
+    graph: fx.Graph, tracer: Tracer, layer: Layer, site: Site | None, trace: Trace, module: nn.Module
+) -> tuple[Any, fx.Node | None]:
+    """The nodes of a layer: its pre-activation, and its output; the same where it is no non-linearity."""
+    if site is None:
         path, _, index = layer.path.partition("#")
         came_out = tracer.came_out.get(path, [])
-        return came_out[int(index or 1) - 1] if int(index or 1) <= len(came_out) else None
-    enclosing = {call.path for call in trace.activations}
-    nodes = [node for node in graph.nodes if _is_activation(node, enclosing)]
-    return nodes[layer.number - 1] if len(nodes) == len(trace.activations) else None
+        node = came_out[int(index or 1) - 1] if int(index or 1) <= len(came_out) else None
+        return node, node
+    enclosing = set(trace.curves)
+    nodes = [node for node in graph.nodes if _is_curve(node, enclosing)]
+    if len(nodes) != len(trace.curves):
+        return None, None
+    node = nodes[site.number - 1]
+    if site.end is None:
+        return node.args[0] if node.args else node.kwargs.get("input"), node
+    for found in find_composites(_steps(graph, enclosing)):
+        if node in found.curves and found.is_closed:
+            return found.start, found.end if isinstance(found.end, fx.Node) else None
+    return None, None
 
 
-def _is_activation(node: fx.Node, enclosing: set[str]) -> bool:
+def _is_curve(node: fx.Node, enclosing: set[str]) -> bool:
     if node.op == "call_module":
         return node.target in enclosing
-    return node.op in ("call_function", "call_method") and activation_name(node.target) is not None
+    return node.op in ("call_function", "call_method") and curve_name(node.target) is not None
+
+
+def _steps(graph: fx.Graph, enclosing: set[str]) -> list[Step]:
+    """The nodes that depend on the latents, as the steps of a pass; shapes are not known, and may not fit."""
+    steps: list[Step] = []
+    varying = _varying(graph)
+    for node in graph.nodes:
+        operands = tuple(value for value in node.all_input_nodes if value in varying)
+        if operands and node.op != "output":
+            is_curve = _is_curve(node, enclosing)
+            named = node.op != "call_module" and is_elementwise(node.target)
+            steps.append(Step(value=node, operands=operands, is_elementwise=is_curve or named, is_curve=is_curve))
+    return steps
 
 
 def _is_inplace(node: fx.Node, module: nn.Module) -> bool:
@@ -125,6 +155,33 @@ def _is_inplace(node: fx.Node, module: nn.Module) -> bool:
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     positional = activation_name(node.target) is not None and any(value is True for value in node.args)
     return (name.endswith("_") and not name.endswith("__")) or bool(node.kwargs.get("inplace")) or positional
+
+
+def keeps_values(graph: fx.Graph, nodes: Iterable[fx.Node]) -> bool:
+    """Whether some nodes write what depends on the latents to a tensor that the network keeps.
+
+    Such a tensor comes out again with other values, and with the gradients of an earlier pass.
+    """
+    varying = _varying(graph)
+    for node in nodes:
+        if node.op not in ("call_function", "call_method"):
+            continue
+        written = [node.kwargs.get("out")]
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+        if node.args and name.endswith("_") and not name.endswith("__"):
+            written.append(node.args[0])
+        if any(isinstance(each, fx.Node) and each not in varying for each in written) and node in varying:
+            return True
+    return False
+
+
+def _varying(graph: fx.Graph) -> set[fx.Node]:
+    """The nodes that depend on the latents."""
+    varying: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "placeholder" or any(value in varying for value in node.all_input_nodes):
+            varying.add(node)
+    return varying
 
 
 def _follow_overwrites(graph: fx.Graph, overwriting: set[fx.Node]) -> None:
@@ -143,7 +200,8 @@ def _program(
     entering = [node for node in below if node.op != "get_attr" and any(user in above for user in node.users)]
     tail = fx.Graph()
     copies = {start: tail.placeholder("a")}
-    copies |= {node: tail.placeholder(node.name) for node in entering}
+    # Names of our own: a module of the network may be called a, too.
+    copies |= {node: tail.placeholder(f"skip_{i}") for i, node in enumerate(entering)}
     for node in graph.nodes:
         constant = node.op == "get_attr" and any(user in above for user in node.users)
         if node in above or (constant and node is not start):

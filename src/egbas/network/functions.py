@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The functions of torch by their names: which are non-linearities, which go element by element."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+# By the name that torch tells, without underscores: relu_ is relu, F.threshold is _threshold.
+# Elementwise only: a softmax or a gated unit has no pre-activation per unit.
+ACTIVATIONS = frozenset(
+    "celu elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logsigmoid mish "
+    "prelu relu relu6 "
+    "rrelu selu sigmoid silu softplus softshrink softsign special_expit tanh tanhshrink threshold".split()
+)
+# Not layers by themselves, but what makes a composite activation of the calls around them: GELU is written with erf.
+_ONLY_IN_COMPOSITES = frozenset({"erf", "special_erf"})
+# Besides those: functions, methods and operators of which each element is made of one element of each tensor.
+ELEMENTWISE = frozenset(
+    "abs absolute add addcdiv addcmul arctan asinh atan bool ceil clamp clamp_max clamp_min clip clone contiguous "
+    "cos cosh detach div divide double eq erf erfc exp exp2 expm1 float floor fmax fmin full_like ge gt half "
+    "heaviside iadd idiv imul ipow isub itruediv le lerp log log1p logaddexp logical_and logical_not logical_or "
+    "logit lt masked_fill maximum minimum mul multiply ne neg negative ones_like pos positive pow radd rdiv "
+    "reciprocal rmul round rpow rsqrt rsub rtruediv sgn sign sin sinh special_erf special_erfc special_expm1 "
+    "special_log1p sqrt square sub subtract tan to true_divide truediv type_as where xlogy zeros_like".split()
+)
+
+
+def function_name(function: Callable[..., Any] | str) -> str:
+    """Name of a torch function or of a method, without underscores: the same in place."""
+    name = function if isinstance(function, str) else getattr(function, "__name__", "")
+    return name.strip("_")
+
+
+def activation_name(function: Callable[..., Any] | str) -> str | None:
+    """Name of the non-linearity that a torch function (or a method's name) computes; None if it is none."""
+    name = function_name(function)
+    return name if name in ACTIVATIONS else None
+
+
+def curve_name(function: Callable[..., Any] | str) -> str | None:
+    """The same, also for functions that are non-linearities only as a part of a composite activation."""
+    name = function_name(function)
+    return name if name in ACTIVATIONS or name in _ONLY_IN_COMPOSITES else None
+
+
+def is_elementwise(function: Callable[..., Any] | str) -> bool:
+    """Whether each element that a function makes depends on one element of each tensor, if they have one shape."""
+    return curve_name(function) is not None or function_name(function) in ELEMENTWISE
+
+
+def activation_input(args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+    """The pre-activation: first argument of a non-linearity's call."""
+    return args[0] if args else kwargs["input"]
+
+
+def tensors_in(*values: Any) -> list[Tensor]:
+    """The tensors in arguments or in what a function returned, also those in lists, in order."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple | dict):
+            found += tensors_in(*(value.values() if isinstance(value, dict) else value))
+    return found
