@@ -358,7 +358,7 @@ def test_a_sparsity_decides_without_a_level(here: Path) -> None:
 
 
 def test_a_distance_chooses_the_level(here: Path) -> None:
-    result = explore_levels("--delta", "5", "--quiet", "--seed", "3")
+    result = explore_levels("--delta", "5", "--quiet", "--seed", "3", "--samples", "20")
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert written(here)["level"] == 1
     told = written(here)["delta"]
@@ -423,6 +423,8 @@ def test_an_embedded_model_is_judged_by_its_class(here: Path) -> None:
         (["--level", "3", "--sparsity", "1"], ["got --level 3 and --sparsity 1", "leave all but one out"]),
         (["--level", "3", "--delta", "0.4"], ["got --level 3 and --delta 0.4"]),
         (["--delta", "0.4", "--sparsity", "1"], ["got --delta 0.4 and --sparsity 1"]),
+        (["--delta", "inf"], ["delta=inf", "positive"]),
+        (["--delta", "0.4", "--samples", "0"], ["got --delta and --samples 0"]),
         (["--delta", "0"], ["delta=0", "positive"]),
         (["--delta", "0.0001"], ["at no level", "choose a larger delta"]),
         (["--delta", "0.5", "--judge", "user_wrong:nan"], ["the judge nan gave 'nan'"]),
@@ -446,7 +448,7 @@ def test_an_embedded_model_is_judged_by_its_class(here: Path) -> None:
         (["--judge", "user_wrong:word"], ["the judge word gave 'word' as str"]),
         (["--judge", "user_wrong:nan"], ["the judge nan gave 'nan'", "finite"]),
         (["--features", "user_nothing:f"], ["no module 'user_nothing'", "from --features user_nothing:f"]),
-        (["--features", "user_wrong:scalar"], ["the features returned ()"]),
+        (["--features", "user_wrong:scalar"], ["the features returned torch.float32 ()"]),
         (["--features", "user_wrong:word"], ["the features returned dict"]),
     ],
     ids=" ".join,

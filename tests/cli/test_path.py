@@ -179,7 +179,6 @@ def test_the_directory_is_named_after_the_model_and_the_query(here: Path) -> Non
         (["--level", "1-9"], ["levels", "from 1 to 8"]),
         (["--level", "fine"], ["--level 'fine'", "is no number"]),
         (["--level", "5-1"], ["runs backwards"]),
-        (["--samples", "0"], ["samples=0"]),
         (["--seed", "-1"], ["seed -1"]),
         (["--latent", "missing.npy"], ["no file missing.npy"]),
         (["--latent-size", "2x0"], ["--latent-size '2x0'"]),

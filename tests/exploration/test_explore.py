@@ -451,7 +451,7 @@ def test_a_judge_that_fails_is_told_before_any_work() -> None:
 def test_the_names_of_judges_and_features_are_in_the_config() -> None:
     run = explore_halves(samples=20, judges=[no_score], features=torch.nn.Identity())
     assert run.config()["judges"] == ["tests.exploration.test_explore:no_score"]
-    assert run.config()["features"] == "torch.nn.modules.linear:Identity"
+    assert run.config()["features"] == "torch.nn.modules.linear:Identity()"
 
 
 def test_judges_change_nothing_but_the_scores() -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.exploration.judges import Judge, Panel, Score, brightness, colour, contrast, name_of
+from egbas.exploration.judges import Features, Judge, Panel, Score, brightness, colour, contrast, name_of
 
 
 def score(freedom: float | None) -> Score:
@@ -99,10 +99,14 @@ def test_answers_may_be_lists_and_have_gradients() -> None:
     [
         (torch.zeros(3), "the judge same returned Tensor; expected a dict"),
         (None, "the judge same returned NoneType; expected a dict"),
+        ({}, "the judge same named no score; expected a dict"),
         ({"smile": torch.zeros(2)}, r"the judge same gave 'smile' as \(2,\) for 1 images"),
         ({"smile": torch.zeros(1, 1)}, r"gave 'smile' as \(1, 1\)"),
         ({"smile": 1.0}, r"gave 'smile' as \(\)"),
-        ({"smile": torch.tensor([torch.nan])}, "one finite number for each image, 1e\\+100 at most"),
+        ({"smile": torch.tensor([torch.nan])}, r"values that are NaN, infinite or above 1e\+100; expected one finite"),
+        ({"smile": torch.ones(1, dtype=torch.complex64)}, r"as \(1,\) of complex numbers for 1 images"),
+        ({"": torch.zeros(1)}, "a score named ''; expected a name that can be printed"),
+        ({"a\nb": torch.zeros(1)}, "expected a name that can be printed"),
         ({"smile": torch.tensor([-torch.inf])}, "one finite number for each image"),
         ({"smile": [1e200]}, "one finite number for each image"),
         ({"brightness": torch.zeros(1)}, "gave 'brightness', which another score is called; name it otherwise"),
@@ -171,6 +175,53 @@ def test_a_score_is_constant_by_its_own_size() -> None:
     assert Score.of(0.0, prior / 2, prior).freedom == pytest.approx(0.5)  # small, and yet it changes
 
 
+class Held:
+    """A judge that its own module holds by a name."""
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        return {}
+
+
+HELD = Held()
+
+
+def test_rounding_is_no_freedom() -> None:
+    noise = 1 + 1e-7 * torch.randn(100, generator=torch.Generator().manual_seed(0)).double()
+    assert Score.of(1.0, noise, noise.flip(0)).word == "constant"
+
+
+def test_features_of_one_number_an_image_are_rows() -> None:
+    panel = Panel.of([], lambda images: images.flatten(1).mean(dim=1), torch.ones(1, 2, 2))
+    assert panel.distances(2 * torch.ones(3, 1, 2, 2)).tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (lambda images: images * 0, "the features of the query's image are all zero"),
+        (lambda images: images.double() * 1e200, r"NaN, infinite or above 1e\+100"),
+        (lambda images: images[..., :0], "expected a tensor of real numbers"),
+        (lambda images: images * 1j, r"returned torch\.complex64 \(1, 1, 2, 2\)"),
+    ],
+)
+def test_features_that_no_distance_can_be_measured_in_are_refused(features: Features, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Panel.of([], features, torch.ones(1, 2, 2))
+
+
+def test_scores_that_a_judge_writes_over_later_are_kept() -> None:
+    room = torch.zeros(1, dtype=torch.float64)
+
+    def judge(images: Tensor) -> dict[str, Tensor]:
+        return {"mean": room.copy_(images.mean().double().reshape(1))}
+
+    panel = Panel.of([judge], None, torch.ones(1, 2, 2))
+    first = panel.scores_of(torch.ones(1, 1, 2, 2))["mean"]
+    panel.scores_of(torch.zeros(1, 1, 2, 2))
+    assert first.tolist() == [1.0]
+
+
 def test_names_are_those_that_the_command_line_takes() -> None:
     assert name_of(brightness) == "egbas.exploration.judges:brightness"
-    assert name_of(torch.nn.Identity()) == "torch.nn.modules.linear:Identity"
+    assert name_of(torch.nn.Identity()) == "torch.nn.modules.linear:Identity()"  # nothing that could be imported
+    assert name_of(HELD) == f"{__name__}:HELD"

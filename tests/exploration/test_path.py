@@ -32,6 +32,18 @@ KEYS = {
 }
 
 
+class Constant(nn.Module):
+    """A network with a column of ones beside its image."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        images = self.net(z)
+        return torch.cat([images, torch.ones_like(images[..., :1])], dim=-1)
+
+
 def path_of(net: nn.Module, layers: list[int | str], levels: list[int], **changes: object) -> LevelPath:
     settings = {"rng": 3, "samples": 20} | changes
     return explore_path(net, HALVES_QUERY, layers, levels, **settings)  # type: ignore[arg-type]
@@ -50,7 +62,7 @@ def of_a_backdrop() -> LevelPath:
 
 def test_there_is_a_row_for_each_layer_and_level() -> None:
     layers = path_of(HalvesNet(), ["0", 1], [5]).rows()  # the linear map by its path, its non-linearity by its number
-    assert [(row["layer"], row["level"]) for row in layers] == [("0", 5), (1, 5)]
+    assert [(row["layer"], row["level"]) for row in layers] == [(".0", 5), (1, 5)]
     assert [(row["layer"], row["level"]) for row in of_halves().rows()] == [(1, 1), (1, 5)]
     assert all(set(row) == KEYS for row in layers + of_halves().rows())
 
@@ -230,7 +242,14 @@ def test_a_distance_that_no_level_keeps_is_told() -> None:
         level_within(HalvesNet(), HALVES_QUERY, 1, 0.1, rng=3, samples=20)
 
 
-@pytest.mark.parametrize("delta", [0.0, -1.0, math.nan])
+def test_where_no_level_needs_a_unit_a_distance_says_so() -> None:
+    # The last pixel hangs on nothing: no unit is needed for it, while all images differ by more.
+    net = HalvesNet(backdrop=10.0)
+    with pytest.raises(ConfigError, match="no level of this layer needs a unit"):
+        level_within(Constant(net).eval(), HALVES_QUERY, 1, 0.01, rng=3, samples=20, focus=(4, 0, 5, 2))
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, math.nan, math.inf])
 def test_a_distance_is_positive(delta: float) -> None:
     with pytest.raises(ConfigError, match="expected a positive relative distance"):
         level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3)

@@ -100,7 +100,7 @@ def test_levels_and_layers_head_their_columns_and_rows(page: str) -> None:
 
 def test_every_point_has_a_line_in_the_table() -> None:
     lines = table_of(halves())
-    assert [line[:2] for line in lines] == [["0", "1"], ["0", "5"], ["1", "1"], ["1", "5"]]
+    assert [line[:2] for line in lines] == [[".0", "1"], [".0", "5"], ["1", "1"], ["1", "5"]]
     assert all(len(line) == len(HEADINGS) for line in lines)
     for point, line in zip(halves().points, lines, strict=True):
         row = dict(zip(HEADINGS, line, strict=True))

@@ -48,6 +48,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     from dataclasses import replace
 
     from egbas.cli import settings
+    from egbas.errors import ConfigError
     from egbas.exploration.explore import explore as run_exploration
     from egbas.exploration.judges import Panel
     from egbas.exploration.path import level_within
@@ -85,14 +86,19 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     within = None
     with show.progress_bar(quiet) as progress:
         if delta is not None:
-            Panel.of(judges, known, network.generate(z0.to(where)[None])[0].cpu())  # what fails is told before the work
+            if not samples:
+                raise ConfigError("got --delta and --samples 0; a distance is told by exact samples: ask for some")
+            # What fails is told before the work.
+            Panel.of(
+                [*judges, *settings.class_judges(chosen, z0)], known, network.generate(z0.to(where)[None])[0].cpu()
+            )
             within = level_within(
                 generator,
                 z0.to(where),
                 target.key,
                 delta,
                 rng=seed,
-                samples=samples or options.DEFAULT_SAMPLES,
+                samples=samples,
                 max_evaluations=max_evaluations,
                 focus=part,
                 latent=space,

@@ -37,8 +37,18 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
     ] = None,
-    samples: options.Samples = options.DEFAULT_SAMPLES,
-    max_evaluations: options.MaxEvaluations = None,
+    samples: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Effective draws wanted in each region.")
+    ] = options.DEFAULT_SAMPLES,
+    max_evaluations: Annotated[
+        int | None,
+        typer.Option(
+            metavar="E",
+            min=1,
+            help="Latents that the exact sampler asks each region about at most.",
+            show_default="half of what explore may",
+        ),
+    ] = None,
     mass: options.MassOption = False,
     focus: options.Focus = None,
     judge: options.Judges = None,

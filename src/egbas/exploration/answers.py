@@ -178,7 +178,7 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             query=start,
             seed=seed,
             focus=problem.focus,
-            judges=tuple(map(name_of, problem.judges)),
+            judges=tuple(name for name in map(name_of, problem.judges) if not name.startswith("egbas.")),
             features=None if problem.features is None else name_of(problem.features),
             beropt=one.beropt,
             region=one.region,

@@ -103,9 +103,7 @@ class Facts:
         """Freedom in the focus and around it, in words; None without a focus."""
         if self.focus is None:
             return None
-        inside, outside = (
-            "of nothing, for no pixel changes there" if one is None else f"{one:.2f}" for one in self.focus
-        )
+        inside, outside = ("unknown (no pixel changes)" if one is None else f"{one:.2f}" for one in self.focus)
         return inside, outside
 
 
@@ -120,7 +118,9 @@ def facts_of(  # noqa: PLR0913
     features: Features | None = None,
     focus: Tensor | None = None,
 ) -> Facts | None:
-    """Compute the facts of a region; None where there are no samples, or images that do not differ over the prior.
+    """Compute the facts of a region; None where there are no samples, or nothing to compare with.
+
+    There is nothing to compare with where images do not differ over the prior, or the query's is zero everywhere.
 
     Args:
         network: the generator.
@@ -140,6 +140,8 @@ def facts_of(  # noqa: PLR0913
         return None
     chosen = torch.arange(n) * len(chains.latents) // n
     query_image = network.generate(query[None])[0].cpu()
+    if not bool(query_image.any()):
+        return None
     size = query_image.numel()
     some = torch.arange(size) if size <= _N_PIXELS else torch.randperm(size, generator=rng)[:_N_PIXELS]
     look = _Look(query_image=query_image.double(), panel=Panel.of(judges, features, query_image), some=some)
@@ -215,7 +217,7 @@ class _Look:
     some: Tensor
 
     def at(self, network: Network, latents: Tensor) -> _Images:
-        norm = self.query_image.norm().clamp(min=torch.finfo(torch.float64).tiny)
+        norm = self.query_image.norm()
         total, squares = torch.zeros_like(self.query_image), torch.zeros_like(self.query_image)
         pixels, distances, scores, far = [], [], [], []
         for batch in network.image_batches(latents):

@@ -4,6 +4,7 @@
 Features, beside them, are numbers of an image that a distance is measured in.
 """
 
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ Features = Callable[[Tensor], Tensor]
 HELD, FREE = 0.4, 0.7  # freedom up to which something is called held, and from which it is called free
 _RGB = 3
 _DIMENSIONS = 3  # of an image: channels, height, width
+_ROUNDING = 2e-6  # of a score, relative to its size: judges compute in float32
 _LARGEST = 1e100  # of a score, so that its square is still a number
 
 
@@ -49,7 +51,7 @@ class Score:
     def of(cls, query: float, region: Float[Tensor, " n"], prior: Float[Tensor, " m"]) -> "Score":
         """Compare the scores over a region with those over the prior."""
         near, far = ((values - query).square().mean().sqrt() for values in (region, prior))
-        tiny = 1e-9 * max(abs(query), float(prior.abs().max()))
+        tiny = _ROUNDING * max(abs(query), float(prior.abs().max()))
         return cls(
             query=query,
             region_mean=float(region.mean()),
@@ -90,9 +92,16 @@ SCORES = "brightness", "contrast", "saturation", "warmth"  # of these
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """A judge or features as ``module:name``, as the command line takes them where they can be imported."""
-    named = function if hasattr(function, "__qualname__") else type(function)
-    return f"{named.__module__}:{named.__qualname__}"
+    """A judge or features as ``module:name``, as the command line takes them where they can be imported.
+
+    An object without a name of its own is told by where its module holds it, or else as ``module:Class()``.
+    """
+    if hasattr(function, "__qualname__"):
+        return f"{function.__module__}:{function.__qualname__}"
+    kind = type(function)
+    held = vars(sys.modules[kind.__module__]).items() if kind.__module__ in sys.modules else ()
+    name = next((name for name, value in held if value is function), f"{kind.__qualname__}()")
+    return f"{kind.__module__}:{name}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +145,13 @@ class Panel:
             )
         everyone = (*BUILT_IN, *judges)
         scores = {name: float(values[0]) for name, values in _scores(everyone, image[None]).items()}
-        return cls(judges=everyone, features=features, scores=scores, row=_rows(features, image[None]))
+        row = _rows(features, image[None])
+        if features is not None and not bool(row.norm() > 0):
+            raise ConfigError(
+                "the features of the query's image are all zero, so that no distance is relative to their norm; give "
+                "others"
+            )
+        return cls(judges=everyone, features=features, scores=scores, row=row)
 
     def scores_of(self, images: Tensor) -> dict[str, Float[Tensor, " n"]]:
         """What all judges say of images that are (n, c, h, w); others are judged by nobody.
@@ -164,7 +179,9 @@ class Panel:
                 f"the features gave {self.row.shape[1]:,} numbers for the query's image and {rows.shape[1]:,} for "
                 "another; expected as many for every image"
             )
-        return (rows - self.row).norm(dim=1) / self.row.norm().clamp(min=torch.finfo(torch.float64).tiny)
+        if self.features is None:
+            return rows.new_zeros(len(rows))
+        return (rows - self.row).norm(dim=1) / self.row.norm()
 
 
 def _asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
@@ -190,31 +207,43 @@ def _scores(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor, 
         return {}
     named: dict[str, Tensor] = {}
     for judge in judges:
-        name = getattr(judge, "__name__", type(judge).__name__)
-        answer = _asked(judge, images, f"the judge {name}")
+        who = f"the judge {getattr(judge, '__name__', type(judge).__name__)}"
+        answer = _asked(judge, images, who)
         if not isinstance(answer, Mapping):
             raise ConfigError(
-                f"the judge {name} returned {type(answer).__name__}; expected a dict from names to a score of each "
-                f"image, such as {{'smile': tensor of shape ({len(images)},)}}"
+                f"{who} returned {type(answer).__name__}; expected a dict from names to a score of each image, such as "
+                f"{{'smile': tensor of shape ({len(images)},)}}"
             )
+        if not answer and judge not in BUILT_IN:  # a grey image has no colour to tell of
+            raise ConfigError(f"{who} named no score; expected a dict from names to a score of each image")
         for key, value in answer.items():
-            try:
-                values = torch.as_tensor(value).detach().cpu().double()
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise ConfigError(
-                    f"the judge {name} gave {key!r} as {type(value).__name__}; expected one number for each image"
-                ) from error
-            if values.shape != (len(images),) or not bool((values.abs() <= _LARGEST).all()):
-                raise ConfigError(
-                    f"the judge {name} gave {key!r} as {tuple(values.shape)} for {len(images)} images; expected one "
-                    f"finite number for each image, {_LARGEST:g} at most"
-                )
-            if str(key) in named:
-                raise ConfigError(
-                    f"the judge {name} gave {str(key)!r}, which another score is called; name it otherwise"
-                )
-            named[str(key)] = values
+            name = str(key)
+            if not name.isprintable() or not name.strip():
+                raise ConfigError(f"{who} gave a score named {key!r}; expected a name that can be printed")
+            if name in named:
+                raise ConfigError(f"{who} gave {name!r}, which another score is called; name it otherwise")
+            named[name] = _numbers(value, len(images), f"{who} gave {key!r}")
     return named
+
+
+def _numbers(value: Any, n: int, gave: str) -> Float[Tensor, " n"]:
+    """A score of each image, as a judge may return it."""
+    try:
+        values = torch.as_tensor(value).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{gave} as {type(value).__name__}; expected one number for each image") from error
+    if values.shape != (n,) or values.is_complex():
+        kind = " of complex numbers" if values.is_complex() else ""
+        raise ConfigError(
+            f"{gave} as {tuple(values.shape)}{kind} for {n} images; expected one real number for each image"
+        )
+    values = values.double().clone()
+    if not bool((values.abs() <= _LARGEST).all()):
+        raise ConfigError(
+            f"{gave} with values that are NaN, infinite or above {_LARGEST:g}; expected one finite number for each "
+            "image"
+        )
+    return values
 
 
 def _rows(features: Features | None, images: Tensor) -> Float[Tensor, "n f"]:
@@ -223,13 +252,18 @@ def _rows(features: Features | None, images: Tensor) -> Float[Tensor, "n f"]:
         return torch.zeros(len(images), 0, dtype=torch.float64)
     answer = _asked(features, images, "the features")
     has_rows = isinstance(answer, Tensor) and answer.ndim > 0 and len(answer) == len(images)
-    if not has_rows or not bool(answer.isfinite().all()):
-        got = tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__
+    if not has_rows or answer.is_complex() or not answer.numel():
+        got = f"{answer.dtype} {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
         raise ConfigError(
-            f"the features returned {got} for {len(images)} images; expected a tensor with finite values, one row "
+            f"the features returned {got} for {len(images)} images; expected a tensor of real numbers, one row "
             "for each image"
         )
-    return answer.detach().cpu().flatten(1).double()
+    rows = answer.detach().cpu().reshape(len(images), -1).double().clone()
+    if not bool((rows.abs() <= _LARGEST).all()):
+        raise ConfigError(
+            f"the features gave values that are NaN, infinite or above {_LARGEST:g}; expected finite ones"
+        )
+    return rows
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -60,7 +60,7 @@ class PathPoint:
         exact, mass = (None, None) if run is None else (run.exact, run.mass)
         distance = None if facts is None else facts.distance
         return {
-            "layer": self.layer.number or self.layer.path,
+            "layer": self.layer.key,
             "level": self.level,
             "sparsity": self.beropt.config.sparsity,
             "units": len(self.beropt.units),
@@ -241,7 +241,7 @@ def level_within(  # noqa: PLR0913
         ConfigError: no level does, delta is not positive, or so much of the prior lies within it that nothing has to be
             held; and all that ``explore`` raises.
     """
-    if isinstance(delta, bool) or not isinstance(delta, int | float) or not delta > 0:
+    if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 < delta < float("inf"):
         raise ConfigError(f"got delta={delta!r}; expected a positive relative distance, such as 0.4")
     check_samples(samples, max_evaluations, (PRIOR,), None, {})
     problem = Problem.of(
@@ -277,6 +277,11 @@ def level_within(  # noqa: PLR0913
             progress("delta", level, FINEST, f"level {level}: 95 % of the images within {q95:.2f}")
         if q95 < delta:
             return Within(delta=float(delta), level=level, reached=reached, unconverged=tuple(unconverged))
+    if not reached:
+        raise ConfigError(
+            f"no level of this layer needs a unit, and 95 % of the images do not stay within {delta:g} of the query's: "
+            "what is looked at does not hang on the layer; choose another layer, or another focus"
+        )
     least = min(reached, key=reached.__getitem__)
     raise ConfigError(
         f"at no level of this layer do 95 % of the images stay within {delta:g} of the query's: the nearest is level "
@@ -378,6 +383,6 @@ def _everything(problem: Problem) -> tuple[Tensor, Facts | None]:
 
 
 def _told(point: PathPoint) -> str:
-    place = f"layer {point.layer.number or point.layer.path}, level {point.level}"
+    place = f"layer {point.layer.key}, level {point.level}"
     freedom = "" if point.facts is None else f", freedom {point.facts.mean:.2f}"
     return f"{place}: {len(point.beropt.units)} units{freedom}"

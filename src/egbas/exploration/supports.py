@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.beropt import BerOptConfig, BerOptResult, error_of, optimize, optimize_levels
-from egbas.beropt.config import DEFAULT_LEVEL
+from egbas.beropt.config import DEFAULT_LEVEL, FINEST
 from egbas.errors import ConfigError
 from egbas.exploration.clock import Clock, StageProgress
 from egbas.exploration.problem import Problem
@@ -129,6 +129,12 @@ def _refused_if_empty(tail: Tail, result: BerOptResult) -> BerOptResult:
     if len(result.units):
         return result
     config = result.config
+    if config.level is not None and result.fidelity <= error_of(FINEST):
+        raise ConfigError(
+            f"the supporting set of layer {tail.layer.path!r} is empty at every level: without any of its units the "
+            f"image's error is {result.fidelity:.2g}, so that what is looked at does not hang on this layer; choose "
+            "another layer, or another focus"
+        )
     if config.level is not None:
         raise ConfigError(
             f"the supporting set of layer {tail.layer.path!r} is empty at level {config.level}: without any of its "

@@ -109,7 +109,7 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
     if run.tree is None or others:
         notes.append(f"In Python, samplers={list(run.samples)!r} draws what this run drew, and nothing else.")
     named = [*run.judges, *([] if run.features is None else [run.features])]
-    lost = [name for name in named if name not in _importable(named) and not name.startswith("egbas.")]
+    lost = [name for name in named if name not in _importable(named)]
     if lost:
         notes.append(f"{', '.join(lost)} cannot be imported by name; give it to judges= or features= in Python.")
     own = [name for name in run.samples if name not in NAMES]

@@ -140,7 +140,8 @@ def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
     for name, samples in run.samples.items():
         if isinstance(samples, Chains):
             word = "" if samples.has_converged else " (NOT CONVERGED)"
-            numbers.append((f"{samples.diagnostics.ess:,.0f}", f"effective draws of the {name}{word}"))
+            of = "region" if name == PRIOR else f"sampler {name}"
+            numbers.append((f"{samples.diagnostics.ess:,.0f}", f"effective draws of the {of}{word}"))
         elif samples is not run.tree:
             numbers.append((f"{len(samples.latents):,}", f"samples of {name}"))
     if run.facts is not None:
@@ -211,7 +212,7 @@ def _of_samples(samples: Samples, name: str, n_shown: int) -> str:
 
 def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     leading = run.samples[run.shown]
-    limits, which = gallery.limits, "of the tree" if isinstance(leading, Tree) else f"of the {run.shown}"
+    limits, which = gallery.limits, "samples of the tree" if isinstance(leading, Tree) else _called(run.shown)
     content: dict[str, Any] = {
         "pictures": [{"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"}],
         "fixed_sentence": (
@@ -231,7 +232,7 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         alt = "Image of the supporting units alone"
         content["pictures"].append({"src": picture(masked, limits), "alt": alt, "caption": caption})
     if gallery.count:
-        caption = f"Mean of all {gallery.count:,} samples {which}: sharp where the region holds the image"
+        caption = f"Mean of all {gallery.count:,} {which}: sharp where the region holds the image"
         mean = {"src": picture(gallery.mean, limits), "alt": "Mean of the samples", "caption": caption}
         content["pictures"].append(mean)
     return content
@@ -281,7 +282,7 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         "judged": [] if run.facts is None else [_judged(name, score) for name, score in run.facts.scores.items()],
         "deviation_chart": chart(deviation_drawing(deviation)),
         "n_free": gallery.count,
-        "deviation_of": "samples of the tree" if isinstance(leading, Tree) else f"samples of the {run.shown}",
+        "deviation_of": "samples of the tree" if isinstance(leading, Tree) else _called(run.shown),
         "free_sentence": (
             f"Over the samples the pixels (from {low:g} to {high:g}) deviate by {float(deviation.mean()):.3f} on "
             f"average and by {float(deviation.max()):.3f} at most, at row {row}, column {column}. "
@@ -289,6 +290,10 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         ),
         "acceptance_sentence": "" if run.tree is None else _acceptance(run.tree),
     }
+
+
+def _called(name: str) -> str:
+    return "exact samples of the region" if name == PRIOR else f"samples of {name}"
 
 
 def _freedom(facts: Facts) -> str:
