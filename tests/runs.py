@@ -85,3 +85,19 @@ def focused_run() -> Exploration:
         samples=20,
         max_evaluations=3000,
     )
+
+
+@functools.cache
+def repeated_run() -> Exploration:
+    """Three seeds of BerOpt with exact samples, images (1, 2, 4)."""
+    return explore(
+        HalvesNet(),
+        HALVES_QUERY,
+        1,
+        rng=3,
+        level=4,
+        samplers=["prior"],
+        samples=20,
+        max_evaluations=3000,
+        repeats=3,
+    )

@@ -366,6 +366,15 @@ def test_a_distance_chooses_the_level(here: Path) -> None:
     assert told["reached"].keys() == {"1"} and told["reached"]["1"] < 5
 
 
+def test_beropt_is_repeated(here: Path) -> None:
+    result = explore_levels("--repeats", "2", "--samples", "20")
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert "certain  2 seeds of BerOpt" in result.stdout
+    assert (written(here)["repeats"], written(here, "metrics.json")["certainty"]["repeats"]) == (2, 2)
+    for words in (["--repeats", "0"], ["--repeats", "1001"]):
+        assert explore_levels(*words, "--overwrite").exit_code == 2
+
+
 def test_a_focus_is_a_box_or_a_picture(here: Path) -> None:
     picture = Image.new("L", (4, 4))
     picture.paste(255, (2, 0, 4, 3))

@@ -5,15 +5,17 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from egbas.cli.selftest import small_network
+from egbas.errors import RunDirectoryError
 from egbas.report import galleries_of, render
 from egbas.samplers.exact import ExactConfig
 from egbas.storage import load_run
 from tests.problems import HalvesNet
-from tests.runs import exact_run, focused_run, plane_run
+from tests.runs import exact_run, focused_run, plane_run, repeated_run
 
 
 def test_exact_samples_come_back_as_they_were(tmp_path: Path) -> None:
@@ -31,6 +33,52 @@ def test_exact_samples_come_back_as_they_were(tmp_path: Path) -> None:
     assert torch.allclose(back.freedom, run.freedom, rtol=0, atol=0, equal_nan=True)
     assert back.metrics() == run.metrics()
     assert back.distance == run.distance
+
+
+def test_the_seeds_of_beropt_come_back_as_they_were(tmp_path: Path) -> None:
+    run = repeated_run()
+    place = run.save(tmp_path / "run")
+    assert json.loads((place / "config.json").read_text())["repeats"] == 3
+    assert "freedom_over_sets" in load_file(place / "region.safetensors")
+    back = load_run(place, generator=HalvesNet())
+    assert run.certainty is not None
+    assert back.certainty is not None
+    assert (
+        back.certainty.record()
+        == run.certainty.record()
+        == json.loads((place / "metrics.json").read_text())["certainty"]
+    )
+    assert torch.equal(back.certainty.frequency, run.certainty.frequency)
+    assert torch.equal(back.certainty.core, run.certainty.core)
+    maps = [one.certainty.agreement.freedom for one in (run, back)]
+    assert torch.allclose(*maps, rtol=0, atol=0, equal_nan=True)
+    page = render(run, galleries_of(run))
+    assert "How certain it is" in page
+    assert run.certainty.sentence.split(":")[0] in page
+    assert "--repeats 3" in page
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("jaccard",), 1.2),
+        (("repeats",), 1),
+        (("agreement", "low"), 9.0),
+        (("agreement", "map_correlation"), -2),
+        (("rows",), [3]),
+        (("rows",), [{"seed": -1}]),
+    ],
+)
+def test_damage_to_them_is_told(tmp_path: Path, keys: tuple[str, ...], value: object) -> None:
+    place = repeated_run().save(tmp_path / "run")
+    metrics = json.loads((place / "metrics.json").read_text())
+    part = metrics["certainty"]
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    (place / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(RunDirectoryError, match=r"certainty"):
+        load_run(place, generator=HalvesNet())
 
 
 def test_the_tree_is_the_same_with_and_without_them() -> None:

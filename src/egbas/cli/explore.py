@@ -35,6 +35,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     samples: options.Samples = options.DEFAULT_SAMPLES,
     max_evaluations: options.MaxEvaluations = None,
     mass: options.MassOption = False,
+    repeats: options.Repeats = 1,
     device: options.Device = options.DEFAULT_DEVICE,
     threads: options.Threads = None,
     overwrite: options.Overwrite = False,
@@ -123,6 +124,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
             mass=mass,
+            repeats=repeats,
             progress=progress,
         )
         settings.refuse_empty(run)

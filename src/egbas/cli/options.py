@@ -96,6 +96,15 @@ Level = Annotated[
         show_default=str(LEVELS["DEFAULT_LEVEL"]),
     ),
 ]
+Repeats = Annotated[
+    int,
+    typer.Option(
+        metavar="K",
+        min=1,
+        max=1000,
+        help="Run BerOpt K times with other masks, and tell how much of the answer hangs on them.",
+    ),
+]
 Delta = Annotated[
     float | None,
     typer.Option(

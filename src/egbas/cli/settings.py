@@ -134,5 +134,7 @@ def summary(run: Exploration, directory: Path) -> list[str]:
             lines.append(f"features differ from the query's by {far.q50:.2f} (median), {far.q95:.2f} (95 %)")
         if facts.words:
             lines.append(f"words    {facts.words}")
+    if run.certainty is not None:
+        lines.append(f"certain  {run.certainty.sentence}")
     checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
     return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]

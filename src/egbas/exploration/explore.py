@@ -2,6 +2,7 @@
 """E-GBAS (Jeon et al. 2020, Algorithm 3): BerOpt, the region of its set, samples of the region, and all they give."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -13,6 +14,7 @@ from egbas.exploration.clock import Clock, Progress
 from egbas.exploration.judges import Features, Judge
 from egbas.exploration.problem import Problem, check_choice, holding
 from egbas.exploration.queries import seed_of, seeds_of
+from egbas.exploration.repeats import certainty_by, check_repeats, find_again
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, config_of, supports_of
 from egbas.latent import LatentSpace
@@ -39,6 +41,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
+    repeats: int = 1,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -73,6 +76,8 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             too (``run.facts.feature_distance``).
         mass: whether the prior mass of the region is measured also where that takes minutes: deeper layers in more than
             eight dimensions.
+        repeats: how often BerOpt is run, from 1 to 1000, with other masks each time. The run's answer stays that of the
+            first; from two on ``run.certainty`` says how much of it hangs on the masks.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
         geometry: ``"flat"``, the paper's; ``"sphere"``, the one through the query around the origin; or ``"auto"``: a
             sphere where ``latent`` says so or the generator ignores a latent's length, G(3z) = G(z), else flat. The
@@ -115,6 +120,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         judges=judges,
         features=features,
         mass=mass,
+        repeats=repeats,
         latent=latent,
         geometry=geometry,
         beropt=beropt,
@@ -142,6 +148,7 @@ def explore_many(  # noqa: PLR0913
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
+    repeats: int = 1,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
     beropt: BerOptConfig | None = None,
@@ -169,6 +176,7 @@ def explore_many(  # noqa: PLR0913
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
+        repeats: as for ``explore``.
         latent: as for ``explore``; by default of the first query's shape.
         geometry: as for ``explore``.
         beropt: settings of BerOpt, for all.
@@ -194,6 +202,7 @@ def explore_many(  # noqa: PLR0913
         [0, 1, 2]
     """
     check_choice(layer, region, has_beropt=beropt is not None or level is not None or focus is not None)
+    check_repeats(repeats, has_layer=region is None)
     seeds = seeds_of(rng, len(queries))
     asked = {"judges": bool(judges), "features": features is not None, "mass": mass}
     check_samples(samples, max_evaluations, samplers, gbrrt, asked)
@@ -218,8 +227,15 @@ def explore_many(  # noqa: PLR0913
         )
     if region is not None:
         found = [Found(beropt=None, region=holding(region, start)) for start in problem.queries]
-    else:
-        with clock.stage("beropt"):
-            half_width = max((gbrrt or GbRrtConfig()).half_width or 0.0, problem.latent.largest_half_width)
-            found = supports_of(problem, config, half_width, clock)
-    return answers(problem, found, sampling, clock)
+        return answers(problem, found, sampling, clock)
+    half_width = max((gbrrt or GbRrtConfig()).half_width or 0.0, problem.latent.largest_half_width)
+    with clock.stage("beropt"):
+        found = supports_of(problem, config, half_width, clock)
+    if repeats == 1:
+        return answers(problem, found, sampling, clock)
+    again = [find_again(problem, place, repeats, config, half_width, progress) for place in range(len(seeds))]
+    runs = answers(problem, found, sampling, clock)
+    return [
+        replace(run, certainty=certainty_by(run, others, sampling, progress))
+        for run, others in zip(runs, again, strict=True)
+    ]

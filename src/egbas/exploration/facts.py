@@ -17,7 +17,7 @@ from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.chains import Chains
 
-_HELD = 0.01  # of the largest deviation over the prior: pixels that deviate less there have no freedom
+HELD_SHARE = 0.01  # of the largest deviation over the prior: pixels that deviate less there have no freedom
 LARGE_IMAGE = 50_000  # values of an image, from which on fewer images are computed
 _N_LARGE = 100
 _N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels, drawn at random, tell its width
@@ -135,7 +135,7 @@ def facts_of(  # noqa: PLR0913
     Raises:
         ConfigError: a judge or the features answer in another form.
     """
-    n = len(chains.latents) if network.image_size <= LARGE_IMAGE else min(_N_LARGE, len(chains.latents))
+    n = shown_of(network, len(chains.latents))
     if n < 2:
         return None
     chosen = torch.arange(n) * len(chains.latents) // n
@@ -150,7 +150,7 @@ def facts_of(  # noqa: PLR0913
     deviation, prior = inside.deviation, beside.deviation
     if not bool(prior.sum() > 0):
         return None
-    freedom = torch.where(prior < _HELD * prior.max(), torch.nan, deviation / prior).float()
+    freedom = torch.where(prior < HELD_SHARE * prior.max(), torch.nan, deviation / prior).float()
     mean = float(deviation.sum() / prior.sum())
     known = None if n < _FEW else _interval(inside.pixels, chains.chain[chosen], beside.pixels, mean, rng)
     low, high = known or (None, None)
@@ -169,6 +169,11 @@ def facts_of(  # noqa: PLR0913
         focus=None if focus is None else _in_focus(deviation, prior, focus),
         feature_distance=None if features is None else _quantiles(inside.feature_distances),
     )
+
+
+def shown_of(network: Network, n: int) -> int:
+    """Of how many of n latents images are computed: fewer where they are large."""
+    return n if network.image_size <= LARGE_IMAGE else min(_N_LARGE, n)
 
 
 def _quantiles(distances: Float[Tensor, " n"]) -> Distance:

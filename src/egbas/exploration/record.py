@@ -42,6 +42,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
             for name, one in run.samples.items()
         },
         **({} if run.exact is None else {"region": _of_region(run, run.exact)}),
+        **({} if run.certainty is None else {"certainty": run.certainty.record()}),
         "seconds": run.seconds,
         "warnings": list(run.warnings),
     }
@@ -56,6 +57,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
         "seed": run.seed,
+        "repeats": 1 if run.certainty is None else run.certainty.repeats,
         "level": run.level,
         "focus": None if run.focus is None else box_of(run.focus),
         "judges": list(run.judges),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptResult
 from egbas.errors import ConfigError
 from egbas.exploration import record, writer
+from egbas.exploration.certainty import Certainty
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
@@ -67,6 +68,7 @@ class Exploration:
             (``egbas.samplers.mass.mass_of`` takes minutes there).
         seconds: wall-clock time of each stage.
         warnings: what the user should know, as sentences.
+        certainty: how much of the answer hangs on BerOpt's masks; None where BerOpt ran once.
     """
 
     network: Network
@@ -88,6 +90,7 @@ class Exploration:
     mass: Mass | None
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    certainty: Certainty | None = None
 
     @property
     def generator(self) -> nn.Module:

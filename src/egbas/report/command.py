@@ -57,6 +57,7 @@ def command(run: Exploration) -> tuple[str, str]:
     elif exact is not None:
         words += ["--samples", str(exact.samples), "--max-evaluations", str(exact.max_evaluations)]
         words += [] if run.mass is None else ["--mass"]
+    words += [] if run.certainty is None else ["--repeats", str(run.certainty.repeats)]
     words += ["--out", "again"]
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
 

@@ -68,6 +68,7 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
         "samplers": [_samples(run, name, galleries[name]) for name in leading_first],
         **_fixed(run, first),
         **_free(run, first),
+        **_certainty(run),
         **_plane(run),
         **_beside(run, comparison),
         **_certificate(run),
@@ -289,6 +290,27 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
             f"{still:.0%} of the pixels hardly move (below 1% of the pixel range)."
         ),
         "acceptance_sentence": "" if run.tree is None else _acceptance(run.tree),
+    }
+
+
+def _certainty(run: Exploration) -> dict[str, Any]:
+    """How much of the answer hangs on BerOpt's masks."""
+    certainty = run.certainty
+    if certainty is None:
+        return {"certainty_sentence": "", "certainty_rows": (), "certainty_chart": ""}
+    keys = "units", "error", "freedom", "log10_mass"
+    formats = "{:,}", "{:.3f}", "{:.2f}", "{:.1f}"
+    return {
+        "certainty_sentence": certainty.sentence,
+        "certainty_rows": [
+            [
+                "this run" if place == 0 else f"seed {row['seed']}",
+                *("" if row[key] is None else text.format(row[key]) for key, text in zip(keys, formats, strict=True)),
+                (row["status"] or "").lower().replace("_", " "),
+            ]
+            for place, row in enumerate(certainty.rows)
+        ],
+        "certainty_chart": ("" if certainty.agreement is None else chart(freedom_drawing(certainty.agreement.freedom))),
     }
 
 

@@ -78,6 +78,8 @@ def check_run(contents: Contents, run: Exploration) -> None:
     check_tensors(contents.directory / BOUNDARY, contents.boundary, tables.FOCUS, image)
     if run.facts is not None:
         check_tensors(contents.directory / REGION, contents.exact, tables.FREEDOM, image)
+    if run.certainty is not None and run.certainty.agreement is not None:
+        check_tensors(contents.directory / REGION, contents.exact, tables.FREEDOM_OVER_SETS, image)
 
 
 def _check_config(contents: Contents) -> None:
@@ -101,6 +103,11 @@ def _check_metrics(contents: Contents) -> None:
         refuse(file, "samplers", str(kinds), "one at least, and one tree at most")
     if contents.has_tree:
         check_json(file, metrics, tables.METRICS_OF_TREE)
+    certainty = metrics.get("certainty")
+    if certainty is not None:
+        check_json(file, certainty, tables.CERTAINTY, "certainty")
+        for row in certainty["rows"]:
+            check_json(file, row, tables.REPEAT, "certainty.rows")
     region = metrics.get("region")
     if region is None:
         return
@@ -113,7 +120,9 @@ def _check_metrics(contents: Contents) -> None:
 
 def _check_boundary(contents: Contents) -> None:
     file, tensors, config = contents.directory / BOUNDARY, contents.boundary, contents.config
-    check_tensors(file, tensors, tables.BOUNDARY | tables.FOCUS, {"units": config["layer"]["units"]})
+    wanted = tables.BOUNDARY | tables.FOCUS
+    wanted |= {} if contents.metrics.get("certainty") is None else tables.FREQUENCY
+    check_tensors(file, tensors, wanted, {"units": config["layer"]["units"]})
     threshold = config["beropt"]["threshold"]
     kept = (tensors["theta"] > threshold).nonzero()[:, 0]
     if not torch.equal(tensors["units"], kept):

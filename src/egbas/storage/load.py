@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, RunDirectoryError
+from egbas.exploration.certainty import Agreement, Certainty
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.exploration.judges import Score
 from egbas.exploration.record import state_sha256
@@ -121,6 +122,7 @@ def _rebuild(
         mass=_mass(contents),
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
+        certainty=_certainty(contents),
     )
 
 
@@ -207,6 +209,21 @@ def _facts(contents: Contents) -> Facts | None:
         focus=None if region.get("focus") is None else tuple(region["focus"]),
         feature_distance=None if features is None else Distance(**features),
         words=region.get("words") or "",
+    )
+
+
+def _certainty(contents: Contents) -> Certainty | None:
+    told = contents.metrics.get("certainty")
+    if told is None:
+        return None
+    frequency, agreement = contents.boundary["frequency"], told.get("agreement")
+    return Certainty(
+        rows=tuple(told["rows"]),
+        frequency=frequency,
+        core=(frequency == 1).nonzero()[:, 0],
+        jaccard=told["jaccard"],
+        jaccard_chance=told["jaccard_chance"],
+        agreement=None if agreement is None else Agreement(freedom=contents.exact["freedom_over_sets"], **agreement),
     )
 
 

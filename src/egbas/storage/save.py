@@ -150,6 +150,7 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
 def _boundary(run: Exploration, beropt: BerOptResult) -> dict[str, Tensor]:
     return {
         **({} if run.focus is None else {"focus": run.focus.to(torch.uint8)}),
+        **({} if run.certainty is None else {"frequency": run.certainty.frequency}),
         "theta": beropt.theta,
         "units": beropt.units.to(torch.int64),
         "signs": beropt.signs.to(torch.int8),
@@ -179,6 +180,8 @@ def _samples(run: Exploration) -> dict[str, Tensor]:
 def _region(run: Exploration, exact: Chains) -> dict[str, Tensor]:
     """Exact samples of the prior in the region, and what they say of each pixel."""
     tensors = {"latents": exact.latents, "chain": exact.chain}
+    if run.certainty is not None and run.certainty.agreement is not None:
+        tensors["freedom_over_sets"] = run.certainty.agreement.freedom
     return tensors if run.freedom is None else tensors | {"freedom": run.freedom}
 
 

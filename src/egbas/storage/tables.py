@@ -45,6 +45,7 @@ CONFIG = {
     "samplers?": list_of(TEXT),
     "judges?": list_of(TEXT),
     "features?": TEXT,
+    "repeats?": SIZE,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }
@@ -74,6 +75,32 @@ METRICS = {
     "certificate": _CERTIFICATE,
     "seconds": {"*": NOT_NEGATIVE},
     "warnings": list_of(TEXT),
+}
+_CORRELATION = or_null(NUMBER.where(" from -1 to 1", lambda value: -1 <= value <= 1))
+AGREEMENT = [
+    {
+        **dict.fromkeys(("mean", "low", "high", "least", "most"), NOT_NEGATIVE),
+        **dict.fromkeys(("map_correlation", "map_ceiling"), _CORRELATION),
+        **dict.fromkeys(("shared", "shared_prior", "inside"), SHARE),
+    },
+    in_order("low", "mean", "high"),
+    in_order("least", "mean", "most"),
+]
+REPEAT = {
+    "seed": SEED,
+    "units": COUNT,
+    "error": NOT_NEGATIVE,
+    "freedom": or_null(NOT_NEGATIVE),
+    "status": or_null(TEXT),
+    "log10_mass": or_null(NUMBER),
+}
+CERTAINTY = {
+    "repeats": SIZE.where(", at least 2", lambda repeats: repeats > 1),
+    "core": COUNT,
+    "jaccard": SHARE,
+    "jaccard_chance": SHARE,
+    "agreement?": AGREEMENT,
+    "rows": list_of(OBJECT),
 }
 METRICS_OF_BEROPT = {
     "fidelity": NOT_NEGATIVE,
@@ -130,6 +157,7 @@ BOUNDARY = {
     "losses": Wanted("steps"),
     "sizes": Wanted("steps"),
 }
+FREQUENCY = {"frequency": Wanted("units", words="numbers from 0 to 1", holds=_is_a_share)}
 FOCUS = {"focus?": Wanted("h w", (torch.uint8,), "0 or 1 each, and some 1", lambda values: _largest(values) == 1)}
 
 
@@ -156,6 +184,7 @@ TREE = {
     "rejected_reason": Wanted("r", (torch.int8,), f"{OUTSIDE} or {TOO_CLOSE} each", _are_reasons),
 }
 FREEDOM = {"freedom": Wanted("c h w", words="numbers of at least 0, or NaN", holds=_is_freedom)}
+FREEDOM_OVER_SETS = {"freedom_over_sets": FREEDOM["freedom"]}
 
 
 def chain_of(n_chains: int) -> Wanted:
