@@ -6,6 +6,7 @@ Run as ``python -m benchmarks.balls OUT.json``; it goes on where it was stopped.
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from egbas.samplers.choice import rng_of
 from egbas.samplers.diagnostics import Diagnostics
 
 LAYERS = {"dcgan-mnist": (1, 2, 3, 4), "dcgan-mnist-2d": (1, 2, 3, 4), "pggan-mnist": (2, 4, 6)}
+ROWS = Path(__file__).parent / "balls.json"
 SEEDS = (3, 7, 11)
 SAMPLES, DRAWS = 100, 400  # effective ones of the region; independent ones of the ball
 
@@ -82,8 +84,34 @@ def _row(facts: Facts) -> dict[str, Any]:
     }
 
 
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Both side by side, one line for each query; "!" marks a region whose chains did not converge."""
+    names = (
+        "model",
+        "layer",
+        "seed",
+        "units kept",
+        "log10 mass",
+        "freedom: region",
+        "ball",
+        "class kept: region",
+        "ball",
+    )
+    more = ("median distance: region", "ball", "lie at: region", "ball")
+    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    for row in sorted(rows, key=lambda row: (row["model"], row["layer"], row["seed"])):
+        region, ball = row["region"], row["ball"]
+        mark = "" if row["status"] == "CONVERGED" else " !"
+        mass = f"{row['log10_mass'][0]:.1f}{mark}"
+        line = [f"`{row['model']}`", row["layer"], row["seed"], row["units_kept"], mass]
+        for key in ("freedom", "class_kept", "median_distance", "lie_at"):
+            line += [f"{region[key]:.2f}", f"{ball[key]:.2f}"]
+        lines.append(line)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
 def main(path: Path) -> None:
-    """Measure what is not in the file yet."""
+    """Measure what is not in the file yet, and print the table."""
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
     done = {(row["model"], row["layer"], row["seed"]) for row in rows}
@@ -94,6 +122,7 @@ def main(path: Path) -> None:
                     rows.append(measure(name, layer, seed))
                     path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
                     print(rows[-1], flush=True)
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,13 @@ def test_an_unknown_experiment_is_bad_input(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_exact_rows_are_of_tables_only(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", "rankings", "--exact", "--out", str(tmp_path / "new")])
+    assert result.exit_code == 2
+    assert "got --exact for rankings; it adds rows to table1, table2, all" in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_unknown_model_is_told_before_the_work(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["reproduce", "supporting-sets", "--model", "dcgan-mist", "--out", str(tmp_path)])
     assert result.exit_code == 2

@@ -27,11 +27,12 @@ WHAT = {
     "sensitivity": "how Table 1's ratios move with the settings",
     "all": "Tables 1 and 2 and all figures",
 }
+EXACT = "table1", "table2", "all"  # have rows of exact samples
 Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
 
 
-def reproduce(
+def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
         str | None,
@@ -47,6 +48,13 @@ def reproduce(
             metavar="N", min=1, help="Queries; networks of brute-force.", show_default="10; sensitivity 5; 50"
         ),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Tables 1 and 2: also exact samples of the regions, balls of equal prior mass, and random sets.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
     json: options.Json = False,
     quiet: options.NoProgress = False,
@@ -56,12 +64,10 @@ def reproduce(
 
     from egbas.errors import ConfigError
     from egbas.inputs.devices import set_threads
+    from egbas.reproduce.finished import FOLDER
     from egbas.zoo.models import load_model
 
-    if name not in WHAT:
-        raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; name a folder")
+    _check(name, out, exact=exact)
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
@@ -85,17 +91,30 @@ def reproduce(
         def told(done: int, total: int, text: str) -> None:
             progress(name, done, total, text)
 
-        content, table = _run(name, (model,) if model else None, queries, out, told)
+        content, table = _run(name, (model,) if model else None, queries, out, told, exact)
     if json:
         show.as_json(content)
     else:
         show.table(*table)
-        typer.echo(out / f"{name}.json")
+        typer.echo("\n".join([*_found_before(content, out / FOLDER), str(out / f"{name}.json")]))
+
+
+def _check(name: str, out: Path, *, exact: bool) -> None:
+    """Refuse what cannot be meant, before any work."""
+    from egbas.errors import ConfigError
+
+    if name not in WHAT:
+        raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
+    if exact and name not in EXACT:
+        raise ConfigError(f"got --exact for {name}; it adds rows to {', '.join(EXACT)}: leave it out")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; name a folder")
 
 
 def _run(
-    name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told
+    name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told, exact: bool
 ) -> tuple[dict[str, Any], Table]:
+    from egbas.evaluation.exact_methods import ExactSettings
     from egbas.reproduce import (
         brute_force,
         measurement,
@@ -120,8 +139,15 @@ def _run(
     }
     module = modules[name]
     n_queries = queries or (sensitivity.N_QUERIES if name == "sensitivity" else measurement.N_QUERIES)
-    content = module.run(models or measurement.MODELS, n_queries=n_queries, out=out, progress=told)
+    options = {"exact": ExactSettings()} if exact else {}
+    content = module.run(models or measurement.MODELS, n_queries=n_queries, out=out, progress=told, **options)
     return content, module.as_table(content)
+
+
+def _found_before(content: dict[str, Any], folder: Path) -> list[str]:
+    """That some queries were not measured now."""
+    n_before = content.get("config", {}).get("finished_before", 0)
+    return [f"{n_before} of the queries were finished before: {folder} holds them"] if n_before else []
 
 
 def _model_sheets(out: Path) -> Path:

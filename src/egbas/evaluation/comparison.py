@@ -42,7 +42,7 @@ class Score:
         model: name of the generator.
         layer: number of the explored layer, or its path where it has none.
         query: tells the queries of a layer apart: the seed of the exploration.
-        method: one of ``egbas.evaluation.baselines.METHODS``.
+        method: one of ``egbas.evaluation.baselines.METHODS``, or of ``exact_methods.EXACT_METHODS``.
         metric: ``"deviation"``, ``"critic similarity 1"`` and so on, ``"class consistency"``, ``"in region"``,
             ``"left support"`` (a share of the samples), ``"epsilon"``, ``"samples"`` or ``"search evaluations"``.
         value: in the unit of the metric.
@@ -157,7 +157,9 @@ def summarise(scores: Iterable[Score]) -> list[Row]:
     return rows
 
 
-def ratios(scores: Iterable[Score], metric: str = DEVIATION) -> list[Row]:
+def ratios(
+    scores: Iterable[Score], metric: str = DEVIATION, *, ours: str = E_GBAS, others: Sequence[str] = METHODS[1:]
+) -> list[Row]:
     """E-GBAS over each baseline: the ratio of the means over queries, with its paired bootstrap interval.
 
     Queries where the baseline could not be drawn are left out on both sides.
@@ -165,6 +167,8 @@ def ratios(scores: Iterable[Score], metric: str = DEVIATION) -> list[Row]:
     Args:
         scores: of many queries, models and layers.
         metric: of which the ratio is taken; its values are positive.
+        ours: the method above the line.
+        others: the baselines.
 
     Returns:
         Rows as ``summarise`` gives, whose method is the baseline.
@@ -172,15 +176,15 @@ def ratios(scores: Iterable[Score], metric: str = DEVIATION) -> list[Row]:
     rows = []
     chosen = [score for score in scores if score.metric == metric]
     for (model, layer), group in _grouped(chosen, "model", "layer").items():
-        by_method = {name: {s.query: s.value for s in group if s.method == name} for name in METHODS}
-        ours = by_method[E_GBAS]
-        for method in METHODS[1:]:
-            queries = [query for query in by_method[method] if query in ours]
+        by_method = {name: {s.query: s.value for s in group if s.method == name} for name in (ours, *others)}
+        numerators = by_method[ours]
+        for method in others:
+            queries = [query for query in by_method[method] if query in numerators]
             if not queries:
                 continue
-            above = [ours[query] for query in queries]
+            above = [numerators[query] for query in queries]
             below = [by_method[method][query] for query in queries]
-            key = {"model": model, "layer": layer, "method": method, "metric": f"E-GBAS / baseline, {metric}"}
+            key = {"model": model, "layer": layer, "method": method, "metric": f"{ours} / baseline, {metric}"}
             rows.append(key | _estimate(sum(above) / sum(below), bootstrap_ratio(above, below), len(queries)))
     return rows
 

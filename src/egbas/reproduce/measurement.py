@@ -6,9 +6,9 @@ Both tables come from one measurement; measure once and give it to both.
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +16,12 @@ from torch import nn
 
 import egbas
 from egbas.evaluation.comparison import Score, draw_all, evaluate
+from egbas.evaluation.exact_methods import ExactSettings, draw_exact
 from egbas.exploration.result import Exploration
-from egbas.latent import LatentSpace
+from egbas.reproduce.finished import FOLDER, Finished, Measured
 from egbas.reproduce.provenance import discriminator_facts, geometry_facts
 from egbas.reproduce.shared_runs import Explored
-from egbas.zoo.models import load_classifier, load_model
+from egbas.zoo.models import Model, load_classifier, load_model
 from egbas.zoo.pggan import PgganGenerator
 
 MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
@@ -49,6 +50,9 @@ def measure(
     layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
     explored: Explored | None = None,
+    *,
+    exact: ExactSettings | None = None,
+    out: Path | None = None,
 ) -> Measurement:
     """Explore and judge every layer of every model at queries 0, 1, ..., each drawn from the prior by its number.
 
@@ -60,50 +64,99 @@ def measure(
         layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
         explored: makes the explorations, with its settings and progress; by default with egbas's own settings.
+        exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
+        out: folder of the results, where finished queries are kept and found again; None: none are.
 
     Raises:
         ConfigError: a supporting set came out empty; no query is left out silently.
         ModelNotFoundError: there is no such model.
         LayerNotFoundError: a model has no such layer.
+        RunDirectoryError: a finished query cannot be written.
     """
     explored = explored or Explored()
-    start, scores, geometries = time.perf_counter(), list[Score](), dict[str, dict[str, str]]()
+    start, scores = time.perf_counter(), list[Score]()
     models = {name: explored.model(name) for name in model_names}
     # The classifier knows the digits of the embedded models only.
     classifier = load_classifier(CLASSIFIER) if any(model.card is not None for model in models.values()) else None
-    judges = {
-        name: partial(_judge, model.discriminator, classifier if model.card is not None else None)
-        for name, model in models.items()
+    settings = {
+        "beropt": dataclasses.asdict(explored.beropt),
+        "gbrrt": dataclasses.asdict(explored.gbrrt),
+        "exact": None if exact is None else dataclasses.asdict(exact),
     }
-    layers_of = {name: tuple(layers or paper_layers(name)) for name in model_names}
-    layers_to_judge = [(name, layer) for name, chosen in layers_of.items() for layer in chosen]
-    for name, layer in layers_to_judge:
-        explored.expect(judges[name], name, layer, range(n_queries))
-    for name, layer in layers_to_judge:
-        for latent, judged in explored.each(judges[name], name, layer, range(n_queries)):
-            geometries[name] = geometry_facts(latent)
-            scores += judged
+    finished = Finished(None if out is None else out / FOLDER, settings)
+    judges = {
+        (name, layer): _Judge(
+            model=model,
+            layer=layer,
+            classifier=classifier if model.card is not None else None,
+            exact=exact,
+            finished=finished,
+        )
+        for name, model in models.items()
+        for layer in layers or paper_layers(name)
+    }
+    before = {key: judge.known(range(n_queries)) for key, judge in judges.items()}
+    missing = {key: [seed for seed in range(n_queries) if seed not in before[key]] for key in judges}
+    for (name, layer), judge in judges.items():
+        explored.expect(judge, name, layer, missing[name, layer])
+    geometries, unconverged = dict[str, Any](), list[list[Any]]()
+    for (name, layer), judge in judges.items():
+        judged = explored.each(judge, name, layer, missing[name, layer])
+        of_seed = before[name, layer] | dict(zip(missing[name, layer], judged, strict=True))
+        for seed in range(n_queries):
+            scores += of_seed[seed].scores
+            geometries[name] = of_seed[seed].facts["geometry"]
+            unconverged += [[name, layer, seed, method] for method in of_seed[seed].facts["unconverged"]]
     config = {
         "models": {name: model.sha256 for name, model in models.items()},
         "classifier": None if classifier is None else CLASSIFIER,
         "discriminators": {name: discriminator_facts(model.discriminator) for name, model in models.items()},
         "geometries": geometries,
-        "layers": {name: list(chosen) for name, chosen in layers_of.items()},
+        "layers": {name: list(layers or paper_layers(name)) for name in model_names},
         "seeds": list(range(n_queries)),
-        "beropt": dataclasses.asdict(explored.beropt),
-        "gbrrt": dataclasses.asdict(explored.gbrrt),
+        **settings,
+        "unconverged": unconverged,
+        "finished_before": sum(map(len, before.values())),
         "versions": {"egbas": egbas.__version__, "torch": torch.__version__},
         "seconds": time.perf_counter() - start,
     }
     return Measurement(scores=tuple(scores), config=config)
 
 
-def _judge(
-    discriminator: nn.Module | None, classifier: nn.Module | None, run: Exploration
-) -> tuple[LatentSpace, list[Score]]:
-    """What the tables need of an exploration: its latent space, and what the methods' samples score."""
-    samples = draw_all(run, rng=torch.Generator().manual_seed(run.seed))
-    return run.latent, evaluate(run, samples, discriminator=discriminator, classifier=classifier)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Judge:
+    """What the tables need of the explorations of a layer: how the samples of each method score.
+
+    Attributes:
+        model: the generator with its discriminator.
+        layer: number of the layer.
+        classifier: None where it does not know the images.
+        exact: as for ``measure``.
+        finished: where each query is kept as soon as it is judged.
+    """
+
+    model: Model
+    layer: int
+    classifier: nn.Module | None
+    exact: ExactSettings | None
+    finished: Finished
+
+    def known(self, seeds: Iterable[int]) -> dict[int, Measured]:
+        """Those of the queries that were judged before, by their seed."""
+        found = {seed: self.finished.of(self.model.name, self.model.sha256, self.layer, seed) for seed in seeds}
+        return {seed: one for seed, one in found.items() if one is not None}
+
+    def __call__(self, run: Exploration) -> Measured:
+        """Judge the samples of every method, and keep what they score."""
+        samples, facts = draw_all(run, rng=torch.Generator().manual_seed(run.seed)), {"unconverged": []}
+        if self.exact is not None:
+            drawn = draw_exact(run, self.exact)
+            samples += drawn.drawn
+            facts = {"unconverged": list(drawn.unconverged)}
+        scores = evaluate(run, samples, discriminator=self.model.discriminator, classifier=self.classifier)
+        measured = Measured(scores=scores, facts={**facts, "geometry": geometry_facts(run.latent)})
+        self.finished.keep(self.model.name, self.model.sha256, self.layer, run.seed, measured)
+        return measured
 
 
 def paper_layers(model_name: str) -> tuple[int, ...]:

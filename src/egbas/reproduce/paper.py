@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from egbas.evaluation.exact_methods import ExactSettings
 from egbas.reproduce import table1, table2
 from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model, expect
 from egbas.reproduce.measurement import MODELS, N_QUERIES, PGGAN_LAYERS, measure, paper_layers
@@ -22,6 +23,7 @@ def run(
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
     layers: Sequence[int] | None = None,
+    exact: ExactSettings | None = None,
 ) -> dict[str, Any]:
     """Make Tables 1 and 2 of the models, and every figure that one of them can be drawn of.
 
@@ -31,6 +33,7 @@ def run(
         out: folder of the files.
         progress: called with (done, all, text); a figure counts half as much as an exploration.
         layers: of the tables; None: those that the paper explores in networks of their kind.
+        exact: as for a table.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
@@ -52,7 +55,7 @@ def run(
     explored = Explored(progress=told)
     for name, model in figures:
         expect(name, model, explored)
-    measured = measure(model_names, layers, n_queries, explored)
+    measured = measure(model_names, layers, n_queries, explored, exact=exact, out=out)
     made = []
     for table in (table1.TABLE, table2.TABLE):
         table.write(measured, out)

@@ -6,6 +6,7 @@ from typing import Any
 
 from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import DEVIATION, Score, ratios, summarise
+from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS
 from egbas.reproduce.measurement import LAYERS, MODELS
 from egbas.reproduce.tables import PaperTable, Rows
 
@@ -21,7 +22,8 @@ def rows_and_ratios(scores: Sequence[Score]) -> tuple[Rows, Rows]:
         Rows as ``egbas.evaluation.comparison.summarise`` gives; the ratios have "paper", its ratio or None, too.
     """
     rows = [row for row in summarise(scores) if row["metric"] == DEVIATION]
-    return rows, [{**row, "paper": paper_ratio(**_key(row))} for row in ratios(scores)]
+    quotients = [*ratios(scores), *ratios(scores, ours=EXACT, others=RIVALS)]
+    return rows, [{**row, "paper": paper_ratio(**_key(row))} for row in quotients]
 
 
 TABLE = PaperTable("table1", rows_and_ratios)
@@ -37,21 +39,27 @@ def paper_ratio(model: str, layer: int | str, method: str) -> float | None:
 
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: deviations of every method, then ratios beside the paper's."""
-    headings = ["model", "l", *METHODS]
+    exact = [name for name in EXACT_METHODS if any(row["method"] == name for row in content["rows"])]
+    shown = [*METHODS, *exact]
+    headings = ["model", "l", *shown]
     for method in (L2, LINF, RADIUS_MATCHED):
         headings += [f"/ {method}", "paper"] if method in PAPER else [f"/ {method}"]
+    rivals = [name for name in RIVALS if name in exact]
+    headings += [f"exact / {name}" for name in rivals]
     means = {(row["model"], row["layer"], row["method"]): row["mean"] for row in content["rows"]}
     quotients = {(row["model"], row["layer"], row["method"]): row for row in content["ratios"]}
     lines = []
     for model, layer in dict.fromkeys((row["model"], row["layer"]) for row in content["rows"]):
         line = [model, str(layer)]
-        line += [f"{means[key]:.4f}" if (key := (model, layer, name)) in means else "-" for name in METHODS]
+        line += [f"{means[key]:.4f}" if (key := (model, layer, name)) in means else "-" for name in shown]
         for method in (L2, LINF, RADIUS_MATCHED):
             row = quotients.get((model, layer, method))
             line.append("-" if row is None else _ratio(row))
             if method in PAPER:
                 paper = paper_ratio(model, layer, method)
                 line.append("-" if paper is None else f"{paper:.3f}")
+        quotients_here = (quotients.get((model, layer, name)) for name in rivals)
+        line += ["-" if row is None else _ratio(row) for row in quotients_here]
         lines.append(line)
     return headings, lines
 

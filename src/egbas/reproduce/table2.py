@@ -12,6 +12,7 @@ from typing import Any
 
 from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
+from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS
 from egbas.reproduce.measurement import MODELS
 from egbas.reproduce.tables import PaperTable, Rows
 
@@ -31,6 +32,7 @@ def rows_and_ratios(scores: Sequence[Score]) -> tuple[Rows, Rows]:
     quotients = []
     for metric in dict.fromkeys(score.metric for score in chosen):
         quotients += [{**row, "paper": _paper(row, metric)} for row in ratios(with_all, metric)]
+        quotients += [{**row, "paper": None} for row in ratios(with_all, metric, ours=EXACT, others=RIVALS)]
     return summarise(with_all), quotients
 
 
@@ -55,14 +57,16 @@ run = TABLE.run
 
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: every method's means, and E-GBAS over each ball beside the paper's."""
-    headings = ["model", "l", "metric", *METHODS, f"/ {L2}", "paper", f"/ {LINF}", "paper"]
+    exact = [name for name in EXACT_METHODS if any(row["method"] == name for row in content["rows"])]
+    shown = [*METHODS, *exact]
+    headings = ["model", "l", "metric", *shown, f"/ {L2}", "paper", f"/ {LINF}", "paper"]
     means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
     quotients = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
     lines = []
     for key in dict.fromkeys(name[:3] for name in means):
         model, layer, metric = key
         line = [model, str(layer), metric]
-        line += [f"{means[*key, name]:.4f}" if (*key, name) in means else "-" for name in METHODS]
+        line += [f"{means[*key, name]:.4f}" if (*key, name) in means else "-" for name in shown]
         for method in (L2, LINF):
             row = quotients.get((model, layer, f"E-GBAS / baseline, {metric}", method))
             line += ["-", "-"] if row is None else [f"{row['mean']:.3f}", _plain(row["paper"])]

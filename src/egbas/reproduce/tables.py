@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from egbas.evaluation.comparison import Score
+from egbas.evaluation.exact_methods import ExactSettings
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
 from egbas.reproduce.shared_runs import Explored, Progress
 from egbas.storage import write_json
@@ -34,6 +35,7 @@ class PaperTable:
         n_queries: int = N_QUERIES,
         out: Path = Path("runs/reproduce"),
         progress: Progress | None = None,
+        exact: ExactSettings | None = None,
     ) -> dict[str, Any]:
         """Measure, make the table, and write it to ``out/NAME.json``.
 
@@ -43,6 +45,7 @@ class PaperTable:
             n_queries: how many queries.
             out: folder of the file.
             progress: called with (done, all, text).
+            exact: whether rows of the whole region and its fair rivals are added; how much work that may take.
 
         Returns:
             {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``.
@@ -50,7 +53,8 @@ class PaperTable:
         Raises:
             RunDirectoryError: the file cannot be written.
         """
-        return self.write(measure(model_names, layers, n_queries, Explored(progress=progress)), out)
+        explored = Explored(progress=progress)
+        return self.write(measure(model_names, layers, n_queries, explored, exact=exact, out=out), out)
 
     def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
         """Make the table of a measurement, and write it to ``out/NAME.json``.
