@@ -53,6 +53,15 @@ def test_a_bound_on_the_steps_is_an_option_with_its_annealing() -> None:
     assert "anneal_steps" not in note
 
 
+def test_masks_are_an_option_where_they_are_not_the_usual() -> None:
+    run = plane_run()
+    for masks, is_told in ((4, False), (64, True)):
+        config = BerOptConfig(masks=masks)
+        line, note = command(dataclasses.replace(run, beropt=dataclasses.replace(run.beropt, config=config)))
+        assert ("--masks 64" in line) is is_told
+        assert "masks" not in note
+
+
 def test_a_level_is_named_instead_of_the_sparsity_it_stands_for() -> None:
     run = of_a_drawn_query(plane_run(), BerOptConfig(level=3, sparsity=7.25, masks=4))
     line, note = command(run)

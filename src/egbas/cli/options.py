@@ -134,6 +134,16 @@ Features = Annotated[
         help="Features of images (n, c, h, w), a row for each; distances are told in them, too.",
     ),
 ]
+Masks = Annotated[
+    int | None,
+    typer.Option(
+        metavar="M",
+        min=1,
+        max=4096,
+        help="Random masks a step of BerOpt. With 64 it takes longer, and two seeds share more of their units.",
+        show_default="4, or 1 for large images",
+    ),
+]
 MaxSteps = Annotated[
     int | None,
     typer.Option(

@@ -53,6 +53,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     focus: options.Focus = None,
     judge: options.Judges = None,
     features: options.Features = None,
+    masks: options.Masks = None,
     max_steps: options.MaxSteps = None,
     geometry: options.Geometry = options.DEFAULT_GEOMETRY,
     device: options.Device = options.DEFAULT_DEVICE,
@@ -93,7 +94,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
-    beropt, _ = settings.configs(max_steps=max_steps)
+    beropt, _ = settings.configs(masks=masks, max_steps=max_steps)
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)
@@ -126,6 +127,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         "--mass": mass or None,
         "--focus": focus,
         "--features": features,
+        "--masks": masks,
         "--max-steps": max_steps,
         "--geometry": space.geometry,
         "--device": None if device == options.DEFAULT_DEVICE else device,

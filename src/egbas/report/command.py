@@ -46,6 +46,8 @@ def command(run: Exploration) -> tuple[str, str]:
     words += ["--threshold", str(beropt.threshold)]
     words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
     words += _looking(run)
+    if beropt.masks not in (None, default_masks(run.network.image_size)):
+        words += ["--masks", str(beropt.masks)]
     if beropt.max_steps != BerOptConfig.max_steps:
         words += ["--max-steps", str(beropt.max_steps)]
     if run.tree is not None:
@@ -94,7 +96,7 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
         threshold=beropt.threshold,
         sparsity=beropt.sparsity,
         level=beropt.level,
-        masks=default_masks(run.network.image_size),
+        masks=beropt.masks,
         max_steps=beropt.max_steps,
         anneal_steps=min(BerOptConfig.anneal_steps, beropt.max_steps),
     )

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""How far BerOpt's seeds agree, with few masks a step and with many: sets, regions, freedom maps.
+
+Run as ``python -m benchmarks.stability OUT.json``; it goes on where it was stopped. A row takes one to ten minutes.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import egbas
+from egbas import BerOptConfig
+
+ROWS = Path(__file__).parent / "stability.json"
+CASES = (
+    ("dcgan-mnist", 2),
+    ("pggan-mnist", 2),
+    ("dcgan-mnist-2d", 1),
+    ("dcgan-mnist-2d", 2),
+    ("dcgan-mnist", 1),
+    ("dcgan-mnist", 3),
+    ("pggan-mnist", 4),
+    ("dcgan-mnist-2d", 3),
+    ("dcgan-mnist", 4),
+    ("dcgan-mnist-2d", 4),
+    ("pggan-mnist", 6),
+)
+MASKS = 4, 64
+QUERY, REPEATS, SAMPLES, MOST, LEVEL = 3, 5, 200, 200_000, 6
+
+
+def measure(name: str, layer: int, masks: int) -> dict[str, Any]:
+    """Some seeds of BerOpt at one query, and how far they agree."""
+    model = egbas.load_model(name)
+    query = model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0]
+    start = time.process_time()
+    run = egbas.explore(
+        model.generator,
+        query,
+        layer,
+        rng=QUERY,
+        latent=model.latent,
+        beropt=BerOptConfig(level=LEVEL, masks=masks),
+        samplers=["prior"],
+        samples=SAMPLES,
+        max_evaluations=MOST,
+        repeats=REPEATS,
+    )
+    assert run.certainty is not None
+    seconds = time.process_time() - start
+    return {
+        "model": name,
+        "layer": layer,
+        "query": QUERY,
+        "masks": masks,
+        "cpu_seconds": seconds,
+        **run.certainty.record(),
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """One line for each case; "!" marks cases in which chains did not converge."""
+    names = ("model", "layer", "masks", "units", "error", "Jaccard (chance)", "core", "shared (prior)")
+    more = ("freedom [95 %]", "map correlation", "ceiling", "CPU seconds")
+    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    for row in sorted(rows, key=lambda row: (row["model"], row["layer"], row["masks"])):
+        one, units = row["agreement"], [each["units"] for each in row["rows"]]
+        mark = "" if all(each["status"] == "CONVERGED" for each in row["rows"]) else " !"
+        error = max(each["error"] for each in row["rows"])
+        lines.append(
+            [
+                f"`{row['model']}`",
+                row["layer"],
+                row["masks"],
+                f"{min(units)} to {max(units)}",
+                f"{error:.3f}",
+                f"{row['jaccard']:.2f} ({row['jaccard_chance']:.2f})",
+                row["core"],
+                f"{one['shared']:.3f} ({one['shared_prior']:.2f})",
+                f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]",
+                f"{one['map_correlation']:.2f}{mark}",
+                f"{one['map_ceiling']:.2f}",
+                f"{row['cpu_seconds']:.0f}",
+            ]
+        )
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def main(path: Path) -> None:
+    """Measure what is not in the file yet, and print the table."""
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    done = {(row["model"], row["layer"], row["masks"]) for row in rows}
+    for name, layer in CASES:
+        for masks in MASKS:
+            if (name, layer, masks) not in done:
+                rows.append(measure(name, layer, masks))
+                path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+                print(name, layer, masks, rows[-1]["agreement"], flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
