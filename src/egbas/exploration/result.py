@@ -17,6 +17,7 @@ from egbas.exploration import record, writer
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
+from egbas.machine.settings import settles
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
@@ -204,6 +205,7 @@ class Exploration:
         return self.network.generate(self.query[None])[0].cpu()
 
     @property
+    @settles
     def masked_image(self) -> Tensor:
         """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate.
 

@@ -19,6 +19,7 @@ from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
+from egbas.machine.settings import alone
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
@@ -33,6 +34,7 @@ from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
 from egbas.zoo.models import load_model
 
 
+@alone
 def load_run(
     path: str | os.PathLike[str],
     generator: nn.Module | None = None,

@@ -23,6 +23,7 @@ from egbas.beropt import BerOptResult
 from egbas.errors import RunDirectoryError
 from egbas.exploration.result import Exploration
 from egbas.figures import samples_sheet
+from egbas.machine.settings import alone
 from egbas.report import galleries_of, render
 from egbas.samplers.chains import Chains
 from egbas.samplers.gbrrt import Tree
@@ -40,6 +41,7 @@ from egbas.storage.destination import (
 )
 
 
+@alone
 def save_run(
     run: Exploration,
     path: str | os.PathLike[str],
