@@ -2,6 +2,8 @@
 """The Typer application: its commands, and the one place where errors become messages and exit codes."""
 
 import errno
+import io
+import os
 import sys
 from typing import Annotated, Any
 
@@ -101,8 +103,21 @@ app.command(epilog=EPILOG)(train.train)
 app.command(epilog=EPILOG)(doctor.doctor)
 
 
+def settle_surroundings() -> None:
+    """Let neither the environment nor a console's encoding fail a command after its work is done.
+
+    Figures go into files, whatever shows them where the command was typed: notebooks set ``MPLBACKEND`` to one of
+    theirs, which matplotlib may not have here. Letters that an encoding lacks are told by their numbers.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; what the ``egbas`` script calls."""
+    settle_surroundings()
     collect_seldom()
     keep_freed_memory()
     app()
