@@ -28,7 +28,7 @@ from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
-from egbas.storage.checks import check_contents, check_layer, check_run
+from egbas.storage.checks import check_contents, check_layer, check_network, check_run
 from egbas.storage.contents import Contents, read_contents, reading
 from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
 from egbas.zoo.models import load_model
@@ -89,6 +89,7 @@ def _rebuild(
         )
     latent = _latent_of(contents, latent)
     network = Network(generator, latent.shape)
+    check_network(contents, network)
     layer, beropt = None, None
     if contents.has_layer:
         with reading(file):
