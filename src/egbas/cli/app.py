@@ -8,7 +8,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, neighbours, path, reproduce, show, train
 from egbas.errors import EgbasError
@@ -41,6 +41,15 @@ class Commands(TyperGroup):
             message, code = known
             show.error(message)
             raise typer.Exit(code) from None
+
+
+class Command(TyperCommand):
+    """A command whose results are all that stdout gets."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with show.results_alone():
+            return super().invoke(ctx)
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
@@ -89,18 +98,18 @@ def root(
     """Explore what a layer of a generative network holds fixed around an image, and what it leaves free."""
 
 
-app.command(epilog=EPILOG)(explore.explore)
-app.command(epilog=EPILOG)(path.path)
-app.command(epilog=EPILOG)(neighbours.neighbours)
-app.command(epilog=EPILOG)(estimate.estimate)
-app.command(epilog=EPILOG)(compare.compare)
-app.command(epilog=EPILOG)(models.layers)
-app.command(epilog=EPILOG)(models.models)
-app.command(epilog=EPILOG)(checkpoints.inspect)
-app.command(epilog=EPILOG)(checkpoints.convert)
-app.command(epilog=EPILOG)(reproduce.reproduce)
-app.command(epilog=EPILOG)(train.train)
-app.command(epilog=EPILOG)(doctor.doctor)
+app.command(cls=Command, epilog=EPILOG)(explore.explore)
+app.command(cls=Command, epilog=EPILOG)(path.path)
+app.command(cls=Command, epilog=EPILOG)(neighbours.neighbours)
+app.command(cls=Command, epilog=EPILOG)(estimate.estimate)
+app.command(cls=Command, epilog=EPILOG)(compare.compare)
+app.command(cls=Command, epilog=EPILOG)(models.layers)
+app.command(cls=Command, epilog=EPILOG)(models.models)
+app.command(cls=Command, epilog=EPILOG)(checkpoints.inspect)
+app.command(cls=Command, epilog=EPILOG)(checkpoints.convert)
+app.command(cls=Command, epilog=EPILOG)(reproduce.reproduce)
+app.command(cls=Command, epilog=EPILOG)(train.train)
+app.command(cls=Command, epilog=EPILOG)(doctor.doctor)
 
 
 def settle_surroundings() -> None:

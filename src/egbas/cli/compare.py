@@ -144,7 +144,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         show.as_json(content)
     elif not quiet:
         show.table(*as_table([*comparison.rows, *comparison.ratios]))
-        typer.echo(f"{directory / PICTURE}\n{directory / REPORT}")
+        show.say(f"{directory / PICTURE}\n{directory / REPORT}")
 
 
 def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:

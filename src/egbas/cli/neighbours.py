@@ -119,8 +119,8 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
         show.as_json(content)
     elif not quiet:
         first, last = float(near.shared[0]), float(near.shared[-1])
-        typer.echo(
+        show.say(
             f"{len(near.shared)} of {near.bank:,} latents share {first:.1%} to {last:.1%} of {len(found.beropt.units)} "
             f"kept boundaries; {near.mean:.1%} is the mean, {near.inside} lie in the region"
         )
-        typer.echo(f"picture  {directory / PICTURE}")
+        show.say(f"picture  {directory / PICTURE}")

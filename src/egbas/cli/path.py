@@ -156,7 +156,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         show.as_json(content)
     elif not quiet:
         show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
-        typer.echo(f"page     {directory / PAGE}")
+        show.say(f"page     {directory / PAGE}")
 
 
 def _command(  # noqa: PLR0913, PLR0917

@@ -68,7 +68,7 @@ def reproduce(
         loaded = load_model(model)  # an unknown name is told before the work, not after it
         set_threads(loaded.generator, loaded.latent.shape, None)
     if name == "model-sheets":
-        typer.echo(_model_sheets(out))
+        show.say(_model_sheets(out))
         return
     if name.startswith("figure"):
         if queries is not None:
@@ -78,7 +78,7 @@ def reproduce(
         if json:
             show.as_json(content)
         else:
-            typer.echo("\n".join(str(out / picture) for picture in content["pictures"]))
+            show.say("\n".join(str(out / picture) for picture in content["pictures"]))
         return
     with show.progress_bar(quiet) as progress:
 
@@ -90,7 +90,7 @@ def reproduce(
         show.as_json(content)
     else:
         show.table(*table)
-        typer.echo(out / f"{name}.json")
+        show.say(out / f"{name}.json")
 
 
 def _run(
