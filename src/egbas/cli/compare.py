@@ -31,7 +31,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
-    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries; intervals need two.")] = 1,
+    queries: Annotated[
+        int, typer.Option(metavar="N", min=1, max=options.MOST_QUERIES, help="How many queries; intervals need two.")
+    ] = 1,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
     level: options.Level = None,

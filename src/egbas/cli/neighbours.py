@@ -21,7 +21,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     bank: Annotated[
         str, typer.Option(metavar="N|FILE", help="Latents to look among: so many draws of the prior, or a file.")
     ] = "10000",
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many neighbours to show.")] = 15,
+    count: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many neighbours to show.")] = 15,
     level: options.Level = None,
     focus: options.Focus = None,
     sparsity: options.Sparsity = None,

@@ -44,7 +44,11 @@ def reproduce(
     queries: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Queries; networks of brute-force.", show_default="10; sensitivity 5; 50"
+            metavar="N",
+            min=1,
+            max=options.MOST_QUERIES,
+            help="Queries; networks of brute-force.",
+            show_default="10; sensitivity 5; 50",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),

@@ -197,7 +197,7 @@ def _asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
             return of(images.clone())
     except (Exception, SystemExit) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        told = traceback.format_exception_only(error)[-1].strip()
+        told = " ".join(traceback.format_exception_only(error)[-1].split())  # on one line
         raise ConfigError(
             f"{who} raised {told} ({last.filename}, line {last.lineno}); it is called with images of shape "
             f"{tuple(images.shape)}"

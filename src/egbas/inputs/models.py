@@ -150,7 +150,7 @@ def _call(spec: str) -> object:
 
 
 def _last_line(error: BaseException) -> str:
-    line = traceback.format_exception_only(error)[-1].strip()
+    line = " ".join(traceback.format_exception_only(error)[-1].split())  # on one line
     if isinstance(error, SyntaxError):
         return f"{line} ({error.filename}, line {error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)
