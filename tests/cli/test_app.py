@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +18,32 @@ from egbas.errors import NetworkError, RunDirectoryError
 def typed(*words: str) -> subprocess.CompletedProcess[str]:
     code = "import sys; sys.argv[0] = 'egbas'; from egbas.cli import main; main()"
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+
+
+def typed_in(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command with other variables of the environment; its output is a pipe."""
+    variables = os.environ | environment
+    return subprocess.run([sys.executable, "-m", "egbas", *words], capture_output=True, env=variables, check=False)
+
+
+@pytest.mark.parametrize("backend", ["module://of_a_notebook", "nonsense"])
+def test_a_backend_of_matplotlib_that_is_not_here(backend: str) -> None:
+    code = "from egbas.cli.app import settle_surroundings; settle_surroundings(); from egbas.figures import comparison"
+    drawn = subprocess.run([sys.executable, "-c", code], env=os.environ | {"MPLBACKEND": backend}, check=False)
+    assert drawn.returncode == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_without_the_letters_of_a_path(encoding: str, tmp_path: Path) -> None:
+    out = tmp_path / "\u03b5\u03bd\u03b1"
+    words = ["explore", "--samples", "0", "--iterations", "20", "--max-steps", "5", "--out", str(out)]
+    run = typed_in({"PYTHONIOENCODING": encoding}, *words)
+    assert run.returncode == 0, run.stderr
+    letters = b"\xce\xb5" if encoding == "ascii" else b"\\u03b5"  # click writes UTF-8 where ASCII is asked for
+    assert letters in run.stdout
+    again = typed_in({"PYTHONIOENCODING": encoding}, *words)  # the message of the error, too
+    assert again.returncode == 2
+    assert b"Traceback" not in again.stderr
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["explore", "--help"], ["train", "--help"]])

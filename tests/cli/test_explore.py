@@ -510,3 +510,19 @@ def test_a_module_of_a_number_has_a_dot(here: Path) -> None:
     assert json.loads((here / "relu" / "config.json").read_text())["layer"]["number"] == 1
     stopped(explore("--layer", "", "--out", str(here / "none")), here / "none", "got --layer ''; expected the number")
     stopped(explore("--layer", "3", "--out", str(here / "none")), here / "none", "the module of the path 3 is '.3'")
+
+
+def test_what_the_users_code_prints_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prints.py").write_text(
+        "import torch\nprint('at import')\n"
+        "class Net(torch.nn.Sequential):\n"
+        "    def forward(self, z):\n        print('forward')\n        return super().forward(z)\n"
+        "def generator():\n    print('at call')\n    torch.manual_seed(0)\n"
+        "    return Net(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4)).eval()\n"
+    )
+    words = ["--model", "prints:generator", "--latent-size", "2", "--samples", "0", "--iterations", "20", "--json"]
+    result = CliRunner().invoke(app, ["explore", *words, "--out", "run"])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["certificate"]["is_valid"]
+    assert all(text in result.stderr for text in ("at import", "at call", "forward"))

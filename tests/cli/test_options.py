@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +69,29 @@ def test_defaults_are_read_from_the_files_of_the_configs() -> None:
 @pytest.mark.parametrize(("value", "text"), [(None, "automatic"), (1.0, "1"), (0.5, "0.5"), (2000, "2000")])
 def test_how_a_default_is_shown(value: float | int | None, text: str) -> None:
     assert options.shown(value) == text
+
+
+HUGE = "99999999999999999999", "9" * 4300, "9" * 4301
+OUT_OF_RANGE = [
+    *(
+        ["explore", option, value]
+        for option in ("--threads", "--iterations", "--samples", "--max-evaluations", "--max-steps", "--latent")
+        for value in HUGE
+    ),
+    *(["explore", option, value] for option in ("--layer", "--seed", "--level", "--latent-size") for value in HUGE),
+    *(["explore", option, "1e400"] for option in ("--sparsity", "--step-size", "--half-width", "--delta")),
+    *(["explore", option, "1e308"] for option in ("--step-size", "--half-width")),
+    *(["explore", "--focus", f"0,0,{value},3"] for value in HUGE),
+    *(["neighbours", option, value] for option in ("--bank", "--count") for value in HUGE),
+    *(["path", option, value] for option in ("--level", "--layer", "--samples") for value in HUGE),
+    *(["compare", "--queries", value] for value in HUGE),
+    *(["reproduce", name, "--queries", value] for name in ("table1", "brute-force") for value in HUGE),
+]
+
+
+@pytest.mark.parametrize("words", OUT_OF_RANGE, ids=lambda words: f"{words[0]} {words[-2]} {words[-1][:8]}")
+def test_a_number_out_of_range_is_refused_before_any_work(words: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "run"
+    result = CliRunner().invoke(app, [*words, "--out", str(out)])
+    assert result.exit_code == 2, (result.output[-300:], result.exception)
+    assert not out.parent.exists()

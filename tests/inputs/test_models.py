@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, NetworkError
-from egbas.inputs.models import find_callable, find_model, parse_shape
+from egbas.inputs.models import contained, find_callable, find_model, parse_shape
 from egbas.latent import Uniform
 from egbas.zoo.models import Model
 
@@ -88,3 +90,38 @@ def test_the_message_names_the_option(here: Path) -> None:
     (here / "user_find_failing.py").write_text("raise ValueError('not today')\n")
     with pytest.raises(NetworkError, match="importing user_find_failing failed: ValueError: not today"):
         find_callable("user_find_failing:f", "--judge")
+
+
+LOUD = """
+import os, random, sys
+import numpy, torch
+os.chdir("/")
+random.seed(0); numpy.random.seed(0); torch.manual_seed(0)
+print("hello")
+def generator():
+    os.chdir("/"); torch.manual_seed(1)
+    return torch.nn.Linear(4, 4)
+def judge(images):
+    print("judging")
+    return {"one": images.flatten(1)[:, 0]}
+"""
+
+
+def test_code_of_the_users_changes_neither_the_directory_nor_random_numbers(here: Path) -> None:
+    (here / "loud.py").write_text(LOUD)
+    before = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    made = [find_model("loud:generator", "4").generator.weight for _ in range(2)]
+    find_callable("loud:judge", "--judge")
+    assert torch.equal(*made)  # the module's own seed is in force where the network is made
+    assert Path.cwd() == here
+    assert (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+    pythons = random.getstate()
+    with contained():
+        random.seed(0)
+    assert random.getstate() == pythons
+
+
+def test_a_module_that_ends_the_program_is_told(here: Path) -> None:
+    (here / "leaves.py").write_text("raise SystemExit(0)")
+    with pytest.raises(NetworkError, match="importing leaves failed"):
+        find_callable("leaves:generator")

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from egbas.errors import CheckpointError, ConfigError, ShapeError
-from egbas.inputs.queries import find_query, read_latent, seeded, warnings_of
+from egbas.inputs.queries import find_bank, find_query, read_latent, seeded, warnings_of
 from egbas.latent import LatentSpace
 
 NORMAL = LatentSpace(shape=(3,))
@@ -104,3 +104,30 @@ def test_on_a_sphere_the_norm_means_nothing() -> None:
 
 def test_the_uniform_prior_is_left_to_explore() -> None:
     assert warnings_of(torch.full((2,), 9.0), LatentSpace(shape=(2,), prior="uniform")) == []
+
+
+def test_a_bank_with_nan_says_so(tmp_path: Path) -> None:
+    bank = np.zeros((5, 2), np.float32)
+    bank[3, 1] = np.nan
+    np.save(tmp_path / "bank.npy", bank)
+    with pytest.raises(ShapeError, match="NaN or infinite values in 1 of 5 latents"):
+        find_bank(str(tmp_path / "bank.npy"), LatentSpace(shape=(2,)), seeded(0))
+
+
+def test_a_bank_that_memory_is_not_meant_to_hold_is_refused_before_it_is_made() -> None:
+    for given in ("100000000", "9" * 5000):
+        with pytest.raises(ConfigError, match=r"--bank .* out of range; expected 1 to 4,194,304"):
+            find_bank(given, LatentSpace(shape=(64,)), seeded(0))
+
+
+def test_an_empty_bank_is_told_as_typed() -> None:
+    with pytest.raises(CheckpointError, match="--bank '' is neither a number nor"):
+        find_bank("", LatentSpace(shape=(2,)), seeded(0))
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f4", ">i4"])
+def test_arrays_of_either_byte_order(dtype: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", np.array([1, -2], dtype))
+    np.savez(tmp_path / "z.npz", z=np.array([1, -2], dtype))
+    for name in ("z.npy", "z.npz"):
+        assert find_query(str(tmp_path / name), LatentSpace(shape=(2,))).tolist() == [1, -2]

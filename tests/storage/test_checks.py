@@ -373,3 +373,36 @@ def test_what_no_table_knows_is_let_be(place: Path) -> None:
     tensors = load_file(place / "boundary.safetensors") | {"from_tomorrow": torch.zeros(2)}
     save_file(tensors, place / "boundary.safetensors")
     assert load_run(place, generator=small_network()).level is None
+
+
+class Listed(nn.Module):
+    """A network whose last weights are in no ``state_dict``."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.inner = small_network()
+        self.factors = [torch.tensor(factor)]
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.factors[0] * self.inner(z))
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = egbas.GbRrtConfig(iterations=30)
+    run = egbas.explore(Listed(1.0), torch.tensor([0.3, -0.2]), 1, rng=0, samples=0, gbrrt=config, beropt=QUICK)
+    return run.save(tmp_path_factory.mktemp("listed") / "run")
+
+
+def test_weights_that_are_in_no_checksum_are_seen(listed: Path) -> None:
+    assert len(load_run(listed, Listed(1.0)).samples) == 1
+    with pytest.raises(RunDirectoryError, match="its images are others"):
+        load_run(listed, Listed(1.2))
+
+
+def test_a_run_without_outputs_still_loads(listed: Path, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(listed, tmp_path / "run"))
+    tensors = load_file(place / "samples.safetensors")
+    del tensors["outputs"]
+    save_file(tensors, place / "samples.safetensors")
+    assert len(load_run(place, Listed(1.0)).samples) == 1

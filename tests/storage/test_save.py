@@ -60,7 +60,7 @@ def test_boundary(saved: Path) -> None:
 
 def test_samples(saved: Path) -> None:
     tensors, run = load_file(saved / "samples.safetensors"), plane_run()
-    assert set(tensors) == {"query", "latents", "parents", "rejected", "rejected_reason"}
+    assert set(tensors) == {"query", "outputs", "latents", "parents", "rejected", "rejected_reason"}
     assert torch.equal(tensors["latents"][0], tensors["query"])
     assert torch.equal(tensors["latents"], run.latents)
     assert tensors["parents"][0] == -1

@@ -97,7 +97,8 @@ def _relaxed_masks(
     same distribution, their mean varies less, and a step draws half as many numbers.
     ``torch.distributions.RelaxedBernoulli`` takes no generator.
     """
-    noise = torch.rand((n + 1) // 2, len(logits), generator=rng).to(logits).logit_(torch.finfo(logits.dtype).eps)
+    uniform = torch.rand((n + 1) // 2, len(logits), generator=rng, dtype=torch.float32)
+    noise = uniform.to(logits).logit_(torch.finfo(logits.dtype).eps)
     return torch.cat([logits + noise, logits - noise[: n // 2]]).div_(temperature).sigmoid_()
 
 
@@ -107,7 +108,7 @@ class _Adam:
     def __init__(self, values: Float[Tensor, " n"]) -> None:
         self.values = [values]
         self.first, self.second = [torch.zeros_like(values)], [torch.zeros_like(values)]
-        self.steps = [torch.zeros((), device=values.device)]
+        self.steps = [torch.zeros((), device=values.device, dtype=torch.float32)]
 
     def __call__(self, slope: Float[Tensor, " n"], rate: float) -> None:
         adam(

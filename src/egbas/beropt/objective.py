@@ -98,7 +98,7 @@ class Objective:
     @torch.no_grad()
     def sampled_fidelity(self, theta: Float[Tensor, " candidates"], *, rng: torch.Generator) -> float:
         """Mean relative distance of masks drawn from Ber(theta)."""
-        uniform = torch.rand(_N_CHECK_MASKS, self.n_candidates, generator=rng).to(theta)
+        uniform = torch.rand(_N_CHECK_MASKS, self.n_candidates, generator=rng, dtype=torch.float32).to(theta)
         return self.distance((uniform < theta).to(theta)).mean().item()
 
     def _columns(self, n_masks: int) -> Int[Tensor, "masks candidates"]:

@@ -2,11 +2,13 @@
 """The Typer application: its commands, and the one place where errors become messages and exit codes."""
 
 import errno
+import io
+import os
 import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, neighbours, path, reproduce, show, train
 from egbas.errors import EgbasError
@@ -39,6 +41,15 @@ class Commands(TyperGroup):
             message, code = known
             show.error(message)
             raise typer.Exit(code) from None
+
+
+class Command(TyperCommand):
+    """A command whose results are all that stdout gets."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with show.results_alone():
+            return super().invoke(ctx)
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
@@ -87,22 +98,35 @@ def root(
     """Explore what a layer of a generative network holds fixed around an image, and what it leaves free."""
 
 
-app.command(epilog=EPILOG)(explore.explore)
-app.command(epilog=EPILOG)(path.path)
-app.command(epilog=EPILOG)(neighbours.neighbours)
-app.command(epilog=EPILOG)(estimate.estimate)
-app.command(epilog=EPILOG)(compare.compare)
-app.command(epilog=EPILOG)(models.layers)
-app.command(epilog=EPILOG)(models.models)
-app.command(epilog=EPILOG)(checkpoints.inspect)
-app.command(epilog=EPILOG)(checkpoints.convert)
-app.command(epilog=EPILOG)(reproduce.reproduce)
-app.command(epilog=EPILOG)(train.train)
-app.command(epilog=EPILOG)(doctor.doctor)
+app.command(cls=Command, epilog=EPILOG)(explore.explore)
+app.command(cls=Command, epilog=EPILOG)(path.path)
+app.command(cls=Command, epilog=EPILOG)(neighbours.neighbours)
+app.command(cls=Command, epilog=EPILOG)(estimate.estimate)
+app.command(cls=Command, epilog=EPILOG)(compare.compare)
+app.command(cls=Command, epilog=EPILOG)(models.layers)
+app.command(cls=Command, epilog=EPILOG)(models.models)
+app.command(cls=Command, epilog=EPILOG)(checkpoints.inspect)
+app.command(cls=Command, epilog=EPILOG)(checkpoints.convert)
+app.command(cls=Command, epilog=EPILOG)(reproduce.reproduce)
+app.command(cls=Command, epilog=EPILOG)(train.train)
+app.command(cls=Command, epilog=EPILOG)(doctor.doctor)
+
+
+def settle_surroundings() -> None:
+    """Let neither the environment nor a console's encoding fail a command after its work is done.
+
+    Figures go into files, whatever shows them where the command was typed: notebooks set ``MPLBACKEND`` to one of
+    theirs, which matplotlib may not have here. Letters that an encoding lacks are told by their numbers.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:
     """Run the command line; what the ``egbas`` script calls."""
+    settle_surroundings()
     collect_seldom()
     keep_freed_memory()
     app()

@@ -30,7 +30,7 @@ def inspect(
         show.as_json(described)
         return
     for line in _lines(described):
-        typer.echo(line)
+        show.say(line)
     rows = [
         (layer["number"], spelled(layer["path"]), layer["kind"], " x ".join(map(str, layer["shape"])), layer["units"])
         for layer in described["layers"]
@@ -50,7 +50,7 @@ def convert(
     from egbas.zoo.convert import convert as convert_file
 
     name = convert_file(file.expanduser(), out.expanduser(), write_file, overwrite=overwrite)
-    typer.echo(f"{out} ({name} -> egbas, {out.expanduser().stat().st_size / 2**20:.1f} MiB)")
+    show.say(f"{out} ({name} -> egbas, {out.expanduser().stat().st_size / 2**20:.1f} MiB)")
 
 
 def _is_zoo_name(name: str) -> bool:

@@ -31,7 +31,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
-    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries; intervals need two.")] = 1,
+    queries: Annotated[
+        int, typer.Option(metavar="N", min=1, max=options.MOST_QUERIES, help="How many queries; intervals need two.")
+    ] = 1,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
     level: options.Level = None,
@@ -144,7 +146,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         show.as_json(content)
     elif not quiet:
         show.table(*as_table([*comparison.rows, *comparison.ratios]))
-        typer.echo(f"{directory / PICTURE}\n{directory / REPORT}")
+        show.say(f"{directory / PICTURE}\n{directory / REPORT}")
 
 
 def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:

@@ -61,7 +61,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
         return
     lines = [[stage.name, span(stage.low, stage.high), stage.basis] for stage in result.stages]
     show.table(["stage", "expected", "from"], lines)
-    typer.echo(f"{span(result.low, result.high)} and {result.peak_bytes / 1e9:.1f} GB of memory at the peak")
+    show.say(f"{span(result.low, result.high)} and {result.peak_bytes / 1e9:.1f} GB of memory at the peak")
 
 
 def span(low: float, high: float) -> str:

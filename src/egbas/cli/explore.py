@@ -145,7 +145,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         show.as_json(run.metrics())
     elif not quiet:
         for line in settings.summary(run, directory):
-            typer.echo(line)
+            show.say(line)
 
 
 def default_out(model: str, layer: str, query: str) -> Path:

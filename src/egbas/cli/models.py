@@ -34,7 +34,7 @@ def layers(
     ]
     show.table(("layer", "path", "kind", "shape", "units"), rows)
     if any(path.startswith(".") for path in paths):
-        typer.echo("--layer 3 is the third non-linearity, --layer .3 the module of the path 3.")
+        show.say("--layer 3 is the third non-linearity, --layer .3 the module of the path 3.")
 
 
 def models(

@@ -21,7 +21,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     bank: Annotated[
         str, typer.Option(metavar="N|FILE", help="Latents to look among: so many draws of the prior, or a file.")
     ] = "10000",
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many neighbours to show.")] = 15,
+    count: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="How many neighbours to show.")] = 15,
     level: options.Level = None,
     focus: options.Focus = None,
     sparsity: options.Sparsity = None,
@@ -119,8 +119,8 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
         show.as_json(content)
     elif not quiet:
         first, last = float(near.shared[0]), float(near.shared[-1])
-        typer.echo(
+        show.say(
             f"{len(near.shared)} of {near.bank:,} latents share {first:.1%} to {last:.1%} of {len(found.beropt.units)} "
             f"kept boundaries; {near.mean:.1%} is the mean, {near.inside} lie in the region"
         )
-        typer.echo(f"picture  {directory / PICTURE}")
+        show.say(f"picture  {directory / PICTURE}")

@@ -35,6 +35,10 @@ def shown(value: float | int | None) -> str:
     return "automatic" if value is None else f"{value:g}"
 
 
+# What is more is a typing error, and would end in one of memory, or never.
+MOST_THREADS, MOST_SAMPLES, MOST_EVALUATIONS, MOST_STEPS = 1024, 1_000_000, 10**12, 1_000_000
+MOST_QUERIES = 10_000
+
 DEFAULT_MODEL, DEFAULT_LAYER, DEFAULT_GEOMETRY, DEFAULT_DEVICE = "dcgan-mnist-2d", "1", "auto", "cpu"
 
 MODEL_HELP = (
@@ -148,6 +152,8 @@ MaxSteps = Annotated[
     int | None,
     typer.Option(
         metavar="N",
+        min=1,
+        max=MOST_STEPS,
         help="Bound on BerOpt's gradient steps. A hundred give a first look at a large network, with a warning.",
         show_default=shown(BEROPT.max_steps),
     ),
@@ -176,7 +182,10 @@ Iterations = Annotated[
 Samples = Annotated[
     int,
     typer.Option(
-        metavar="N", min=0, help="Effective draws wanted of the exact sampler of the region; 0: the tree alone."
+        metavar="N",
+        min=0,
+        max=MOST_SAMPLES,
+        help="Effective draws wanted of the exact sampler of the region; 0: the tree alone.",
     ),
 ]
 MassOption = Annotated[
@@ -190,6 +199,7 @@ MaxEvaluations = Annotated[
     typer.Option(
         metavar="E",
         min=1,
+        max=MOST_EVALUATIONS,
         help="Latents that the exact sampler asks the region about at most; it says whether it converged.",
         show_default="500000, fewer for large networks",
     ),
@@ -200,7 +210,8 @@ DEFAULT_SAMPLES = 100
 
 Device = Annotated[str, typer.Option(help="Where the networks run, such as cpu or cuda.")]
 Threads = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Processor threads of torch.", show_default="1 or all")
+    int | None,
+    typer.Option(metavar="N", min=1, max=MOST_THREADS, help="Processor threads of torch.", show_default="1 or all"),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in --out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]

@@ -38,7 +38,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
     ] = None,
     samples: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Effective draws wanted in each region.")
+        int, typer.Option(metavar="N", min=1, max=options.MOST_SAMPLES, help="Effective draws wanted in each region.")
     ] = options.DEFAULT_SAMPLES,
     max_evaluations: Annotated[
         int | None,
@@ -158,7 +158,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         show.as_json(content)
     elif not quiet:
         show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
-        typer.echo(f"page     {directory / PAGE}")
+        show.say(f"page     {directory / PAGE}")
 
 
 def _command(  # noqa: PLR0913, PLR0917

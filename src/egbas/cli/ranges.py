@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 
 from egbas.errors import ConfigError
+from egbas.inputs.numbers import whole_number
+from egbas.inputs.queries import MAX_SEED
 from egbas.network import Layer
 
 _MOST = 10_000  # numbers of a range: more is a typing error
@@ -26,8 +28,8 @@ def numbers(text: str, option: str) -> list[int]:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if match is None:
             raise ConfigError(f"{option} {text!r}: {word!r} is no number; expected such as 3, or 1,3 or 0-19")
-        first = int(match[1])
-        last = int(match[2] or first)
+        first = whole_number(match[1], option, 0, MAX_SEED)
+        last = whole_number(match[2] or match[1], option, 0, MAX_SEED)
         if not first <= last < first + _MOST:
             raise ConfigError(f"{option} {text!r}: the range {word} runs backwards or is longer than {_MOST:,}")
         found += range(first, last + 1)

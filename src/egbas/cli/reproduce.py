@@ -45,7 +45,11 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
     queries: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Queries; networks of brute-force.", show_default="10; sensitivity 5; 50"
+            metavar="N",
+            min=1,
+            max=options.MOST_QUERIES,
+            help="Queries; networks of brute-force.",
+            show_default="10; sensitivity 5; 50",
         ),
     ] = None,
     exact: Annotated[
@@ -74,7 +78,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         loaded = load_model(model)  # an unknown name is told before the work, not after it
         set_threads(loaded.generator, loaded.latent.shape, None)
     if name == "model-sheets":
-        typer.echo(_model_sheets(out))
+        show.say(_model_sheets(out))
         return
     if name.startswith("figure"):
         if queries is not None:
@@ -84,7 +88,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         if json:
             show.as_json(content)
         else:
-            typer.echo("\n".join(str(out / picture) for picture in content["pictures"]))
+            show.say("\n".join(str(out / picture) for picture in content["pictures"]))
         return
     with show.progress_bar(quiet) as progress:
 
@@ -96,7 +100,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         show.as_json(content)
     else:
         show.table(*table)
-        typer.echo("\n".join([*_found_before(content, out / FOLDER), str(out / f"{name}.json")]))
+        show.say("\n".join([*_found_before(content, out / FOLDER), str(out / f"{name}.json")]))
 
 
 def _check(name: str, out: Path, *, exact: bool) -> None:

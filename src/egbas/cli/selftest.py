@@ -11,7 +11,7 @@ from egbas.samplers.gbrrt import GbRrtConfig
 
 def small_network() -> nn.Module:
     """Make a generator of 2-D latents with 24 hidden units and images (1, 4, 4); no random numbers."""
-    first, second = nn.Linear(2, 24), nn.Linear(24, 16)
+    first, second = nn.Linear(2, 24, dtype=torch.float32), nn.Linear(24, 16, dtype=torch.float32)
     with torch.no_grad():
         first.weight.copy_(_formula(24, 2))
         first.bias.copy_(_formula(1, 24)[0])
@@ -29,7 +29,7 @@ def self_test() -> str:
     """
     run = explore(
         small_network(),
-        torch.tensor([0.3, -0.2]),
+        torch.tensor([0.3, -0.2], dtype=torch.float32),
         layer=1,
         rng=0,
         latent=LatentSpace(shape=(2,)),
@@ -43,4 +43,4 @@ def self_test() -> str:
 
 
 def _formula(rows: int, columns: int) -> Tensor:
-    return torch.sin(torch.arange(rows * columns) * 1.7 + rows).reshape(rows, columns)
+    return torch.sin(torch.arange(rows * columns, dtype=torch.float32) * 1.7 + rows).reshape(rows, columns)

@@ -13,10 +13,12 @@ from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.errors import ConfigError
 from egbas.exploration.judges import Judge
 from egbas.exploration.result import Exploration
+from egbas.inputs.numbers import whole_number
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.samplers.mass import told_mass
 from egbas.zoo.models import Model, load_classifier
 
+LARGEST = 1_000_000  # number of a layer
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
 
 
@@ -82,7 +84,7 @@ def layer_key(text: str) -> int | str:
             f"got --layer {text!r}; expected the number of a non-linearity, such as 2, or the path of a module, "
             "such as relu2 or .3; 'egbas layers' lists them"
         )
-    return int(text) if text.isdecimal() else text
+    return whole_number(text, "--layer", 0, LARGEST) if text.isdecimal() else text
 
 
 def refuse_empty(run: Exploration) -> None:

@@ -2,8 +2,9 @@
 """What the commands print: results on stdout, everything else (messages, warnings, progress) on stderr."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import typer
@@ -24,6 +25,24 @@ from rich.text import Text
 PIPE_WIDTH = 200
 StageProgress = Callable[[str, int, int, str], None]
 
+_results: list[Any] = []  # where results go while everything else is kept off it
+
+
+@contextmanager
+def results_alone() -> Iterator[None]:
+    """Keep stdout for results: what anybody else prints meanwhile, such as a user's network, goes to stderr."""
+    former, _results[:] = list(_results), [sys.stdout]
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results[:] = former
+
+
+def say(text: object) -> None:
+    """Print a line of the result."""
+    typer.echo(text, file=_stdout())
+
 
 def error(message: str) -> None:
     """Print an error."""
@@ -37,7 +56,7 @@ def warning(message: str) -> None:
 
 def as_json(content: Any) -> None:
     """Print a result for programs."""
-    typer.echo(json.dumps(content, indent=2, allow_nan=False))
+    say(json.dumps(content, indent=2, allow_nan=False))
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -49,7 +68,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))  # Text: brackets in a name are no markup
     # Into a pipe or a file a table is as wide as it needs: a name broken in two cannot be searched for.
-    console = Console() if Console().is_terminal else Console(width=PIPE_WIDTH)
+    out = _stdout()
+    console = Console(file=out) if Console(file=out).is_terminal else Console(file=out, width=PIPE_WIDTH)
     console.print(drawn)
 
 
@@ -76,6 +96,10 @@ def progress_bar(quiet: bool) -> Iterator[StageProgress]:
             bars.update(tasks[stage], completed=done, total=total, text=text)
 
         yield report
+
+
+def _stdout() -> Any:
+    return _results[-1] if _results else sys.stdout
 
 
 def _labelled(label: str, style: str, message: str) -> None:

@@ -33,4 +33,4 @@ def train(
         raise RunDirectoryError(f"{out} cannot be made ({error.strerror}); name another folder with --out") from error
     with show.progress_bar(quiet) as progress:
         card = recipes.train(name, data, out, lambda done, total, text: progress("training", done, total, text))
-    typer.echo(f"{out / f'{card.name}.safetensors'}")
+    show.say(f"{out / f'{card.name}.safetensors'}")

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from egbas.errors import ConfigError, ShapeError
+from egbas.machine.settings import alone
 from egbas.region import SupportingRegion
 
 BANK, COUNT = 10_000, 15  # latents of a bank, and how many of them are shown
@@ -39,6 +40,7 @@ class Neighbours:
     inside: int
 
 
+@alone
 def neighbours_of(
     region: SupportingRegion,
     bank: Float[Tensor, "m d"],

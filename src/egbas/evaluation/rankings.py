@@ -34,7 +34,7 @@ def largest_output(tail: Tail) -> Float[Tensor, " units"]:
 
 def image_gradient(tail: Tail) -> Float[Tensor, " units"]:
     """Score units by |gradient x activation| of ||x||^2 at the query."""
-    return _masked_gradients(tail, torch.ones(1), lambda x: x.square().sum())[0].abs()
+    return _masked_gradients(tail, torch.ones(1, dtype=torch.float32), lambda x: x.square().sum())[0].abs()
 
 
 def empty_gradient(tail: Tail) -> Float[Tensor, " units"]:
@@ -42,12 +42,12 @@ def empty_gradient(tail: Tail) -> Float[Tensor, " units"]:
 
     The gradient is by the mask m of a * m; at the query itself, m = 1, that of the squared distance is zero.
     """
-    return _masked_gradients(tail, torch.zeros(1), lambda x: (x - tail.x).square().sum())[0].abs()
+    return _masked_gradients(tail, torch.zeros(1, dtype=torch.float32), lambda x: (x - tail.x).square().sum())[0].abs()
 
 
 def path_gradient(tail: Tail) -> Float[Tensor, " units"]:
     """Score units by the same gradient, averaged along m = t from 0 to 1 (integrated gradients)."""
-    middles = (torch.arange(_PATH_POINTS) + 0.5) / _PATH_POINTS
+    middles = (torch.arange(_PATH_POINTS, dtype=torch.float32) + 0.5) / _PATH_POINTS
     return _masked_gradients(tail, middles, lambda x: (x - tail.x).square().sum()).mean(dim=0).abs()
 
 
@@ -126,7 +126,7 @@ def fidelities(tail: Tail, order: Int[Tensor, " ordered"], sizes: Int[Tensor, " 
 
 def fidelity_of(tail: Tail, order: Int[Tensor, " ordered"], size: int) -> float:
     """Relative distance that the first ``size`` units of an order leave; see ``fidelities``."""
-    return fidelities(tail, order, torch.tensor([size])).item()
+    return fidelities(tail, order, torch.tensor([size], dtype=torch.int64)).item()
 
 
 def smallest_size(tail: Tail, order: Int[Tensor, " ordered"], fidelity: float) -> int:

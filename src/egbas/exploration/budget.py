@@ -27,7 +27,7 @@ def largest_budget(precisions: Precisions | None) -> int:
         return _MOST
     counter = _Operations()
     with counter:
-        precisions.split.head(torch.ones(1, precisions.split.latent_size))
+        precisions.split.head(torch.ones(1, precisions.split.latent_size, dtype=torch.float32))
     return int(max(_FEWEST, min(_MOST, _OPERATIONS / max(counter.total, 1))))
 
 

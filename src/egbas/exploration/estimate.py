@@ -21,6 +21,7 @@ from egbas.exploration.queries import as_query, latent_of
 from egbas.exploration.supports import config_of
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
+from egbas.machine.settings import alone
 from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
 from egbas.region import MICRO_BATCH, Precisions
@@ -76,8 +77,7 @@ class Estimate:
         return sum(stage.high for stage in self.stages)
 
 
-@torch.inference_mode(mode=False)
-@torch.enable_grad()
+@alone
 def estimate(  # noqa: PLR0913  the arguments of explore
     generator: nn.Module,
     z0: Tensor,
@@ -146,7 +146,9 @@ def estimate(  # noqa: PLR0913  the arguments of explore
 
 def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
     n = config.masks or default_masks(tail.x.numel())
-    masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0)) < 0.5).to(tail.a)
+    masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0), dtype=torch.float32) < 0.5).to(
+        tail.a
+    )
 
     def step() -> None:
         a = (masks * tail.a).requires_grad_()
@@ -202,7 +204,9 @@ def _prior(precisions: Precisions, query: Float[Tensor, " d"]) -> StageEstimate:
 
 
 def _around(query: Float[Tensor, " d"], n: int) -> Float[Tensor, "n d"]:
-    return query + 0.01 * torch.randn(n, len(query), generator=torch.Generator().manual_seed(0)).to(query)
+    return query + 0.01 * torch.randn(
+        n, len(query), generator=torch.Generator().manual_seed(0), dtype=torch.float32
+    ).to(query)
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -18,14 +18,13 @@ from egbas.exploration.repeats import certainty_by, check_repeats, find_again
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, config_of, supports_of
 from egbas.latent import LatentSpace
+from egbas.machine.settings import alone
 from egbas.region import Region
 from egbas.samplers.contract import Sampler
 from egbas.samplers.gbrrt import GbRrtConfig
 
 
-# BerOpt needs gradients, also where the caller has switched them off.
-@torch.inference_mode(mode=False)
-@torch.enable_grad()
+@alone
 def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     generator: nn.Module,
     z0: Tensor,
@@ -131,8 +130,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     return run
 
 
-@torch.inference_mode(mode=False)
-@torch.enable_grad()
+@alone
 def explore_many(  # noqa: PLR0913
     generator: nn.Module,
     queries: Tensor | Sequence[Tensor],

@@ -253,8 +253,10 @@ def _interval(
     """
     numbers, index = chain.unique(return_inverse=True)
     sums = torch.zeros(len(numbers), 2 * inside.shape[1] + 1, dtype=torch.float64)
-    sums.index_add_(0, index, torch.cat([inside, inside.square(), torch.ones(len(inside), 1).double()], dim=1))
-    alone = torch.cat([beside, beside.square(), torch.ones(len(beside), 1).double()], dim=1)
+    sums.index_add_(
+        0, index, torch.cat([inside, inside.square(), torch.ones(len(inside), 1, dtype=torch.float64)], dim=1)
+    )
+    alone = torch.cat([beside, beside.square(), torch.ones(len(beside), 1, dtype=torch.float64)], dim=1)
     ratios = _resampled(sums, rng) / _resampled(alone, rng)
     known = ratios[ratios.isfinite()]
     if len(known) < _LEAST_SHARE * len(ratios):

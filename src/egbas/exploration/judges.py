@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
+from egbas.machine.settings import as_caller
 
 Judge = Callable[[Tensor], Mapping[str, Tensor]]
 Features = Callable[[Tensor], Tensor]
@@ -191,11 +193,11 @@ def _asked(of: Callable[[Tensor], Any], images: Tensor, who: str) -> Any:
         ConfigError: it raised.
     """
     try:
-        with torch.no_grad():
+        with torch.no_grad(), as_caller():
             return of(images.clone())
     except (Exception, SystemExit) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        told = traceback.format_exception_only(error)[-1].strip()
+        told = " ".join(traceback.format_exception_only(error)[-1].split())  # on one line
         raise ConfigError(
             f"{who} raised {told} ({last.filename}, line {last.lineno}); it is called with images of shape "
             f"{tuple(images.shape)}"
@@ -229,7 +231,10 @@ def _scores(judges: Sequence[Judge], images: Tensor) -> dict[str, Float[Tensor, 
 def _numbers(value: Any, n: int, gave: str) -> Float[Tensor, " n"]:
     """A score of each image, as a judge may return it."""
     try:
-        values = torch.as_tensor(value).detach().cpu()
+        values = torch.as_tensor(value)
+        if values.is_floating_point() and not isinstance(value, Tensor | np.ndarray):
+            values = torch.as_tensor(value, dtype=torch.float32)  # not what is the default of the process
+        values = values.detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{gave} as {type(value).__name__}; expected one number for each image") from error
     if values.shape != (n,) or values.is_complex():

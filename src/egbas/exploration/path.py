@@ -24,6 +24,7 @@ from egbas.exploration.queries import seed_of
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, check_active, levels_of, region_of
 from egbas.latent import LatentSpace
+from egbas.machine.settings import alone
 from egbas.network import Layer
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, rng_of
@@ -114,8 +115,7 @@ class LevelPath:
 
 
 # As explore: BerOpt needs gradients, also where the caller has switched them off.
-@torch.inference_mode(mode=False)
-@torch.enable_grad()
+@alone
 def explore_path(  # noqa: PLR0913
     generator: nn.Module,
     z0: Tensor,
@@ -200,8 +200,7 @@ def explore_path(  # noqa: PLR0913
     )
 
 
-@torch.inference_mode(mode=False)
-@torch.enable_grad()
+@alone
 def level_within(  # noqa: PLR0913
     generator: nn.Module,
     z0: Tensor,

@@ -7,8 +7,10 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from egbas.network import Network
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -18,6 +20,8 @@ from egbas.version import __version__
 if TYPE_CHECKING:
     from egbas.beropt import BerOptResult
     from egbas.exploration.result import Exploration
+
+_N_FIXED, _N_VALUES = 2, 256  # latents, and values of an image
 
 
 def metrics_of(run: "Exploration") -> dict[str, Any]:
@@ -91,6 +95,18 @@ def state_sha256(module: nn.Module) -> str:
             digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def outputs_of(network: Network, query: Float[Tensor, " d"]) -> Float[Tensor, "p k"]:
+    """Some values of the images of the query and of fixed latents, on the CPU: what a network does, beside its weights.
+
+    Weights that a module keeps in a plain list are in no ``state_dict``, and in no checksum of one.
+    """
+    rng = torch.Generator().manual_seed(0)
+    fixed = torch.randn(_N_FIXED, len(query), generator=rng, dtype=torch.float32)
+    images = network.generate(torch.cat([query.cpu().float()[None], fixed])).flatten(1).float().cpu()
+    n = images.shape[1]
+    return images[:, torch.arange(min(n, _N_VALUES)) * n // min(n, _N_VALUES)]
 
 
 def _of_tree(tree: Tree) -> dict[str, Any]:

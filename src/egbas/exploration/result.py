@@ -18,6 +18,7 @@ from egbas.exploration.certainty import Certainty
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
+from egbas.machine.settings import settles
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
@@ -207,6 +208,7 @@ class Exploration:
         return self.network.generate(self.query[None])[0].cpu()
 
     @property
+    @settles
     def masked_image(self) -> Tensor:
         """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate.
 

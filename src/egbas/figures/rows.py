@@ -37,7 +37,7 @@ def rows_figure(queries: Tensor, samples: Mapping[str, Sequence[Tensor | None]],
     space = 4 * gap  # between the blocks
     tiles, starts = [], []
     for rows, k in zip(blocks.values(), columns, strict=True):
-        white = torch.full((k, *queries.shape[1:]), high)
+        white = torch.full((k, *queries.shape[1:]), high, dtype=torch.float32)
         images = torch.cat([white if given is None else given for given in rows])
         block = mosaic(images.clamp(low, high), len(queries), k, gap)
         starts.append(sum(other.shape[1] for other in tiles))

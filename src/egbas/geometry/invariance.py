@@ -55,4 +55,4 @@ def _scaled(network: Network, z: torch.Tensor) -> torch.Tensor:
     try:
         return network.generate(z)
     except NetworkError:  # it overflows outside its prior: then the length matters
-        return torch.full((), torch.inf, device=network.device)
+        return torch.full((), torch.inf, device=network.device, dtype=torch.float32)

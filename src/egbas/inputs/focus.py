@@ -12,6 +12,7 @@ from torch import Tensor
 from egbas.errors import ConfigError
 
 _STEPS = 257  # of 16 bits to one of 8
+_LONGEST = 100  # letters of a text that are told again
 _HALF = 128  # of 255: what is at least so bright counts
 
 
@@ -24,10 +25,11 @@ def find_focus(given: str) -> tuple[int, ...] | Tensor:
     Raises:
         ConfigError: it is neither, or the picture cannot be read.
     """
-    if re.fullmatch(r"-?\d+(\s*,\s*-?\d+){3}", given.strip()):
+    if re.fullmatch(r"-?\d{1,9}(\s*,\s*-?\d{1,9}){3}", given.strip()):
         return tuple(int(word) for word in given.split(","))
     path = Path(given)
-    if not path.is_file():
+    if not _is_file(path):
+        given = given if len(given) <= _LONGEST else f"{given[:_LONGEST]}..."
         raise ConfigError(f"--focus {given!r} is neither a box x0,y0,x1,y1 in pixels nor a picture; got no such file")
     try:
         with Image.open(path) as picture:
@@ -35,6 +37,13 @@ def find_focus(given: str) -> tuple[int, ...] | Tensor:
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise ConfigError(f"--focus {given}: the picture cannot be read ({error}); expected a PNG or JPEG") from error
     return torch.from_numpy(grey) >= _HALF
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or one with a null byte
+        return False
 
 
 def _grey(picture: Image.Image) -> np.ndarray:

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The model that a name means: one of the zoo, a checkpoint file, or the user's own ``package.module:callable``."""
 
+import contextlib
 import difflib
 import importlib
+import os
+import random
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from egbas.errors import ConfigError, EgbasError, ModelNotFoundError, NetworkError
@@ -87,6 +92,24 @@ def find_callable(spec: str, option: str = "--model") -> Callable[..., Any]:
         ModelNotFoundError: there is no such module or callable in it.
         NetworkError: importing it fails.
     """
+    with contained():
+        return _imported(spec, option)
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Let the user's code change neither the directory that paths are relative to, nor random numbers of others."""
+    here, pythons, numpys = Path.cwd(), random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        np.random.set_state(numpys)
+        random.setstate(pythons)
+        os.chdir(here)
+
+
+def _imported(spec: str, option: str) -> Callable[..., Any]:
     module_name, _, attribute = spec.partition(":")
     if not module_name or not attribute:
         raise ModelNotFoundError(f"{option} {spec!r} is no package.module:callable, such as my_models:generator")
@@ -114,19 +137,20 @@ def find_callable(spec: str, option: str = "--model") -> Callable[..., Any]:
 
 def _call(spec: str) -> object:
     """Call the user's callable; a module is taken as it is."""
-    target = find_callable(spec)
-    if isinstance(target, nn.Module):
-        return target
-    try:
-        return target()
-    except EgbasError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise NetworkError(f"calling {spec} failed: {_last_line(error)}; it is called without arguments") from error
+    with contained():  # both together: a seed that the module sets as it is imported is for what it makes then
+        target = _imported(spec, "--model")
+        if isinstance(target, nn.Module):
+            return target
+        try:
+            return target()
+        except EgbasError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise NetworkError(f"calling {spec} failed: {_last_line(error)}; it is called without arguments") from error
 
 
 def _last_line(error: BaseException) -> str:
-    line = traceback.format_exception_only(error)[-1].strip()
+    line = " ".join(traceback.format_exception_only(error)[-1].split())  # on one line
     if isinstance(error, SyntaxError):
         return f"{line} ({error.filename}, line {error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The query that is named: a seed of the prior, or a file with one latent; and what is to be said of it."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from egbas.errors import CheckpointError, ConfigError, ShapeError
+from egbas.inputs.numbers import whole_number
 from egbas.latent import LatentSpace, Normal
 
 QUERY_KEYS = ("query", "z0", "z", "latent")
@@ -18,7 +17,7 @@ MAX_SEED = 2**63 - 1
 IMPLAUSIBLE_SIGMAS = 6  # beyond this a draw from the prior is no explanation
 
 
-_LARGEST_BANK = 100_000_000
+_LARGEST_BANK = 2**28  # values: a GiB of float32
 
 
 def find_query(given: str, latent: LatentSpace) -> Tensor:
@@ -29,7 +28,7 @@ def find_query(given: str, latent: LatentSpace) -> Tensor:
         ShapeError: it does not hold one finite latent of the model.
     """
     if given.isdecimal():
-        return latent.sample(1, rng=seeded(int(given)))[0]
+        return latent.sample(1, rng=seeded(whole_number(given, "--latent", 0, MAX_SEED)))[0]
     z0 = read_latent(Path(given))
     d = latent.size
     if tuple(z0.shape) not in {(d,), (1, d), latent.shape, (1, *latent.shape)}:
@@ -47,17 +46,19 @@ def find_bank(given: str, latent: LatentSpace, rng: torch.Generator) -> Tensor:
     Raises:
         CheckpointError: the file cannot be read.
         ShapeError: it does not hold finite latents of the model.
-        ConfigError: no draw was asked for.
+        ConfigError: no draw was asked for, or more than memory is meant to hold.
     """
     if given.isdecimal():
-        if not 1 <= int(given) <= _LARGEST_BANK:
-            raise ConfigError(f"--bank {given}: expected 1 to {_LARGEST_BANK:,} latents")
-        return latent.sample(int(given), rng=rng)
+        most = max(1, _LARGEST_BANK // latent.size)
+        return latent.sample(whole_number(given, "--bank", 1, most), rng=rng)
     bank = read_latent(Path(given), "--bank")
     is_whole = bank.ndim > 1 and len(bank) > 0 and bank[0].numel() == latent.size
-    if not is_whole or not bool(bank.isfinite().all()):
+    if not is_whole:
+        raise ShapeError(f"{given} holds latents of shape {tuple(bank.shape)}; expected shape (m, {latent.size})")
+    if not bool(bank.isfinite().all()):
+        n = int((~bank.isfinite()).flatten(1).any(dim=1).sum())
         raise ShapeError(
-            f"{given} holds latents of shape {tuple(bank.shape)}; expected finite ones of shape (m, {latent.size})"
+            f"{given} holds NaN or infinite values in {n:,} of {len(bank):,} latents; expected finite ones"
         )
     return bank.reshape(len(bank), -1)
 
@@ -74,14 +75,15 @@ def read_latent(path: Path, option: str = "--latent") -> Tensor:
     """
     readers = {".safetensors": load_file, ".npy": _read_npy, ".npz": _read_npz}
     if path.suffix.lower() not in readers:
-        raise CheckpointError(f"{option} {str(path)!r} is neither a number nor a .safetensors, .npy or .npz file")
+        given = "" if path == Path() else str(path)  # an empty text, which a shell makes of a variable that is not set
+        raise CheckpointError(f"{option} {given!r} is neither a number nor a .safetensors, .npy or .npz file")
     try:
         named = readers[path.suffix.lower()](path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no file {path}; {option} takes a number, a .safetensors, .npy or .npz file"
         ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError, TypeError) as error:
+    except Exception as error:  # whatever a reader stumbles over: numpy reads headers with Python's own tokenizer
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path} cannot be read ({reason}); it is truncated, damaged or of another format"
@@ -119,13 +121,19 @@ def seeded(seed: int) -> torch.Generator:
 
 def _read_npy(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
-        return {"array": torch.from_numpy(np.asarray(np.load(file, allow_pickle=False)))}
+        return {"array": _as_tensor(np.load(file, allow_pickle=False))}
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     # Opened here: numpy leaves the file open where the archive is damaged.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        return {name: _as_tensor(arrays[name]) for name in arrays.files}
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    """A tensor of an array in whichever byte order."""
+    values = np.asarray(array)
+    return torch.from_numpy(values.astype(values.dtype.newbyteorder("="), copy=False))
 
 
 def _one_tensor(path: Path, named: dict[str, Tensor]) -> Tensor:

@@ -88,7 +88,7 @@ class Empirical:
 
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
-        return self.unwhiten(torch.randn(n, self.size, generator=rng)).float()
+        return self.unwhiten(torch.randn(n, self.size, generator=rng, dtype=torch.float32)).float()
 
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """All are in the support."""

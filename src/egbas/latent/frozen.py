@@ -40,7 +40,7 @@ class Frozen:
 
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """The same latent n times; nothing is drawn."""
-        return torch.tensor(self.values).repeat(n, 1)
+        return torch.tensor(self.values, dtype=torch.float32).repeat(n, 1)
 
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """Those that are it, in their precision."""

@@ -26,7 +26,7 @@ class Normal:
 
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
-        return torch.randn(n, size, generator=rng)
+        return torch.randn(n, size, generator=rng, dtype=torch.float32)
 
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """All are in the support."""

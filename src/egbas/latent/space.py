@@ -15,6 +15,7 @@ from egbas.latent.prior import Prior, check_positive, check_size, description_of
 from egbas.latent.product import prior_from_record, record_of
 from egbas.latent.sphere import Sphere
 from egbas.latent.uniform import Uniform
+from egbas.machine.settings import settles
 
 GeometryName = Literal["flat", "sphere"]
 
@@ -161,6 +162,7 @@ class LatentSpace:
         """Standard deviation of one coordinate under the prior, in latent units."""
         return self.prior.scale(self.size)
 
+    @settles
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw n flat latents (n, d) from the prior, float32, on the CPU."""
         return self.prior.sample(n, self.size, rng)

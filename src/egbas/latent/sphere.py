@@ -36,7 +36,9 @@ class Sphere:
 
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
-        return self._radius(size) * torch.nn.functional.normalize(torch.randn(n, size, generator=rng))
+        return self._radius(size) * torch.nn.functional.normalize(
+            torch.randn(n, size, generator=rng, dtype=torch.float32)
+        )
 
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """Those of the radius's length, up to rounding."""

@@ -33,7 +33,7 @@ class Uniform:
 
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
-        return self.bound * (2 * torch.rand(n, size, generator=rng) - 1)
+        return self.bound * (2 * torch.rand(n, size, generator=rng, dtype=torch.float32) - 1)
 
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """Those with every coordinate within the bound."""

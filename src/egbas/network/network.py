@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
+from egbas.machine.settings import alone, settles
 from egbas.machine.threads import settle_fork
 from egbas.network.checks import (
     HEADS,
@@ -42,6 +43,7 @@ class Network:
         device: of its parameters.
     """
 
+    @alone
     def __init__(self, generator: nn.Module, latent_shape: tuple[int, ...]) -> None:
         """Run the generator on a few latents and check what comes out.
 
@@ -64,7 +66,9 @@ class Network:
             dtype=self.dtype,
             device=self.device,
         )
-        self._probes = torch.randn(N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0))
+        self._probes = torch.randn(
+            N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+        )
         self._trace, self._image_size = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
@@ -84,6 +88,7 @@ class Network:
         """The non-linearities l = 1..L in forward order, the output's among them."""
         return self._catalogue.numbered
 
+    @settles
     def generate(self, z: Tensor) -> Tensor:
         """Compute images (n, c, h, w) of latents z (n, d), without gradients.
 
@@ -131,6 +136,7 @@ class Network:
             return self._catalogue.find(self._path_of(layer))
         return self._catalogue.find(layer.path if isinstance(layer, Layer) else layer)
 
+    @alone
     def split(self, layer: int | str | nn.Module | Layer) -> Split:
         """Split the generator at a layer.
 

@@ -20,6 +20,7 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from egbas.errors import EgbasError, NetworkError
+from egbas.machine.settings import as_caller
 
 _N_TRIES = 3  # at a copy, where another thread runs forward meanwhile
 
@@ -79,7 +80,7 @@ class Replica:
             NetworkError: forward raised; the original error is chained.
         """
         try:
-            with self.door:
+            with self.door, as_caller(latents.device):
                 try:
                     if self.borrowed is None:
                         return self.module(latents)
@@ -152,6 +153,8 @@ def frozen_copy(generator: nn.Module, dtype: torch.dtype | None = None) -> nn.Mo
 
 def _frozen(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     values = tensor.detach()
+    if values.is_inference():  # made in inference mode, where nothing keeps what gradients need
+        values = values.clone()
     if dtype is not None and values.is_floating_point():
         values = values.to(dtype)
     if isinstance(tensor, nn.Parameter):

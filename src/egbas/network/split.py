@@ -86,7 +86,7 @@ class Split:
                 "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
             ) from error
         split = Split(forward, self.layer, self._trace, self._call)
-        h = split.head(torch.ones(1, self.latent_size))  # not zero, which cannot be normalised
+        h = split.head(torch.ones(1, self.latent_size, dtype=torch.float32))  # not zero, which cannot be normalised
         if h.dtype != torch.float64:
             raise NetworkError(
                 f"layer {self.layer.path!r} holds {h.dtype} where the weights are float64; expected torch.float64: "
@@ -256,7 +256,7 @@ class Split:
     def _is_reached(self) -> bool:
         rng = torch.Generator().manual_seed(0)
         for scale in REACH_SCALES:
-            h = self.head(scale * torch.randn(16, self._forward.latent_size, generator=rng))
+            h = self.head(scale * torch.randn(16, self._forward.latent_size, generator=rng, dtype=torch.float32))
             if (h != h[:1]).any():
                 return True
         return False

@@ -83,7 +83,9 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
 
 def masked(a0: Float[Tensor, " units"], n: int) -> Float[Tensor, "n units"]:
     """Outputs of the query with half of the units at zero, the same for each n."""
-    return (torch.rand(n, len(a0), generator=torch.Generator().manual_seed(n)) < 0.5).to(a0.device) * a0
+    return (torch.rand(n, len(a0), generator=torch.Generator().manual_seed(n), dtype=torch.float32) < 0.5).to(
+        a0.device
+    ) * a0
 
 
 def _gradient(x: Tensor, a: Tensor) -> Tensor:

@@ -167,7 +167,9 @@ class LinearLayer:
             bias = linear.bias.view(-1, *[1] * (output.ndim - 2)).expand_as(output[0])
             offset = offset + scale * bias.flatten()
         shapes = {"in_shape": tuple(x.shape[1:]), "out_shape": tuple(output.shape[1:])}
-        probes = torch.randn(_N_PROBES, split.latent_size, generator=torch.Generator().manual_seed(0))
+        probes = torch.randn(
+            _N_PROBES, split.latent_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32
+        )
         latents = split.prepare(probes)
         with torch.no_grad():
             folded = fold(head.stem, latents, expected=head.stem(latents.clone()))
@@ -185,7 +187,7 @@ class LinearLayer:
         best = math.inf
         for n in (1, *[_N_TIMED] * _N_TRIES):
             start = time.perf_counter()
-            self.stem(torch.zeros(n, self.split.latent_size))
+            self.stem(torch.zeros(n, self.split.latent_size, dtype=torch.float32))
             best = min(best, (time.perf_counter() - start) / n)
             if best > _LONG:
                 break

@@ -214,7 +214,7 @@ def _compressed(matrix: Tensor) -> Tensor:
         indices = compressed.crow_indices().int(), compressed.col_indices().int()
         compressed = torch.sparse_csr_tensor(*indices, compressed.values(), compressed.shape, check_invariants=True)
     try:
-        torch.mm(compressed, torch.zeros(matrix.shape[1], 1))
+        torch.mm(compressed, torch.zeros(matrix.shape[1], 1, dtype=torch.float32))
     except RuntimeError:
         return matrix
     return compressed

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
 
 from egbas.errors import NetworkError, ShapeError, StartOutsideRegionError
+from egbas.machine.settings import alone, settles
 from egbas.machine.threads import at_once, threads_worth
 from egbas.network import Layer, Network, Split
 from egbas.region.affine import affine_units
@@ -80,6 +81,7 @@ class SupportingRegion:
         return cls.of(Precisions.of(network, layer), z0, units, signs, reach=reach)
 
     @classmethod
+    @alone
     def of(
         cls, precisions: Precisions, z0: Float[Tensor, " d"], units: Tensor, signs: Tensor, *, reach: float
     ) -> "SupportingRegion":
@@ -112,6 +114,7 @@ class SupportingRegion:
         """
         return self._seconds > 0
 
+    @settles
     def contains(self, z: Tensor) -> Bool[Tensor, " n"]:
         """Say which latents lie in the region: V^i f^i_{l:1}(z) >= 0 for every kept unit i.
 
@@ -130,6 +133,7 @@ class SupportingRegion:
         batches = z.split(MICRO_BATCH)
         return torch.cat([self._judged(each, self._features(each)) for each in batches if len(each)] or [_none(z)])
 
+    @settles
     def margin(self, z: Tensor) -> Float[Tensor, " n"]:
         """Smallest V^i f^i_{l:1}(z) over the kept units, computed by ``exact``; negative outside the region.
 
@@ -140,6 +144,7 @@ class SupportingRegion:
         margins = [self._margin(exact(batch))[0].to(z.device) for batch in _flat(z).split(MICRO_BATCH)]
         return torch.cat(margins or [_none(z).double()])
 
+    @settles
     def shared(self, z: Tensor) -> Float[Tensor, " n"]:
         """Share of the kept boundaries that latents have on the query's side; 1 in the region.
 
@@ -170,7 +175,7 @@ class SupportingRegion:
     def _measured(self, precisions: Precisions, z0: Float[Tensor, " d"], reach: float) -> "SupportingRegion":
         """The same region with the rounding errors of its tests, measured at the query and around it."""
         rng = torch.Generator().manual_seed(0)  # fixed: the same region for the same network and query
-        noise = 2 * torch.rand(_N_PROBES, z0.numel(), generator=rng) - 1
+        noise = 2 * torch.rand(_N_PROBES, z0.numel(), generator=rng, dtype=torch.float32) - 1
         probes = torch.cat([z0[None], z0 + reach * noise.to(z0)])
         h_exact = _units_of(self.exact, self.units)(probes)
         size = h_exact.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny)

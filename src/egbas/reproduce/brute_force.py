@@ -55,10 +55,10 @@ def random_network(seed: int, units: int = 14) -> nn.Sequential:
     sizes = (4, units, 12, 16)
     layers: list[nn.Module] = []
     for n_in, n_out in itertools.pairwise(sizes):
-        linear = nn.Linear(n_in, n_out)
+        linear = nn.Linear(n_in, n_out, dtype=torch.float32)
         with torch.no_grad():
-            linear.weight.copy_(torch.randn(n_out, n_in, generator=rng) * (2 / n_in) ** 0.5)
-            linear.bias.copy_(0.5 * torch.randn(n_out, generator=rng))
+            linear.weight.copy_(torch.randn(n_out, n_in, generator=rng, dtype=torch.float32) * (2 / n_in) ** 0.5)
+            linear.bias.copy_(0.5 * torch.randn(n_out, generator=rng, dtype=torch.float32))
         layers += [linear, nn.ReLU()]
     return nn.Sequential(*layers[:-1]).eval()
 
@@ -66,7 +66,7 @@ def random_network(seed: int, units: int = 14) -> nn.Sequential:
 def compare(seed: int, config: BerOptConfig) -> Comparison:
     """Run BerOpt on layer 1 of a random network, and try every subset of its active units."""
     network = Network(random_network(seed), (4,))
-    z0 = torch.randn(4, generator=torch.Generator().manual_seed(seed))
+    z0 = torch.randn(4, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
     tail = network.split(1).at(z0)
     result = optimize(tail, config, rng=torch.Generator().manual_seed(seed))
     sizes, distances = _all_subsets(tail)
@@ -139,7 +139,7 @@ def _all_subsets(tail: Tail) -> tuple[Float[Tensor, " subsets"], Float[Tensor, "
     """Size and relative distance of every subset of the active units."""
     active = (tail.a != 0).nonzero()[:, 0]
     bits = (torch.arange(2 ** len(active))[:, None] >> torch.arange(len(active))) & 1  # (subsets, active)
-    a = torch.zeros(len(bits), len(tail.a))
+    a = torch.zeros(len(bits), len(tail.a), dtype=torch.float32)
     a[:, active] = bits * tail.a[active]
     distances = (tail(a) - tail.x).flatten(1).norm(dim=1) / tail.x.norm()
     return bits.sum(1).float(), distances

@@ -18,7 +18,7 @@ _GAP = 8  # pixels between the two sheets
 def run() -> bytes:
     """Draw the sheets side by side, as a PNG."""
     square = load_model("dcgan-mnist-2d")
-    steps = torch.linspace(-square.latent.bound, square.latent.bound, PER_SIDE)
+    steps = torch.linspace(-square.latent.bound, square.latent.bound, PER_SIDE, dtype=torch.float32)
     rows, columns = torch.meshgrid(-steps, steps, indexing="ij")  # z2 upwards, as in the plane figures
     plane = torch.stack([columns, rows], dim=-1).flatten(0, 1)
     normal = load_model("dcgan-mnist")

@@ -154,7 +154,7 @@ def compare(
     """
     model, layer, query = case
     active = int((tail.a != 0).sum())
-    sizes = torch.tensor([math.ceil(share * active - 1e-9) for share in SHARES])
+    sizes = torch.tensor([math.ceil(share * active - 1e-9) for share in SHARES], dtype=torch.int64)
     rng = torch.Generator().manual_seed(query)
     cases, curves = [], []
     for method in METHODS:

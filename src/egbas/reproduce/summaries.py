@@ -113,7 +113,7 @@ def chosen_of(n_samples: int, *, count: int) -> Sequence[int]:
 def _shown(run: Exploration, query_image: Tensor) -> tuple[Tensor, Tensor]:
     samples = run.grown.latents[1:]
     if not len(samples):
-        return torch.zeros(query_image.shape[1:]), query_image.new_zeros(0, *query_image.shape)
+        return torch.zeros(query_image.shape[1:], dtype=torch.float32), query_image.new_zeros(0, *query_image.shape)
     chosen = [index - 1 for index in choose_spread(run.grown.latents, 1 + _N_SHOWN)[1:]]
     gallery = Gallery.of(run.network.image_batches(samples), chosen)
     return gallery.deviation, gallery.shown

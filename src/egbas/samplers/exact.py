@@ -33,6 +33,7 @@ KernelFactory = Callable[[Region, Target, int], Kernel | None]
 Starts = Callable[[Region, Target, Tensor], Tensor]
 Series = Callable[[Tensor], Tensor]
 
+_MOST = 1_000_000  # draws, and chains
 _NEARLY = 1.1  # R-hat of chains that agree well enough to say that others do not agree with them
 _FEWEST = 16  # recent draws of each chain, without which nothing is said
 _FEW_CHAINS, _MANY_CHAINS, _FEW_SAMPLES = 16, 32, 200
@@ -49,7 +50,7 @@ class ExactConfig:
     """Settings of the exact samplers.
 
     Attributes:
-        samples: effective draws wanted. >= 1.
+        samples: effective draws wanted. 1 to 1,000,000.
         max_evaluations: latents whose membership is asked at most; some thousands are needed for any answer.
         n_chains: chains side by side, >= 4; None: 16, or 32 where more than 200 draws are wanted.
         half_width: of the box of the uniform distribution, in latent units; None: the largest the latent space has.
@@ -62,9 +63,11 @@ class ExactConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name, least in (("samples", 1), ("max_evaluations", 1), ("n_chains", 4)):
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise ConfigError(f"the exact samplers' {name} is {getattr(self, name)}; it must be at least {least}")
+        for name, least, most in (("samples", 1, _MOST), ("max_evaluations", 1, 10**12), ("n_chains", 4, _MOST)):
+            if getattr(self, name) is not None and not least <= getattr(self, name) <= most:
+                raise ConfigError(
+                    f"the exact samplers' {name} is {getattr(self, name)}; it must be from {least} to {most:,}"
+                )
         if self.half_width is not None and not (math.isfinite(self.half_width) and self.half_width > 0):
             raise ConfigError(f"the exact samplers' half_width is {self.half_width}; it must be positive, or None")
 

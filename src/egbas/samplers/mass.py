@@ -208,7 +208,9 @@ def measure_mass(  # noqa: PLR0913, PLR0917
         is_complete=is_complete,
         evaluations=len(z) + sum(climb.evaluations for climb in climbs),
         latents=torch.cat([climb.latents.to(z) for climb in climbs]),
-        repetition=torch.cat([torch.full((len(climb.latents),), number) for number, climb in enumerate(climbs)]),
+        repetition=torch.cat(
+            [torch.full((len(climb.latents),), number, dtype=torch.int64) for number, climb in enumerate(climbs)]
+        ),
     )
 
 
@@ -291,7 +293,7 @@ class _Climb:
     def __init__(self, region: Region, constraints: Constraints, factory: Factory, config: MassConfig) -> None:
         self.region, self.constraints, self.factory, self.config = region, constraints, factory, config
         self.log, self.variance, self.evaluations, self.is_complete = 0.0, 0.0, 0, False
-        self.latents = torch.zeros(0)
+        self.latents = torch.zeros(0, dtype=torch.float32)
         self._most = (config.max_evaluations - config.plain) // config.repetitions
 
     def run(self, z: Float[Tensor, "n d"], rng: np.random.Generator) -> "_Climb":
@@ -328,7 +330,7 @@ class _Climb:
         kernel = self.factory(level, kept, rng)
         z = kept[torch.arange(config.chains) % len(kept)]
         blocks: list[Tensor] = []
-        margins = torch.zeros(config.chains, 0)
+        margins = torch.zeros(config.chains, 0, dtype=torch.float32)
         evaluations = self.evaluations
         while margins.shape[1] < config.most_draws:
             blocks.append(kernel.draw(z, config.block, rng))

@@ -82,7 +82,7 @@ def joined(region: Region, stations: Float[Tensor, "k d"], z: Float[Tensor, "n d
 
 def _are_lines_within(region: Region, z: Float[Tensor, "n d"], ends: Float[Tensor, "n k d"]) -> Bool[Tensor, " n"]:
     """Whether one of the lines from each latent to its ends lies in the region, as far as points of it tell."""
-    steps = (torch.arange(1, _POINTS + 1) / (_POINTS + 1)).to(z).view(1, 1, -1, 1)
+    steps = (torch.arange(1, _POINTS + 1, dtype=torch.float32) / (_POINTS + 1)).to(z).view(1, 1, -1, 1)
     points = z[:, None, None] + steps * (ends - z[:, None])[:, :, None]
     inside = region.contains(points.reshape(-1, z.shape[1])).cpu()
     return inside.view(points.shape[:3]).all(dim=2).any(dim=1)

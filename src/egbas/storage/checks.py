@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 
-from egbas.exploration.record import box_of
+from egbas.errors import RunDirectoryError
+from egbas.exploration.record import box_of, outputs_of
 from egbas.exploration.result import Exploration
-from egbas.network import Layer
+from egbas.network import Layer, Network
+from egbas.network.images import close
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.gbrrt import Tree
 from egbas.storage import tables
@@ -24,6 +26,7 @@ from egbas.storage.destination import BOUNDARY, CONFIG, METRICS, REGION, SAMPLES
 from egbas.storage.expected import NUMBER, Wanted, check_json, check_tensors, join, list_of, one_of, shown
 
 _STRAY = 0.01  # of a step: an edge of a tree is as long as a step, up to rounding
+_SLACK = 30.0  # another processor, or a GPU, rounds otherwise, and networks enlarge that
 _ULPS = 8  # of the largest coordinate, for the same
 _FROM_CODE = ("left_support", "sentence")  # another version may count and word otherwise
 
@@ -43,6 +46,24 @@ def check_contents(contents: Contents) -> None:
     _check_query(contents)
     for name in contents.samplers:
         _check_samples(contents, name)
+
+
+def check_network(contents: Contents, network: Network) -> None:
+    """Check that a network of the run's weights does what the run's network did, where the run tells of it.
+
+    Raises:
+        RunDirectoryError: it makes other images of the same latents.
+    """
+    told = contents.samples.get("outputs")
+    if told is None:  # of a version that did not store them
+        return
+    got = outputs_of(network, contents.samples["query"])
+    if not close(got, told.to(got.dtype), slack=_SLACK):
+        raise RunDirectoryError(
+            f"the run was made with another network than this {contents.config['model']['name']}: its parameters and "
+            "buffers are those of the run, and its images are others; weights that it keeps elsewhere, such as in a "
+            "list of tensors, or its code have changed: pass the network of the run as generator="
+        )
 
 
 def check_layer(contents: Contents, layer: Layer) -> None:
@@ -131,7 +152,7 @@ def _check_boundary(contents: Contents) -> None:
 
 def _check_query(contents: Contents) -> None:
     file, stored = contents.directory / SAMPLES, contents.config["query"]
-    check_tensors(file, contents.samples, {"query": Wanted("d")}, {"d": len(stored)})
+    check_tensors(file, contents.samples, {"query": Wanted("d"), "outputs?": Wanted("p k")}, {"d": len(stored)})
     if contents.samples["query"].tolist() != stored:
         refuse(file, "query", shown(contents.samples["query"]), f"that of {CONFIG}, {reprlib.repr(stored)}")
 

@@ -20,6 +20,7 @@ from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
+from egbas.machine.settings import alone
 from egbas.network import Layer, Network
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
@@ -28,12 +29,13 @@ from egbas.samplers.diagnostics import Diagnostics
 from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
-from egbas.storage.checks import check_contents, check_layer, check_run
+from egbas.storage.checks import check_contents, check_layer, check_network, check_run
 from egbas.storage.contents import Contents, read_contents, reading
 from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
 from egbas.zoo.models import load_model
 
 
+@alone
 def load_run(
     path: str | os.PathLike[str],
     generator: nn.Module | None = None,
@@ -88,6 +90,7 @@ def _rebuild(
         )
     latent = _latent_of(contents, latent)
     network = Network(generator, latent.shape)
+    check_network(contents, network)
     layer, beropt = None, None
     if contents.has_layer:
         with reading(file):

@@ -21,8 +21,10 @@ from torch import Tensor
 
 from egbas.beropt import BerOptResult
 from egbas.errors import RunDirectoryError
+from egbas.exploration.record import outputs_of
 from egbas.exploration.result import Exploration
 from egbas.figures import samples_sheet
+from egbas.machine.settings import alone
 from egbas.report import galleries_of, render
 from egbas.samplers.chains import Chains
 from egbas.samplers.gbrrt import Tree
@@ -40,6 +42,7 @@ from egbas.storage.destination import (
 )
 
 
+@alone
 def save_run(
     run: Exploration,
     path: str | os.PathLike[str],
@@ -139,7 +142,7 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
     return {
         CONFIG: lambda: _json(run.config()),
         **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(run, beropt))}),
-        SAMPLES: lambda: _tensors(query=run.query, **_samples(run)),
+        SAMPLES: lambda: _tensors(query=run.query, outputs=outputs_of(run.network, run.query), **_samples(run)),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
         PICTURE: lambda: _picture(run, galleries[run.shown].shown),

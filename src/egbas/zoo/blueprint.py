@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Networks before they are built: an architecture, its settings and its weights; what every checkpoint format gives."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +13,24 @@ from egbas.latent import LatentSpace
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
 
+Network = TypeVar("Network", bound=nn.Module)
+
 ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "pggan-generator": (PgganGenerator, PgganConfig),
     "pggan-critic": (PgganCritic, PgganCriticConfig),
     "dcgan-generator": (RadfordGenerator, RadfordConfig),
     "dcgan-critic": (RadfordCritic, RadfordCriticConfig),
 }
+
+
+def blank(kind: Callable[..., Network], *settings: Any) -> Network:
+    """Make a network in float32 on the CPU whose weights are still to be filled in, all of them.
+
+    It takes no random numbers, for these are the caller's, and not the default dtype, for that is the caller's, too.
+    """
+    with torch.device("meta"):
+        network = kind(*settings)
+    return network.float().to_empty(device="cpu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,8 +11,10 @@ from torch import nn
 
 from egbas.errors import ModelNotFoundError
 from egbas.latent import LatentSpace
+from egbas.machine.settings import alone
 from egbas.machine.threads import settle_fork
 from egbas.network import Layer, list_layers
+from egbas.zoo.blueprint import blank
 from egbas.zoo.card import ModelCard, load_card, load_weights, sha256
 from egbas.zoo.containers.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
@@ -53,6 +55,7 @@ class Model:
         return list_layers(self.generator, self.latent.shape)
 
 
+@alone
 def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
     """Load an embedded classifier in eval mode.
 
@@ -62,11 +65,12 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
     """
     settle_fork()
     card = _card(name, ("lenet",), folder)
-    classifier = LeNet()
+    classifier = blank(LeNet)
     classifier.load_state_dict(load_weights(folder, card))
     return classifier.eval().requires_grad_(False)
 
 
+@alone
 def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
     """Load a generator with its critic, both in eval mode: an embedded model, or a checkpoint file.
 
@@ -161,12 +165,12 @@ def unknown_model(name: str, names: list[str]) -> ModelNotFoundError:
 
 
 def _networks(architecture: dict[str, Any]) -> tuple[DcganGenerator, DcganCritic] | tuple[PgganGenerator, PgganCritic]:
-    """Generator and critic of a card, with the weights they happen to start from."""
+    """Generator and critic of a card, their weights not filled in yet."""
     if architecture["family"] == "pggan":
-        generator = PgganGenerator(PgganConfig.from_json(architecture["generator"]))
-        return generator, PgganCritic(PgganCriticConfig.from_json(architecture["critic"]))
-    generator = DcganGenerator(architecture["latent_size"], tuple(architecture["channels"]))
-    return generator, DcganCritic(tuple(architecture["critic_channels"]))
+        generator = blank(PgganGenerator, PgganConfig.from_json(architecture["generator"]))
+        return generator, blank(PgganCritic, PgganCriticConfig.from_json(architecture["critic"]))
+    generator = blank(DcganGenerator, architecture["latent_size"], tuple(architecture["channels"]))
+    return generator, blank(DcganCritic, tuple(architecture["critic_channels"]))
 
 
 def _card(name: str, families: tuple[str, ...], folder: Path) -> ModelCard:

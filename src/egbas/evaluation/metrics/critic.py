@@ -60,7 +60,9 @@ class CriticSimilarity:
         # Beside images that are nothing like it: beside samples, statistics of the batch would hardly change. With
         # one, and with as many as there will be: some layers look at large batches alone.
         rng, most = torch.Generator().manual_seed(0), images_at_once(self._query.numel())
-        noise = torch.randn(max(1, most - 1), *self._query.shape[1:], generator=rng).to(self._query)
+        noise = torch.randn(max(1, most - 1), *self._query.shape[1:], generator=rng, dtype=torch.float32).to(
+            self._query
+        )
         self._is_independent = all(map(self._is_alike, (noise[:1], noise)))
 
     def _is_alike(self, beside: Tensor) -> bool:

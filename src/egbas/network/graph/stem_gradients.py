@@ -225,7 +225,7 @@ def _agrees(divided: RecordedStem, stem: fx.GraphModule, latents: Tensor) -> boo
     inputs = latents.clone().requires_grad_()
     with torch.enable_grad():
         value = stem(inputs.clone())
-        weights = torch.randn(value.shape, generator=torch.Generator().manual_seed(0)).to(value)
+        weights = torch.randn(value.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float32).to(value)
         (expected,) = torch.autograd.grad(value, inputs, weights)
     record, rows = divided.record(latents.clone()), torch.arange(0, len(latents), 2)
     gradient = divided.pull(record, rows, weights[rows])

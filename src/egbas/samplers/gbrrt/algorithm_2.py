@@ -54,7 +54,7 @@ def grow_literally(
     status = GbRrtStatus.COMPLETED if len(parents) > 1 else GbRrtStatus.NOTHING_ACCEPTED
     return Tree(  # return Q_N
         latents=nodes[: len(parents)].clone(),
-        parents=torch.tensor(parents),
+        parents=torch.tensor(parents, dtype=torch.int64),
         rejected=torch.cat(rejected),
         rejected_reason=torch.tensor(reasons, dtype=torch.int8),
         evaluations=evaluations,

@@ -93,7 +93,7 @@ def exit_distances(
     """Distances at which straight lines from z0 leave the region, ``far`` at most; within about 6 %."""
     geometry = geometry or Flat(z0)
     rng = torch.Generator().manual_seed(0)
-    directions = geometry.directions(torch.randn(_N_RAYS, z0.numel(), generator=rng)).to(z0)
+    directions = geometry.directions(torch.randn(_N_RAYS, z0.numel(), generator=rng, dtype=torch.float32)).to(z0)
     reached = torch.cat([z0.new_zeros(1), far / 2 ** torch.arange(_N_DOUBLINGS, -1, -1).to(z0)])  # (r,) rising
     points = geometry.around(reached[1:, None, None] * directions)  # (r - 1, rays, d)
     is_inside = region.contains(points.flatten(0, 1)).view(points.shape[:2])

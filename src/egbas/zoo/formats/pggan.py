@@ -128,7 +128,7 @@ def pggan_critic(
     named |= {"rgb": layers.rgb, "feature": layers.feature, "score": layers.score}
     weights = {f"{name}.{parameter}": value for name, conv in named.items() for parameter, value in _named(conv)}
     if has_deviation:
-        weights["deviation.reference"] = torch.tensor(deviation.alone)
+        weights["deviation.reference"] = torch.tensor(deviation.alone, dtype=torch.float32)
     config = PgganCriticConfig(
         channels=channels,
         head_channels=len(layers.feature[0]),

@@ -84,4 +84,4 @@ def _norm(tensors: Tensors, name: str, new: str, width: int) -> dict[str, Tensor
     if float(loaded[f"{new}.running_var"].min()) < 0:
         raise CheckpointError(f"the variances of {name!r} are negative; the file is damaged")
     # It has no effect in eval mode, and files of old versions of torch do not have it.
-    return loaded | {f"{new}.num_batches_tracked": torch.tensor(0)}
+    return loaded | {f"{new}.num_batches_tracked": torch.tensor(0, dtype=torch.int64)}

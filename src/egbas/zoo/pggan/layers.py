@@ -26,7 +26,7 @@ class PositionalBias(nn.Module):
     def __init__(self, c: int, h: int, w: int) -> None:
         """Start at zero."""
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(c, h, w))
+        self.bias = nn.Parameter(torch.zeros(c, h, w, dtype=torch.float32))
 
     @no_type_check
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class MinibatchDeviation(nn.Module):
         """Take the settings of ``CriticConfig``."""
         super().__init__()
         self.groups, self.size, self.unbiased = groups, size, unbiased
-        self.register_buffer("reference", torch.zeros(()))
+        self.register_buffer("reference", torch.zeros((), dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, c, h, w) to (n, c + 1, h, w)."""

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""What a caller has set for all of torch or numpy neither changes an answer nor breaks it, and is not changed."""
+
+import ast
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import egbas
+from egbas.beropt import BerOptConfig
+
+SOURCE = Path(__file__).parents[1] / "src" / "egbas"
+FLOATS = {"rand", "randn", "zeros", "ones", "full", "linspace", "logspace", "eye", "empty", "tensor", "normal"}
+QUICK = BerOptConfig(sparsity=0.5, anneal_steps=30, max_steps=60)
+
+
+class Ball:
+    def contains(self, z: Tensor) -> Tensor:
+        return z.norm(dim=1) < 3
+
+
+def brightest(images: Tensor) -> dict[str, list[float]]:
+    return {"brightest": images.flatten(1).amax(dim=1).tolist()}
+
+
+@contextlib.contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+        assert torch.get_default_dtype() == dtype  # egbas has left it alone
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@contextlib.contextmanager
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+SETTINGS: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "a default device": lambda: torch.device("meta"),
+    "no gradients": torch.no_grad,
+    "inference mode": torch.inference_mode,
+    "numpy raises": lambda: np.errstate(all="raise"),
+    "deterministic algorithms": deterministic,
+}
+
+
+def told(run: egbas.Exploration) -> list[Tensor]:
+    """All that a run and its neighbours tell, as numbers."""
+    near = [] if not isinstance(run.region, egbas.SupportingRegion) else [run.region.shared(run.query[None])]
+    drawn = [samples.latents for samples in run.samples.values()]
+    scores = (
+        []
+        if run.facts is None
+        else [torch.tensor([score.query for score in run.facts.scores.values()], dtype=torch.float64, device="cpu")]
+    )
+    return [*drawn, run.images(), *near, *scores, run.region.contains(torch.cat([z.float() for z in drawn]))]
+
+
+def in_a_ball() -> list[Tensor]:
+    """Everything but BerOpt: the zoo, a latent, a tree, exact samples."""
+    model = egbas.load_model("dcgan-mnist-2d")
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(7))[0]
+    config = egbas.GbRrtConfig(iterations=40)
+    run = egbas.explore(
+        model.generator, z0, region=Ball(), rng=7, gbrrt=config, samples=5, max_evaluations=500, judges=[brightest]
+    )
+    return told(run)
+
+
+def at_a_layer(folder: Path) -> list[Tensor]:
+    model = egbas.load_model("dcgan-mnist-2d")
+    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(7))[0]
+    config = egbas.GbRrtConfig(iterations=40)
+    run = egbas.explore(model.generator, z0, 1, rng=7, beropt=QUICK, gbrrt=config, samples=0)
+    return [*told(run), *told(egbas.load_run(run.save(folder)))]
+
+
+def same(got: list[Tensor], expected: list[Tensor]) -> bool:
+    return len(got) == len(expected) and all(
+        one.dtype == other.dtype and torch.equal(one, other) for one, other in zip(got, expected, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def ball() -> list[Tensor]:
+    return in_a_ball()
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> list[Tensor]:
+    return at_a_layer(tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_of_the_caller_changes_nothing(
+    name: str, ball: list[Tensor], layer: list[Tensor], tmp_path: Path
+) -> None:
+    with SETTINGS[name]():
+        in_ball, in_layer = in_a_ball(), at_a_layer(tmp_path / "run")
+    assert same(in_ball, ball)
+    assert same(in_layer, layer)
+
+
+def test_the_default_dtype_changes_nothing(ball: list[Tensor]) -> None:
+    with default_dtype(torch.float64):
+        assert same(in_a_ball(), ball)
+
+
+def test_a_saved_run_is_read_under_another_default_dtype(layer: list[Tensor], tmp_path: Path) -> None:
+    at_a_layer(tmp_path / "run")
+    with default_dtype(torch.float64):
+        assert same(told(egbas.load_run(tmp_path / "run")), layer[len(layer) // 2 :])
+
+
+def test_the_default_dtype_does_not_change_beropt(layer: list[Tensor], tmp_path: Path) -> None:
+    with default_dtype(torch.float64):
+        assert same(at_a_layer(tmp_path / "run"), layer)
+
+
+def test_models_are_made_without_the_callers_random_numbers() -> None:
+    state = torch.get_rng_state()
+    egbas.load_model("dcgan-mnist")
+    egbas.load_classifier("lenet-mnist")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_every_tensor_is_made_with_a_dtype() -> None:
+    bare = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        if path.relative_to(SOURCE).parts[0] == "training":  # makes weights, and is run alone
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_made = isinstance(node, ast.Call) and ast.unparse(node.func) in {f"torch.{name}" for name in FLOATS}
+            if is_made and all(keyword.arg != "dtype" for keyword in node.keywords):
+                bare.append(f"{path.relative_to(SOURCE)}:{node.lineno} {ast.unparse(node)}")
+    assert not bare, "the default dtype is the caller's: " + "; ".join(bare)
