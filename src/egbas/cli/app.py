@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, neighbours, path, reproduce, show, train
+from egbas.cli import (
+    checkpoints,
+    compare,
+    doctor,
+    estimate,
+    explore,
+    models,
+    neighbours,
+    path,
+    reproduce,
+    sanity,
+    show,
+    train,
+)
 from egbas.errors import EgbasError
 from egbas.machine.memory import collect_seldom, keep_freed_memory
 from egbas.version import __version__
@@ -90,6 +103,7 @@ def root(
 app.command(epilog=EPILOG)(explore.explore)
 app.command(epilog=EPILOG)(path.path)
 app.command(epilog=EPILOG)(neighbours.neighbours)
+app.command(epilog=EPILOG)(sanity.sanity)
 app.command(epilog=EPILOG)(estimate.estimate)
 app.command(epilog=EPILOG)(compare.compare)
 app.command(epilog=EPILOG)(models.layers)
