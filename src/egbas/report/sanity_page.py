@@ -56,6 +56,7 @@ def render_sanity(found: Sanity, command: str = "") -> str:
         level=run.level,
         warnings=run.warnings,
         verdicts=found.verdicts,
+        weight_verdicts=found.weights.verdicts,
         headings=HEADINGS,
         weights=[_region(*one) for one in (own, *copies)],
         weight_lines=[_line(*one) for one in (own, *copies)],

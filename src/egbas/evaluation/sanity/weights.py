@@ -104,9 +104,14 @@ class RandomisedWeights:
         }
 
     @property
+    def verdicts(self) -> tuple[str, ...]:
+        """Of each copy, whether the answer hangs on training, in sentences."""
+        return tuple(_told(copy, self.trained) for copy in self.copies)
+
+    @property
     def verdict(self) -> str:
-        """Whether the answer hangs on training, in sentences."""
-        return " ".join(_told(copy, self.trained) for copy in self.copies)
+        """All of them."""
+        return " ".join(self.verdicts)
 
 
 def randomised_weights(  # noqa: PLR0913
@@ -172,16 +177,15 @@ def _told(copy: Copy, trained: Measured) -> str:
     if copy.measured is None:
         return f"Random weights {place}: no region to compare ({copy.reason})."
     found = copy.measured
-    told = [
-        f"{found.units:,} of {found.active:,} active units are kept, against {trained.units:,} of {trained.active:,}"
-    ]
+    told = [f"Random weights {place}: {_kept(found)} active units are kept, against {_kept(trained)}."]
     if found.facts is not None and trained.facts is not None:
         doubt = "" if found.status == CONVERGED else " (not converged)"
-        told += [f"freedom {found.facts.mean:.2f}{doubt} against {trained.facts.mean:.2f}"]
-    if copy.freedom_correlation is not None:
-        told += [f"the freedom maps have a rank correlation of {copy.freedom_correlation:.2f}"]
-    by = f"told apart by {' and '.join(copy.separated_by)}" if copy.separated_by else "NOT told apart from the trained"
-    return f"Random weights {place}: {', '.join(told)}; {by}."
+        maps = "" if copy.freedom_correlation is None else f", and the maps correlate by {copy.freedom_correlation:.2f}"
+        told += [f"Freedom is {found.facts.mean:.2f}{doubt} against {trained.facts.mean:.2f}{maps}."]
+    *most, last = copy.separated_by or ("",)
+    listed = f"{', '.join(most)} and {last}" if most else last
+    told += [f"Told apart by {listed}." if last else "NOT told apart from the trained network."]
+    return " ".join(told)
 
 
 def _kept(measured: Measured) -> str:
