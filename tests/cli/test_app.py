@@ -39,8 +39,8 @@ def test_a_console_without_the_letters_of_a_path(encoding: str, tmp_path: Path) 
     words = ["explore", "--samples", "0", "--iterations", "20", "--max-steps", "5", "--out", str(out)]
     run = typed_in({"PYTHONIOENCODING": encoding}, *words)
     assert run.returncode == 0, run.stderr
-    letters = b"\xce\xb5" if encoding == "ascii" else b"\\u03b5"  # click writes UTF-8 where ASCII is asked for
-    assert letters in run.stdout
+    # click may write UTF-8 where ASCII is asked for
+    assert b"\\u03b5" in run.stdout or (encoding == "ascii" and b"\xce\xb5" in run.stdout)
     again = typed_in({"PYTHONIOENCODING": encoding}, *words)  # the message of the error, too
     assert again.returncode == 2
     assert b"Traceback" not in again.stderr

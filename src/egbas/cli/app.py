@@ -10,7 +10,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from egbas.cli import checkpoints, compare, doctor, estimate, explore, models, neighbours, path, reproduce, show, train
+from egbas.cli import (
+    checkpoints,
+    compare,
+    doctor,
+    estimate,
+    explore,
+    models,
+    neighbours,
+    path,
+    reproduce,
+    sanity,
+    show,
+    train,
+)
 from egbas.errors import EgbasError
 from egbas.machine.memory import collect_seldom, keep_freed_memory
 from egbas.version import __version__
@@ -101,6 +114,7 @@ def root(
 app.command(cls=Command, epilog=EPILOG)(explore.explore)
 app.command(cls=Command, epilog=EPILOG)(path.path)
 app.command(cls=Command, epilog=EPILOG)(neighbours.neighbours)
+app.command(cls=Command, epilog=EPILOG)(sanity.sanity)
 app.command(cls=Command, epilog=EPILOG)(estimate.estimate)
 app.command(cls=Command, epilog=EPILOG)(compare.compare)
 app.command(cls=Command, epilog=EPILOG)(models.layers)
