@@ -89,6 +89,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     gbrrt: GbRrtConfig | None = None,
     samples: int = SAMPLES,
     level: int | None = None,
+    output: int | str | None = None,
 ) -> Estimate:
     """Measure one pass of each kind that ``explore`` will make, and reckon from that what all of it takes.
 
@@ -105,6 +106,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         gbrrt: settings of GB-RRT.
         samples: effective draws wanted of the exact sampler; 0: the tree alone.
         level: of the supporting set.
+        output: that is the image.
 
     Raises:
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
@@ -112,7 +114,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     beropt, gbrrt = config_of(level, beropt), gbrrt or GbRrtConfig()
     latent = latent or latent_of(generator, z0)
     start = time.perf_counter()
-    network = Network(generator, latent.shape)
+    network = Network(generator, latent.shape, output=output)
     latent = choose_geometry(latent, network, geometry)
     query = as_query(z0, latent, network)
     precisions = Precisions.of(network, network.resolve(layer))

@@ -126,6 +126,7 @@ def explore_path(  # noqa: PLR0913
     samples: int = SAMPLES,
     max_evaluations: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
+    output: int | str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -148,6 +149,7 @@ def explore_path(  # noqa: PLR0913
         samples: effective draws wanted in each region.
         max_evaluations: latents asked about in each region, at most; None: half of what ``explore`` may take.
         focus: as for ``explore``.
+        output: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -175,6 +177,7 @@ def explore_path(  # noqa: PLR0913
             geometry=geometry,
             model_name=model_name,
             focus=focus,
+            output=output,
             judges=judges,
             features=features,
         )
@@ -212,6 +215,7 @@ def level_within(  # noqa: PLR0913
     samples: int = SAMPLES,
     max_evaluations: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
+    output: int | str | None = None,
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
@@ -232,6 +236,7 @@ def level_within(  # noqa: PLR0913
         samples: effective draws wanted in each region.
         max_evaluations: in each region, at most.
         focus: part of the image.
+        output: that is the image.
         latent: the latent space.
         geometry: of the latents.
         beropt: settings of BerOpt; sparsity and level are not used.
@@ -253,6 +258,7 @@ def level_within(  # noqa: PLR0913
         geometry=geometry,
         model_name=None,
         focus=focus,
+        output=output,
     )
     _check_samplable(problem)
     sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)

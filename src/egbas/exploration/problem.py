@@ -59,6 +59,7 @@ class Problem:
         geometry: str,
         model_name: str | None,
         focus: object = None,
+        output: int | str | None = None,
         judges: Sequence[Judge] = (),
         features: Features | None = None,
     ) -> "Problem":
@@ -68,7 +69,7 @@ class Problem:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
         latent = latent or latent_of(generator, queries[0])
-        network = Network(generator, latent.shape)
+        network = Network(generator, latent.shape, output=output)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:

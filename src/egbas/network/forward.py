@@ -6,12 +6,13 @@ What the network, its head and its tail run; whether gradients are kept is the c
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from egbas.errors import ShapeError
-from egbas.network.images import image_of, refuse_nonfinite
+from egbas.network.images import Steps, image_of, refuse_nonfinite
 from egbas.network.replica import Replica, frozen_copy
 
 
@@ -25,6 +26,7 @@ class Forward:
         latent_shape: of one latent as the generator takes it.
         dtype: of what it is given.
         device: of what it is given.
+        steps: that lead to the image in what it returns; None: not known yet.
     """
 
     generator: nn.Module
@@ -32,6 +34,7 @@ class Forward:
     latent_shape: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+    steps: Steps | None = None
 
     @property
     def latent_size(self) -> int:
@@ -68,4 +71,8 @@ class Forward:
         Raises:
             NetworkError: forward raised, or returned no finite images.
         """
-        return refuse_nonfinite(image_of(self.replica(self.prepare(z)), len(z)).clone())
+        return self.images_in(self.replica(self.prepare(z)), len(z))
+
+    def images_in(self, output: Any, n: int) -> Tensor:
+        """The same of what the network has returned for n latents."""
+        return refuse_nonfinite(image_of(output, n, self.steps).clone())

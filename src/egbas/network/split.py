@@ -181,7 +181,8 @@ class Split:
     def _program(self) -> Program | None:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
-        return write_program(freeze(self._forward.generator).module, self.layer, self._call.site, self._trace)
+        module = freeze(self._forward.generator).module
+        return write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
 
     @torch.no_grad()
     def _folded(self, tail: TailProgram, a0: Tensor) -> Program | None:
@@ -192,9 +193,8 @@ class Split:
         """
         if self.device.type != "cpu":
             return None
-        again = write_program(
-            channels_last(freeze(self._forward.generator).module), self.layer, self._call.site, self._trace
-        )
+        module = channels_last(freeze(self._forward.generator).module)
+        again = write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
         if again is None:
             return None
         a, skips, latents = masked(a0, 2), tail.program.skips, tail.latents(2)
@@ -216,7 +216,8 @@ class Split:
         """Run all of the network on latents, with outputs a (n, units) of the layer instead of its own."""
         hook, replica = Replace(a), self._forward.replica
         with replica.door, hooked(replica.module, self.layer, hook, self._call.site):
-            images = image_of(replica(latents), len(a)).clone()  # the network may overwrite it in the next pass
+            # A copy: the network may overwrite it in the next pass.
+            images = image_of(replica(latents), len(a), self._forward.steps).clone()
         if not hook.is_done:
             raise self._not_come()
         return images

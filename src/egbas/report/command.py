@@ -36,6 +36,8 @@ def command(run: Exploration) -> tuple[str, str]:
     ]
     if ":" in run.model_name:
         words += ["--latent-size", "x".join(map(str, run.latent.shape))]
+    if run.network.output is not None:
+        words += ["--output", str(run.network.output)]
     if run.network.device.type != "cpu":
         words += ["--device", str(run.network.device)]
     words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]

@@ -86,7 +86,7 @@ def _rebuild(
             "the run as generator="
         )
     latent = _latent_of(contents, latent)
-    network = Network(generator, latent.shape)
+    network = Network(generator, latent.shape, output=config.get("output"))
     layer, beropt = None, None
     if contents.has_layer:
         with reading(file):
