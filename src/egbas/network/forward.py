@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from egbas.errors import ShapeError
 from egbas.network.images import Steps, image_of, refuse_nonfinite
-from egbas.network.replica import Replica, frozen_copy
+from egbas.network.replica import Replica, freeze, frozen_copy
+from egbas.network.user_hooks import Key, silenced
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +28,7 @@ class Forward:
         dtype: of what it is given.
         device: of what it is given.
         steps: that lead to the image in what it returns; None: not known yet.
+        silent: hooks of the user's that are taken off copies.
     """
 
     generator: nn.Module
@@ -35,6 +37,7 @@ class Forward:
     dtype: torch.dtype
     device: torch.device
     steps: Steps | None = None
+    silent: frozenset[Key] = frozenset()
 
     @property
     def latent_size(self) -> int:
@@ -48,8 +51,12 @@ class Forward:
 
     def in_float64(self) -> "Forward":
         """The same of a copy whose weights are in float64; raises whatever the copying of the network does."""
-        generator = frozen_copy(self.generator, torch.float64)
+        generator = silenced(frozen_copy(self.generator, torch.float64), self.silent)
         return replace(self, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
+
+    def fresh(self) -> nn.Module:
+        """Another copy of the network, which is nobody else's."""
+        return silenced(freeze(self.generator).module, self.silent)
 
     def prepare(self, z: Tensor) -> Tensor:
         """Turn flat latents z (n, d) into (n, *latent_shape): a copy, which the network may overwrite.

@@ -27,6 +27,7 @@ from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
 from egbas.network.trace import N_PROBES, Trace, trace
+from egbas.network.user_hooks import all_silenced, silenced, user_hooks
 
 
 class Network:
@@ -78,7 +79,11 @@ class Network:
         )
         self._probes = torch.randn(N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0))
         self.output = output
-        self.notices: tuple[str, ...] = ()
+        hooks = user_hooks(generator, lambda: self._forward.prepare(self._probes), output)
+        if hooks.silent:
+            silenced(self._forward.replica.module, hooks.silent)
+            self._forward = replace(self._forward, silent=hooks.silent)
+        self.notices = hooks.notices
         self._trace, self.image_shape = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
@@ -228,6 +233,8 @@ def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
     """
     try:
         replica, (dtype, device) = freeze(generator), _dtype_and_device(generator)
+        if replica.borrowed is None:
+            all_silenced(replica.module)  # whether these change the images is not asked here
         latents = torch.ones(1, *latent_shape, dtype=dtype, device=device)
         with torch.no_grad(), replica.door:
             seen, _ = trace(replica.module, lambda: replica(latents))

@@ -18,7 +18,7 @@ from egbas.network.graph.program import Program, TailProgram, write_program
 from egbas.network.hooks import AtZero, Capture, Record, Replace, Stop, hooked
 from egbas.network.images import close, image_of
 from egbas.network.layers import Layer
-from egbas.network.replica import channels_last, freeze
+from egbas.network.replica import channels_last
 from egbas.network.tail import Tail, agrees, masked
 from egbas.network.trace import N_PROBES, Call, Trace
 
@@ -98,7 +98,7 @@ class Split:
         """The head taken apart at its last linear map; None where that cannot be done."""
         if self._forward.replica.borrowed is not None:
             return None
-        return write_last_linear(freeze(self._forward.generator).module, self.layer, self._call.site, self._trace)
+        return write_last_linear(self._forward.fresh(), self.layer, self._call.site, self._trace)
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
@@ -181,7 +181,7 @@ class Split:
     def _program(self) -> Program | None:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
-        module = freeze(self._forward.generator).module
+        module = self._forward.fresh()
         return write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
 
     @torch.no_grad()
@@ -193,7 +193,7 @@ class Split:
         """
         if self.device.type != "cpu":
             return None
-        module = channels_last(freeze(self._forward.generator).module)
+        module = channels_last(self._forward.fresh())
         again = write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
         if again is None:
             return None
