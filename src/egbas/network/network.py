@@ -26,6 +26,7 @@ from egbas.network.images import check_choice, find_image, images_at_once, other
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
+from egbas.network.torchscript import is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
 
@@ -83,7 +84,8 @@ class Network:
         if hooks.silent:
             silenced(self._forward.replica.module, hooks.silent)
             self._forward = replace(self._forward, silent=hooks.silent)
-        self.notices = hooks.notices
+        self._not_seen = not_seen(generator)
+        self.notices = hooks.notices if self._not_seen is None else (*hooks.notices, self._not_seen)
         self._trace, self.image_shape = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
@@ -148,6 +150,21 @@ class Network:
         Raises:
             LayerNotFoundError: there is none, or several; the message has the names to choose from.
         """
+        try:
+            found = self._find(layer)
+        except LayerNotFoundError as error:
+            if self._not_seen is None:
+                raise
+            raise LayerNotFoundError(f"{error}. {self._not_seen}") from error
+        modules = dict(self.generator.named_modules())
+        if found.number is None and found.path in modules and is_scripted_activation(modules[found.path]):
+            raise LayerNotFoundError(
+                f"layer {found.path!r} is an activation in TorchScript, whose pre-activation cannot be seen; "
+                "name the module before it, or put one of torch.nn in its place"
+            )
+        return found
+
+    def _find(self, layer: int | str | nn.Module | Layer) -> Layer:
         if isinstance(layer, bool) or not isinstance(layer, int | str | nn.Module | Layer):
             raise LayerNotFoundError(f"layer {layer!r} is no layer; expected a number, a path or a module")
         if isinstance(layer, int):
@@ -249,7 +266,7 @@ def _refuse_unfit(generator: nn.Module) -> None:
         raise NetworkError(f"the network is wrapped in {type(generator).__name__}; pass generator.{inner} instead")
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
-        if module.training and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
+        if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
             raise NetworkError(
                 f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: "
                 "call generator.eval() first"

@@ -19,6 +19,7 @@ from egbas.errors import EgbasError
 from egbas.network.functions import tensors_in
 from egbas.network.images import close, find_image, image_of
 from egbas.network.replica import Replica, freeze
+from egbas.network.torchscript import of_python
 
 Key = tuple[str, str, int]  # path of the module, which of its dicts, and the hook's key in that
 
@@ -133,7 +134,7 @@ def _version(tensor: Tensor) -> int:
 
 
 def _keys(module: nn.Module, kinds: Iterable[str]) -> Iterable[Key]:
-    for path, child in module.named_modules():
+    for path, child in of_python(module):
         for kind in kinds:
             for key, hook in getattr(child, kind, {}).items():
                 if not _is_of_torch(hook):
