@@ -23,6 +23,7 @@ from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
 from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
+from egbas.network.given import Given, network_of
 from egbas.region import MICRO_BATCH, Precisions
 from egbas.samplers.gbrrt import GbRrtConfig
 
@@ -79,7 +80,7 @@ class Estimate:
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
 def estimate(  # noqa: PLR0913  the arguments of explore
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layer: int | str | nn.Module,
     *,
@@ -112,7 +113,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
     """
     beropt, gbrrt = config_of(level, beropt), gbrrt or GbRrtConfig()
-    latent = latent or latent_of(generator, z0)
+    latent, generator = latent or latent_of(generator, z0), network_of(generator)
     start = time.perf_counter()
     network = Network(generator, latent.shape, output=output)
     latent = choose_geometry(latent, network, geometry)

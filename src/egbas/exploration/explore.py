@@ -16,6 +16,7 @@ from egbas.exploration.queries import seed_of, seeds_of
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, config_of, supports_of
 from egbas.latent import LatentSpace
+from egbas.network.given import Given
 from egbas.region import Region
 from egbas.samplers.contract import Sampler
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -25,7 +26,7 @@ from egbas.samplers.gbrrt import GbRrtConfig
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
 def explore(  # noqa: PLR0913  the public face: what to explore, then settings
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layer: int | str | nn.Module | None = None,
     *,
@@ -133,7 +134,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
 def explore_many(  # noqa: PLR0913
-    generator: nn.Module,
+    generator: Given,
     queries: Tensor | Sequence[Tensor],
     layer: int | str | nn.Module | None = None,
     *,

@@ -25,6 +25,7 @@ from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, check_active, levels_of, region_of
 from egbas.latent import LatentSpace
 from egbas.network import Layer
+from egbas.network.given import Given
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, rng_of
 from egbas.samplers.diagnostics import Diagnostics
@@ -117,7 +118,7 @@ class LevelPath:
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
 def explore_path(  # noqa: PLR0913
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layers: Sequence[int | str | nn.Module],
     levels: Sequence[int] = LEVELS,
@@ -206,7 +207,7 @@ def explore_path(  # noqa: PLR0913
 @torch.inference_mode(mode=False)
 @torch.enable_grad()
 def level_within(  # noqa: PLR0913
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layer: int | str | nn.Module,
     delta: float,

@@ -22,6 +22,7 @@ from egbas.network.checks import (
     refuse_unrepeatable,
 )
 from egbas.network.forward import Forward
+from egbas.network.given import Given, Shape, network_of, shape_of
 from egbas.network.images import check_choice, find_image, images_at_once, other_images
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
@@ -48,7 +49,7 @@ class Network:
         notices: what its user should know, as sentences.
     """
 
-    def __init__(self, generator: nn.Module, latent_shape: tuple[int, ...], *, output: int | str | None = None) -> None:
+    def __init__(self, generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> None:
         """Run the generator on a few latents and check what comes out.
 
         Args:
@@ -64,8 +65,7 @@ class Network:
             ConfigError: ``output`` is no index and no name.
         """
         check_choice(output)
-        if not latent_shape or any(size < 1 for size in latent_shape):
-            raise ShapeError(f"latent shape {latent_shape} is not a list of positive sizes, such as (64,)")
+        generator, latent_shape = network_of(generator), shape_of(latent_shape)
         settle_fork()
         _refuse_unfit(generator)
         self.generator = generator
@@ -218,7 +218,7 @@ class Network:
         )
 
 
-def list_layers(generator: nn.Module, latent_shape: tuple[int, ...], *, output: int | str | None = None) -> list[Layer]:
+def list_layers(generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> list[Layer]:
     """List the non-linearities of a generator in the order of its forward pass, the output's among them.
 
     Args:

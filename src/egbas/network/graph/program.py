@@ -18,7 +18,7 @@ from egbas.network.composite import Step, find_composites
 from egbas.network.functions import activation_name, curve_name, is_elementwise
 from egbas.network.graph.tracing import Tracer
 from egbas.network.images import Steps, follow_node
-from egbas.network.layers import Layer
+from egbas.network.layers import Layer, split_index
 from egbas.network.trace import Site, Trace
 
 N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another
@@ -114,9 +114,9 @@ def find_nodes(
 ) -> tuple[Any, fx.Node | None]:
     """The nodes of a layer: its pre-activation, and its output; the same where it is no non-linearity."""
     if site is None:
-        path, _, index = layer.path.partition("#")
+        path, index = split_index(layer.path, dict(module.named_modules()))
         came_out = tracer.came_out.get(path, [])
-        node = came_out[int(index or 1) - 1] if int(index or 1) <= len(came_out) else None
+        node = came_out[(index or 1) - 1] if (index or 1) <= len(came_out) else None
         return node, node
     enclosing = set(trace.curves)
     nodes = [node for node in graph.nodes if _is_curve(node, enclosing)]
