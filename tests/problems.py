@@ -2,6 +2,9 @@
 """Small networks with known answers, shared by the tests. Weights are written out, not drawn."""
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -140,6 +143,38 @@ class Concatenation(TwoMaps):
     def forward(self, z: Tensor) -> Tensor:
         skip = torch.tanh(z)
         return torch.cat([self.second(F.relu(self.first(z))), skip], dim=1)
+
+
+class Halves(NamedTuple):
+    """Two outputs by name."""
+
+    small: Tensor
+    big: Tensor
+
+
+@dataclass
+class Decoded:
+    """Two outputs of a data class."""
+
+    small: Tensor
+    big: Tensor
+
+
+class ManyOutputs(TwoMaps):
+    """Two images, the small one first, in what ``pack`` makes of them: its 2 values, and these twice over."""
+
+    def __init__(self, pack: Callable[[Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.pack = pack
+
+    def forward(self, z: Tensor) -> Any:
+        small = self.second(F.relu(self.first(z))).reshape(-1, 1, 1, 2)
+        return self.pack(small, torch.cat([small, small], dim=2))
+
+
+def pair(small: Tensor, big: Tensor) -> list[Tensor]:
+    """Outputs in a list, as generators of growing images return them."""
+    return [small, big]
 
 
 class Scaled(nn.Module):

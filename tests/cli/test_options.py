@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,12 @@ def test_so_it_is_in_the_other_commands(name: str) -> None:
 def test_shown_defaults_are_those_of_the_configs(command: str, config: BerOptConfig | GbRrtConfig) -> None:
     settings = asdict(config)
     # Where nothing is given a level decides, and its sparsity follows.
-    told = {"level": str(DEFAULT_LEVEL), "sparsity": "as the level says"} if "level" in settings else {}
+    of_beropt = {
+        "level": str(DEFAULT_LEVEL),
+        "sparsity": "as the level says",
+        "masks": "4, or 1 for large images",
+    }
+    told = of_beropt if "level" in settings else {}
     shown = {each.name: each for each in COMMANDS[command].params if each.name in settings}
     assert shown
     for name, each in shown.items():
@@ -95,3 +101,63 @@ def test_a_number_out_of_range_is_refused_before_any_work(words: list[str], tmp_
     result = CliRunner().invoke(app, [*words, "--out", str(out)])
     assert result.exit_code == 2, (result.output[-300:], result.exception)
     assert not out.parent.exists()
+
+
+GROWING = """
+import torch
+from torch import nn
+
+class Growing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.third = nn.Linear(3, 16), nn.Linear(16, 16), nn.Linear(16, 64)
+
+    def forward(self, z):
+        h = torch.relu(self.first(z))
+        return {"small": self.second(h).reshape(-1, 1, 4, 4), "big": self.third(h).reshape(-1, 1, 8, 8)}
+
+def make():
+    return Growing().eval()
+"""
+WITH_A_MODEL = {
+    "explore": ["--samples", "0", "--iterations", "40", "--max-steps", "100"],
+    "path": ["--layer", "1", "--level", "3", "--samples", "5", "--max-evaluations", "300", "--max-steps", "100"],
+    "compare": ["--iterations", "40", "--max-steps", "100"],
+    "neighbours": ["--bank", "50", "--max-steps", "100"],
+    "estimate": [],
+    "layers": [],
+}
+
+
+@pytest.mark.parametrize("command", WITH_A_MODEL)
+def test_every_command_takes_the_output_that_is_the_image(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"growing_{command}"
+    (tmp_path / f"{name}.py").write_text(GROWING)
+    model = [f"{name}:make"] if command == "layers" else ["--model", f"{name}:make"]
+    words = [command, *model, "--latent-size", "3", *WITH_A_MODEL[command]]
+    out = [] if command in ("estimate", "layers") else ["--out", "out", "--overwrite"]
+    told = CliRunner().invoke(app, [*words, *out])
+    assert told.exit_code == 0, (told.stderr, told.exception)
+    assert told.stderr.count("2 tensors that may be the image: small (1 x 4 x 4), big (1 x 8 x 8)") == 1
+    chosen = CliRunner().invoke(app, [*words, *out, "--output", "big"])
+    assert chosen.exit_code == 0, (chosen.stderr, chosen.exception)
+    assert "may be the image" not in chosen.stderr
+    if command in ("explore", "layers"):
+        assert "1 x 4 x 4" in told.stdout
+        assert "1 x 8 x 8, output big" in chosen.stdout
+    files = {"path": "path.json", "compare": "comparison.json", "neighbours": "neighbours.json"}
+    if out:
+        written = json.loads((tmp_path / "out" / files.get(command, "config.json")).read_text())
+        config = written["config"]["first"] if command == "compare" else written
+        assert config["output"] == "big"
+    page = {"explore": "report.html", "path": "path.html"}.get(command)
+    if page is not None:
+        assert "--output big" in (tmp_path / "out" / page).read_text()
+    wrong = CliRunner().invoke(app, [*words, *out, "--output", "medium"])
+    assert wrong.exit_code == 2
+    assert "no output 'medium' in what the network returned, a dict; choose one of small" in wrong.stderr

@@ -71,7 +71,7 @@ def test_json_alone_is_on_stdout(dcgan: tuple[Result, Path]) -> None:
     result, out = dcgan
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "path.json").read_text())
-    assert printed.keys() == {"model", "seed", "query", "rows"}
+    assert printed.keys() == {"model", "output", "seed", "query", "rows"}
     assert (printed["model"], printed["seed"]) == ("dcgan-mnist-2d", 0)
 
 

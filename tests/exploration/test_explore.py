@@ -21,12 +21,15 @@ from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import (
     HALVES_QUERY,
     LEFT,
+    QUERY,
     RIGHT,
     BoxNet,
     HalvesNet,
+    ManyOutputs,
     OctantNet,
     RedundantUnit,
     ScaleInvariantNet,
+    pair,
 )
 
 QUICK = BerOptConfig(sparsity=0.2, anneal_steps=100, max_steps=300)
@@ -427,7 +430,7 @@ def test_what_judges_and_features_say_is_in_the_facts_and_the_metrics() -> None:
 
 
 def no_score(images: Tensor) -> dict[str, Tensor]:
-    return {}
+    return {"nothing": torch.zeros(len(images), dtype=torch.float32)}
 
 
 @pytest.mark.parametrize("settings", [{"samples": 0}, {"samplers": ["tree"]}, {"samplers": ["tree", "uniform"]}])
@@ -494,3 +497,13 @@ def test_the_mass_of_a_deeper_layer_is_measured_when_it_is_asked_for() -> None:
     assert run.metrics()["region"]["log10_mass"] == run.mass.log10
     with pytest.raises(ConfigError, match="got mass, which need exact samples of the prior"):
         egbas.explore(net, z0, 2, **(settings | {"samples": 0}), mass=True)  # type: ignore[arg-type]
+
+
+def test_which_output_is_explored_is_told_where_there_are_several() -> None:
+    generator = ManyOutputs(pair)
+    few = GbRrtConfig(iterations=20)
+    run = egbas.explore(generator, QUERY, 1, rng=0, samples=0, gbrrt=few)
+    assert "Output 0 is explored; choose another by --output 1" in run.warnings[0]
+    chosen = egbas.explore(generator, QUERY, 1, rng=0, samples=0, gbrrt=few, output=-1)
+    assert chosen.query_image.shape == (1, 2, 2)
+    assert not [text for text in chosen.warnings if "may be the image" in text]

@@ -3,16 +3,17 @@
 
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
+from egbas.errors import ConfigError, EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.geometry import choose_geometry
 from egbas.latent import LatentSpace
-from egbas.network import Network, count_units
+from egbas.network import Network, count_units, list_layers
 from egbas.zoo.mnist_dcgan import DcganGenerator
 from tests import problems
 
@@ -319,3 +320,40 @@ def test_noise_in_a_tensor_that_is_overwritten_is_refused() -> None:
 
     with pytest.raises(NetworkError, match="second time"):
         Network(Noisy(), (2,))
+
+
+PACKS = {
+    "list": (problems.pair, 1),
+    "named tuple": (problems.Halves, "big"),
+    "data class": (problems.Decoded, "big"),
+    "dict": (lambda small, big: {"small": small, "big": big}, "big"),
+    "object": (lambda small, big: SimpleNamespace(small=small, big=big), "big"),
+    "inside": (lambda small, big: {"images": [small, big], "loss": small.sum()}, "images.-1"),
+    "logvar and image": (lambda small, big: (small.flatten(1), big), 1),
+}
+
+
+@pytest.mark.parametrize(("pack", "choice"), PACKS.values(), ids=PACKS.keys())
+def test_an_output_is_the_image(pack: Callable[[Tensor, Tensor], Any], choice: int | str) -> None:
+    network = Network(problems.ManyOutputs(pack), (2,), output=choice)
+    small, big = problems.QUERY_X.reshape(1, 1, 2), problems.QUERY_X.expand(1, 2, 2)
+    assert network.image_shape == (1, 2, 2)
+    assert network.notices == ()
+    assert torch.equal(network.generate(problems.QUERY[None])[0], big)
+    tail = network.split(1).at(problems.QUERY)
+    assert tail.route == ("hooks" if pack is PACKS["object"][0] else "graph")
+    assert torch.equal(tail(problems.QUERY_A[None])[0], big)
+    other = Network(problems.ManyOutputs(pack), (2,))
+    assert other.image_size == small.numel()
+    assert "2 tensors that may be the image" in other.notices[0]
+
+
+def test_an_output_that_is_not_there_is_refused() -> None:
+    with pytest.raises(NetworkError, match="no output 'sample' in what the network returned, a list; choose one of 0"):
+        Network(problems.ManyOutputs(problems.pair), (2,), output="sample")
+    with pytest.raises(ConfigError, match="expected an index such as 1"):
+        Network(problems.Plain(), (2,), output=True)  # type: ignore[arg-type]
+
+
+def test_layers_are_listed_with_an_output() -> None:
+    assert list_layers(problems.ManyOutputs(problems.pair), (2,), output=1)[0].path == "relu()"

@@ -4,10 +4,13 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from egbas.errors import NetworkError, ShapeError
 from egbas.network import Network, Tail
@@ -287,3 +290,84 @@ def test_other_precisions(dtype: torch.dtype) -> None:
     generator = problems.Plain().to(dtype)
     tail = Network(generator, (2,)).split(1).at(QUERY)
     assert (tail.route, tail.x.dtype, tail.x.tolist()) == ("graph", dtype, problems.QUERY_X.tolist())
+
+
+class Overwriting(problems.TwoMaps):
+    """What is above the layer, or below it, overwrites what a backward pass needs."""
+
+    def __init__(self, work: Callable[[Tensor], Tensor], *, traceable: bool) -> None:
+        super().__init__()
+        self.work = work
+        self.traceable = traceable
+
+    def forward(self, z: Tensor) -> Tensor:
+        if not self.traceable and len(z) < 0:  # torch.fx has no len
+            return z
+        h = self.work(self.first(z))
+        return self.second(self.work(torch.relu(h)))
+
+
+def plus(h: Tensor) -> Tensor:
+    y = torch.relu(h)
+    y += 1
+    return y
+
+
+def in_place(h: Tensor) -> Tensor:
+    y = (h * 1).relu_()
+    y += h
+    return y
+
+
+OVERWRITING = [plus, in_place, lambda h: torch.sigmoid(h).mul_(2), lambda h: torch.exp(h / 4).add_(1)]
+
+
+@pytest.mark.parametrize("traceable", [True, False])
+@pytest.mark.parametrize("work", OVERWRITING)
+def test_what_a_backward_pass_needs_may_be_overwritten(work: Callable[[Tensor], Tensor], traceable: bool) -> None:
+    network = Network(Overwriting(work, traceable=traceable), (2,))
+    split = network.split(min(2, len(network.layers)))
+    tail = split.at(problems.QUERY)
+    assert tail.route == ("graph" if traceable else "hooks")
+    a = (tail.a[None].double() + 0.3).requires_grad_()  # off the kinks
+    exact = split.in_float64().at(problems.QUERY.double())
+    assert torch.autograd.gradcheck(exact, a)
+    z = problems.QUERY[None].double().requires_grad_()
+    assert torch.autograd.gradcheck(split.in_float64().differentiable, z)
+
+
+class NoBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clamp(-9, 9)
+
+
+class Above(problems.TwoMaps):
+    """What is done above the first layer, and below the second."""
+
+    def __init__(self, work: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.work = work
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.relu(self.second(self.work(F.relu(self.first(z)))))
+
+
+@pytest.mark.filterwarnings("ignore")  # checkpoint's own
+@pytest.mark.parametrize(
+    "work",
+    [NoBackward.apply, lambda h: checkpoint(torch.sin, h, use_reentrant=True)],
+    ids=["a function without backward", "checkpoint"],
+)
+def test_a_network_without_a_backward_pass_is_refused_before_any_work(work: Callable[[Tensor], Tensor]) -> None:
+    generator = Above(work)
+    network = Network(generator, (2,))
+    with pytest.raises(NetworkError, match=r"backward pass from the image to the layer fails .* choose a layer above"):
+        network.split(1).at(problems.QUERY)
+    network.split(2).at(torch.tensor([1.0, 0.5]))  # above it
+
+
+def test_a_head_without_a_backward_pass_says_so() -> None:
+    split = Network(Above(NoBackward.apply), (2,)).split(2)
+    with pytest.raises(NetworkError, match=r"to the latent fails .*--samples 0"):
+        split.differentiable(problems.QUERY[None].requires_grad_())

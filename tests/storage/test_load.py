@@ -10,9 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from egbas.cli.selftest import small_network
 from egbas.errors import ModelNotFoundError, RunDirectoryError
+from egbas.exploration.explore import explore
+from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import load_run, save_run
-from tests.problems import ScaleInvariantNet
-from tests.runs import colour_run, plane_run, sphere_run
+from tests.problems import QUERY, ManyOutputs, ScaleInvariantNet, pair
+from tests.runs import QUICK, colour_run, plane_run, sphere_run
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +136,21 @@ def test_a_run_of_version_0_1_0_is_a_tree(place: Path) -> None:
     assert torch.equal(back.grown.latents, run.grown.latents)
     assert back.certificate == run.certificate
     assert back.metrics() == run.metrics()
+
+
+def test_a_run_of_one_of_many_outputs_comes_back_with_it(tmp_path: Path) -> None:
+    generator = ManyOutputs(pair)
+    run = explore(generator, QUERY, 1, rng=0, output=1, samples=0, beropt=QUICK, gbrrt=GbRrtConfig(iterations=20))
+    assert run.config()["output"] == 1
+    assert run.query_image.shape == (1, 2, 2)
+    back = load_run(save_run(run, tmp_path / "run"), generator=generator)
+    assert back.network.output == 1
+    assert torch.equal(back.images(), run.images())
+    assert back.config() == run.config()
+
+
+def test_a_run_from_before_there_were_outputs_has_the_default_one(place: Path) -> None:
+    config = json.loads((place / "config.json").read_text())
+    del config["output"]
+    (place / "config.json").write_text(json.dumps(config))
+    assert load_run(place, generator=small_network()).network.output is None

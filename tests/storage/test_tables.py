@@ -27,7 +27,7 @@ def names_of(table: Any) -> set[str]:
 def test_tensors_are_those_of_the_docs_and_of_a_saved_run(tmp_path: Path) -> None:
     place = exact_run().save(tmp_path / "run")
     assert set(load_file(place / "boundary.safetensors")) == set(tables.BOUNDARY)
-    assert set(load_file(place / "samples.safetensors")) == {"query", *tables.TREE}
+    assert set(load_file(place / "samples.safetensors")) == {"query", "outputs", *tables.TREE}
     for name in (*tables.BOUNDARY, *tables.TREE, *tables.FREEDOM, "focus"):
         assert f"| `{name}` |" in DOCS
 

@@ -36,6 +36,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     ] = 1,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     level: options.Level = None,
     out: Annotated[
         Path | None,
@@ -93,13 +94,15 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape)
+    network = Network(generator, chosen.latent.shape, output=output)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     discriminator = None if chosen.discriminator is None else chosen.discriminator.to(where)
     classifier = load_classifier(settings.CLASSIFIER).to(where) if chosen.card is not None else None
 
     scores, first_run, images = [], None, {}
+    for text in network.notices:
+        show.warning(text)
     with show.progress_bar(quiet) as progress:
         for done, number in enumerate(range(seed, seed + queries)):
             tell = partial(_tell, progress, number, (done, queries))
@@ -111,6 +114,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 rng=number,
                 latent=space,
                 geometry=space.geometry,
+                output=output,
                 beropt=beropt,
                 gbrrt=gbrrt,
                 samples=0,
@@ -127,7 +131,8 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 progress=lambda judged, total, tell=tell: tell("judging", judged, total, ""),
             )
             for text in (*warnings_of(z0, space), *run.warnings):
-                show.warning(f"query {number}: {text}")
+                if text not in network.notices:
+                    show.warning(f"query {number}: {text}")
             if not done:
                 first_run, images = run, pictured(run, samples)
         assert first_run is not None  # there is at least one query

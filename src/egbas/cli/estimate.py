@@ -14,6 +14,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     level: options.Level = None,
     max_steps: options.MaxSteps = None,
     samples: options.Samples = options.DEFAULT_SAMPLES,
@@ -43,7 +44,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape)
+    network = Network(generator, chosen.latent.shape, output=output)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     result = reckon(
@@ -55,7 +56,10 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
         beropt=beropt,
         gbrrt=gbrrt,
         samples=samples,
+        output=output,
     )
+    for text in network.notices:
+        show.warning(text)
     if json:
         show.as_json({**asdict(result), "low": result.low, "high": result.high})
         return

@@ -16,6 +16,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the exploration.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Run directory to write.", show_default="runs/MODEL-lL-sS"),
@@ -83,7 +84,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape)
+    network = Network(generator, chosen.latent.shape, output=output)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     within = None
@@ -104,6 +105,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
                 samples=samples,
                 max_evaluations=max_evaluations,
                 focus=part,
+                output=output,
                 latent=space,
                 geometry=space.geometry,
                 beropt=beropt,
@@ -123,6 +125,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             samples=samples,
             max_evaluations=max_evaluations,
             focus=part,
+            output=output,
             judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
             mass=mass,

@@ -11,6 +11,7 @@ from egbas.cli import options, show
 def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     json: options.Json = False,
 ) -> None:
     """List the non-linearities of a model in forward order: what --layer takes."""
@@ -18,12 +19,15 @@ def layers(
 
     from egbas.inputs.devices import set_threads
     from egbas.inputs.models import find_model
-    from egbas.network import list_layers
+    from egbas.network import Network
     from egbas.network.layers import spelled
 
     chosen = find_model(model, latent_size)
     set_threads(chosen.generator, chosen.latent.shape, None)
-    listed = list_layers(chosen.generator, chosen.latent.shape)
+    network = Network(chosen.generator, chosen.latent.shape, output=output)
+    listed = network.layers
+    for text in network.notices:
+        show.warning(text)
     if json:
         show.as_json([asdict(layer) for layer in listed])
         return
@@ -33,6 +37,7 @@ def layers(
         for layer, path in zip(listed, paths, strict=True)
     ]
     show.table(("layer", "path", "kind", "shape", "units"), rows)
+    show.say(f"The image: {network.told_image}.")
     if any(path.startswith(".") for path in paths):
         show.say("--layer 3 is the third non-linearity, --layer .3 the module of the path 3.")
 

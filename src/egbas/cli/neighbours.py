@@ -18,6 +18,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query, of BerOpt and of the bank.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     bank: Annotated[
         str, typer.Option(metavar="N|FILE", help="Latents to look among: so many draws of the prior, or a file.")
     ] = "10000",
@@ -82,7 +83,10 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
         geometry="auto",
         model_name=chosen.name,
         focus=None if focus is None else find_focus(focus),
+        output=output,
     )
+    for text in problem.network.notices:
+        show.warning(text)
     with show.progress_bar(quiet) as progress:
         (found,) = supports_of(problem, beropt, problem.latent.largest_half_width, Clock(progress, 1))
         assert isinstance(found.region, SupportingRegion)
@@ -95,6 +99,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     samples_sheet(as_images(images.float())).save(picture, format="png")
     content = {
         "model": chosen.name,
+        "output": output,
         "layer": layer,
         "level": found.beropt.config.level,
         "units": len(found.beropt.units),

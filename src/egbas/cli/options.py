@@ -68,6 +68,14 @@ LatentSize = Annotated[
         metavar="SHAPE", help="Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
     ),
 ]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|N",
+        help="Which output of the network is the image: index, key or attribute, such as 1, sample or images.-1.",
+        show_default="its entry 'image', or the first that may be",
+    ),
+]
 Geometry = Annotated[
     str,
     typer.Option(

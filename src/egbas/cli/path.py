@@ -34,6 +34,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the samples.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
     ] = None,
@@ -98,9 +99,11 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape)
+    network = Network(generator, chosen.latent.shape, output=output)
     layers = [network.resolve(one) for one in ranges.layers(layer, network.layers, network.image_size)]
     space = choose_geometry(chosen.latent, network, geometry)
+    for text in network.notices:
+        show.warning(text)
     with show.progress_bar(quiet) as progress:
         found = explore_path(
             generator,
@@ -111,6 +114,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
             samples=samples,
             max_evaluations=max_evaluations,
             focus=part,
+            output=output,
             judges=[*judges, *settings.class_judges(chosen, z0)],
             features=known,
             mass=mass,
@@ -123,6 +127,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     again = {
         "--latent": latent,
         "--latent-size": latent_size,
+        "--output": output,
         "--max-evaluations": max_evaluations,
         "--mass": mass or None,
         "--focus": focus,
@@ -134,7 +139,13 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         "--threads": threads,
     }
     words = _command(chosen.name, layers, level, seed, samples, again, judge or ())
-    content = {"model": chosen.name, "seed": seed, "query": found.query.tolist(), "rows": found.rows()}
+    content = {
+        "model": chosen.name,
+        "output": output,
+        "seed": seed,
+        "query": found.query.tolist(),
+        "rows": found.rows(),
+    }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}
     picture = io.BytesIO()
     figure_of(found).savefig(picture, format="png")

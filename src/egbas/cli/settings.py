@@ -105,7 +105,7 @@ def refuse_empty(run: Exploration) -> None:
 
 def summary(run: Exploration, directory: Path) -> list[str]:
     """Say in a few lines what came out, and where it is."""
-    lines, certificate = [], run.certificate
+    lines, certificate = [f"image    {run.network.told_image}"], run.certificate
     if run.layer is not None and run.beropt is not None:
         kept, fidelity = len(run.beropt.units), run.beropt.fidelity
         level = "" if run.level is None else f", level {run.level}"

@@ -95,6 +95,7 @@ def _sampled(run: Exploration, region: SupportingRegion, settings: ExactSettings
         latent=run.latent,
         geometry=run.latent.geometry,
         model_name=run.model_name,
+        output=run.network.output,
     )
 
 

@@ -188,7 +188,11 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             facts=fact,
             mass=mass,
             seconds=clock.seconds,
-            warnings=(*warnings_of(start, latent, one.beropt, taken, checks, facts=fact), *sampling.notices),
+            warnings=(
+                *problem.network.notices,
+                *warnings_of(start, latent, one.beropt, taken, checks, facts=fact),
+                *sampling.notices,
+            ),
         )
         for start, seed, one, taken, checks, fact, mass in zip(
             starts, seeds, found, drawn, certificates, facts, masses, strict=True

@@ -24,6 +24,7 @@ from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
+from egbas.network.given import Given, network_of
 from egbas.region import MICRO_BATCH, Precisions
 from egbas.samplers.gbrrt import GbRrtConfig
 
@@ -79,7 +80,7 @@ class Estimate:
 
 @alone
 def estimate(  # noqa: PLR0913  the arguments of explore
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layer: int | str | nn.Module,
     *,
@@ -89,6 +90,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     gbrrt: GbRrtConfig | None = None,
     samples: int = SAMPLES,
     level: int | None = None,
+    output: int | str | None = None,
 ) -> Estimate:
     """Measure one pass of each kind that ``explore`` will make, and reckon from that what all of it takes.
 
@@ -105,14 +107,15 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         gbrrt: settings of GB-RRT.
         samples: effective draws wanted of the exact sampler; 0: the tree alone.
         level: of the supporting set.
+        output: that is the image.
 
     Raises:
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
     """
     beropt, gbrrt = config_of(level, beropt), gbrrt or GbRrtConfig()
-    latent = latent or latent_of(generator, z0)
+    latent, generator = latent or latent_of(generator, z0), network_of(generator)
     start = time.perf_counter()
-    network = Network(generator, latent.shape)
+    network = Network(generator, latent.shape, output=output)
     latent = choose_geometry(latent, network, geometry)
     query = as_query(z0, latent, network)
     precisions = Precisions.of(network, network.resolve(layer))

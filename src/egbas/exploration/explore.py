@@ -19,6 +19,7 @@ from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, config_of, supports_of
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
+from egbas.network.given import Given
 from egbas.region import Region
 from egbas.samplers.contract import Sampler
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -26,7 +27,7 @@ from egbas.samplers.gbrrt import GbRrtConfig
 
 @alone
 def explore(  # noqa: PLR0913  the public face: what to explore, then settings
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layer: int | str | nn.Module | None = None,
     *,
@@ -37,6 +38,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     max_evaluations: int | None = None,
     level: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
+    output: int | str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -68,6 +70,9 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             (fine: 0.03), ``egbas.error_of(level)``. None: 6, unless ``beropt`` is given, whose sparsity decides then.
         focus: the part of the image that BerOpt's distance counts: a box (x0, y0, x1, y1) in pixels, the right and the
             lower end not in it, or a mask (h, w). None: all of it.
+        output: which of the generator's outputs is the image: an index, a key or an attribute, or several with dots
+            between (``"images.-1"``). None: the entry ``"image"``, or else the first tensor that may be images; where
+            there are several, a warning says so.
         judges: each called with images (n, c, h, w) on the CPU, gives a dict from names to scores (n,), the same names
             each time; what the region does to a score stands in ``run.facts.scores``. Brightness, contrast and colour
             are always judged. All are asked about the query's image before any work.
@@ -116,6 +121,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         max_evaluations=max_evaluations,
         level=level,
         focus=focus,
+        output=output,
         judges=judges,
         features=features,
         mass=mass,
@@ -132,7 +138,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
 
 @alone
 def explore_many(  # noqa: PLR0913
-    generator: nn.Module,
+    generator: Given,
     queries: Tensor | Sequence[Tensor],
     layer: int | str | nn.Module | None = None,
     *,
@@ -143,6 +149,7 @@ def explore_many(  # noqa: PLR0913
     max_evaluations: int | None = None,
     level: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
+    output: int | str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -171,6 +178,7 @@ def explore_many(  # noqa: PLR0913
         max_evaluations: as for ``explore``.
         level: as for ``explore``.
         focus: as for ``explore``.
+        output: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -217,6 +225,7 @@ def explore_many(  # noqa: PLR0913
             geometry=geometry,
             model_name=model_name,
             focus=focus,
+            output=output,
             judges=judges,
             features=features,
         )

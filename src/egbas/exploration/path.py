@@ -26,6 +26,7 @@ from egbas.exploration.supports import Found, check_active, levels_of, region_of
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer
+from egbas.network.given import Given
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, rng_of
 from egbas.samplers.diagnostics import Diagnostics
@@ -117,7 +118,7 @@ class LevelPath:
 # As explore: BerOpt needs gradients, also where the caller has switched them off.
 @alone
 def explore_path(  # noqa: PLR0913
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layers: Sequence[int | str | nn.Module],
     levels: Sequence[int] = LEVELS,
@@ -126,6 +127,7 @@ def explore_path(  # noqa: PLR0913
     samples: int = SAMPLES,
     max_evaluations: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
+    output: int | str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -148,6 +150,7 @@ def explore_path(  # noqa: PLR0913
         samples: effective draws wanted in each region.
         max_evaluations: latents asked about in each region, at most; None: half of what ``explore`` may take.
         focus: as for ``explore``.
+        output: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -175,6 +178,7 @@ def explore_path(  # noqa: PLR0913
             geometry=geometry,
             model_name=model_name,
             focus=focus,
+            output=output,
             judges=judges,
             features=features,
         )
@@ -202,7 +206,7 @@ def explore_path(  # noqa: PLR0913
 
 @alone
 def level_within(  # noqa: PLR0913
-    generator: nn.Module,
+    generator: Given,
     z0: Tensor,
     layer: int | str | nn.Module,
     delta: float,
@@ -211,6 +215,7 @@ def level_within(  # noqa: PLR0913
     samples: int = SAMPLES,
     max_evaluations: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
+    output: int | str | None = None,
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
@@ -231,6 +236,7 @@ def level_within(  # noqa: PLR0913
         samples: effective draws wanted in each region.
         max_evaluations: in each region, at most.
         focus: part of the image.
+        output: that is the image.
         latent: the latent space.
         geometry: of the latents.
         beropt: settings of BerOpt; sparsity and level are not used.
@@ -252,6 +258,7 @@ def level_within(  # noqa: PLR0913
         geometry=geometry,
         model_name=None,
         focus=focus,
+        output=output,
     )
     _check_samplable(problem)
     sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)

@@ -15,6 +15,7 @@ from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
+from egbas.network.given import Given, network_of
 from egbas.region import Precisions, Region
 
 _MASK = 2  # dimensions
@@ -50,7 +51,7 @@ class Problem:
     @classmethod
     def of(  # noqa: PLR0913
         cls,
-        generator: nn.Module,
+        generator: Given,
         queries: Tensor | Sequence[Tensor],
         seeds: Sequence[int],
         layer: int | str | nn.Module | None,
@@ -59,6 +60,7 @@ class Problem:
         geometry: str,
         model_name: str | None,
         focus: object = None,
+        output: int | str | None = None,
         judges: Sequence[Judge] = (),
         features: Features | None = None,
     ) -> "Problem":
@@ -67,8 +69,8 @@ class Problem:
         Raises:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
-        latent = latent or latent_of(generator, queries[0])
-        network = Network(generator, latent.shape)
+        latent, generator = latent or latent_of(generator, queries[0]), network_of(generator)
+        network = Network(generator, latent.shape, output=output)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:

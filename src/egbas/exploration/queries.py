@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from egbas.errors import ConfigError, ShapeError
 from egbas.latent import LatentSpace
 from egbas.network import Network
+from egbas.network.given import Given
 
 
 def as_query(z0: Tensor, latent: LatentSpace, network: Network) -> Float[Tensor, " d"]:
@@ -58,7 +59,7 @@ def seeds_of(rng: torch.Generator | Sequence[int], n: int) -> list[int]:
     return [seed_of(seed) for seed in rng]
 
 
-def latent_of(generator: nn.Module, z0: Tensor) -> LatentSpace:
+def latent_of(generator: Given, z0: Tensor) -> LatentSpace:
     """The latent space that a generator carries as its attribute ``latent``, or else N(0, 1) of the query's shape."""
     carried = getattr(generator, "latent", None)
     return carried if isinstance(carried, LatentSpace) else LatentSpace(shape=tuple(z0.shape))

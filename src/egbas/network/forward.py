@@ -6,13 +6,15 @@ What the network, its head and its tail run; whether gradients are kept is the c
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from egbas.errors import ShapeError
-from egbas.network.images import image_of, refuse_nonfinite
-from egbas.network.replica import Replica, frozen_copy
+from egbas.network.images import Steps, image_of, refuse_nonfinite
+from egbas.network.replica import Replica, freeze, frozen_copy
+from egbas.network.user_hooks import Key, silenced
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +27,8 @@ class Forward:
         latent_shape: of one latent as the generator takes it.
         dtype: of what it is given.
         device: of what it is given.
+        steps: that lead to the image in what it returns; None: not known yet.
+        silent: hooks of the user's that are taken off copies.
     """
 
     generator: nn.Module
@@ -32,6 +36,8 @@ class Forward:
     latent_shape: tuple[int, ...]
     dtype: torch.dtype
     device: torch.device
+    steps: Steps | None = None
+    silent: frozenset[Key] = frozenset()
 
     @property
     def latent_size(self) -> int:
@@ -45,8 +51,12 @@ class Forward:
 
     def in_float64(self) -> "Forward":
         """The same of a copy whose weights are in float64; raises whatever the copying of the network does."""
-        generator = frozen_copy(self.generator, torch.float64)
+        generator = silenced(frozen_copy(self.generator, torch.float64), self.silent)
         return replace(self, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
+
+    def fresh(self) -> nn.Module:
+        """Another copy of the network, which is nobody else's."""
+        return silenced(freeze(self.generator).module, self.silent)
 
     def prepare(self, z: Tensor) -> Tensor:
         """Turn flat latents z (n, d) into (n, *latent_shape): a copy, which the network may overwrite.
@@ -68,4 +78,8 @@ class Forward:
         Raises:
             NetworkError: forward raised, or returned no finite images.
         """
-        return refuse_nonfinite(image_of(self.replica(self.prepare(z)), len(z)).clone())
+        return self.images_in(self.replica(self.prepare(z)), len(z))
+
+    def images_in(self, output: Any, n: int) -> Tensor:
+        """The same of what the network has returned for n latents."""
+        return refuse_nonfinite(image_of(output, n, self.steps).clone())

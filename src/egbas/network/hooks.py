@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from egbas.network.flow import Counter
 from egbas.network.functions import activation_input, curve_name, tensors_in
-from egbas.network.layers import Layer
+from egbas.network.layers import Layer, split_index
 from egbas.network.trace import Site
 
 
@@ -125,8 +125,8 @@ def hooked(module: nn.Module, layer: Layer, hook: Hook, site: Site | None = None
     """
     if site is None and layer.number is not None:
         site = Site(number=layer.number)
-    path, _, index = layer.path.partition("#")
-    nth_call = _NthCall(int(index or 1), hook)
+    path, index = split_index(layer.path, dict(module.named_modules()) if "#" in layer.path else ())
+    nth_call = _NthCall(index or 1, hook)
     if site is not None and site.end is not None:
         calls = _Composite(site, hook)
         with module.register_forward_pre_hook(calls.begin, prepend=True), calls:

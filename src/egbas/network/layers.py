@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from torch import nn
@@ -47,6 +47,14 @@ def spelled(path: str) -> str:
     return f".{path}" if re.fullmatch(r"[\d-]*", path) else path
 
 
+def split_index(path: str, modules: Container[str]) -> tuple[str, int | None]:
+    """Divide a path into that of what is called and which call is meant; a module's own name may have a # in it."""
+    base, mark, index = path.rpartition("#")
+    if not mark or not index.isdecimal() or path in modules:
+        return path, None
+    return base, int(index)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalogue:
     """Every layer of a traced generator by its path.
@@ -77,8 +85,9 @@ class Catalogue:
             LayerNotFoundError: no such path, or one that is never called, or called several times.
         """
         given = path
-        base, mark, index = path.removeprefix(".").partition("#")
-        path = self.modules.get(base, base) + mark + index
+        path = path.removeprefix(".")
+        base, index = split_index(path, self.modules)
+        path = self.modules.get(base, base) + ("" if index is None else f"#{index}")
         path = self.aliases.get(path, path)
         if path in self.layers:
             return self.layers[path]

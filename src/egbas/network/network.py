@@ -4,6 +4,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -22,38 +23,51 @@ from egbas.network.checks import (
     refuse_unrepeatable,
 )
 from egbas.network.forward import Forward
-from egbas.network.images import images_at_once
+from egbas.network.given import Given, Shape, network_of, shape_of
+from egbas.network.images import check_choice, find_image, images_at_once, other_images
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
+from egbas.network.torchscript import is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, trace
+from egbas.network.user_hooks import all_silenced, silenced, user_hooks
 
 
 class Network:
     """A generator that maps latents (n, d) to images (n, c, h, w).
 
     Any ``nn.Module`` in eval mode whose forward takes latents (n, *latent_shape), for any n, and returns
-    images, a tuple that holds them or a dict with an ``"image"``. Images that are no (n, c, h, w) keep their
-    shape.
+    images, or something that holds them: a tuple, a dict, a named tuple, an object. Images that are no (n, c, h, w)
+    keep their shape.
 
     Attributes:
         generator: the user's module; only read.
         latent_shape: of one latent as the generator takes it.
         dtype: of its parameters, and of all that it is given.
         device: of its parameters.
+        output: which of its outputs is the image, as it was asked for.
+        image_shape: of one image, (c, h, w).
+        notices: what its user should know, as sentences.
     """
 
     @alone
-    def __init__(self, generator: nn.Module, latent_shape: tuple[int, ...]) -> None:
+    def __init__(self, generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> None:
         """Run the generator on a few latents and check what comes out.
 
+        Args:
+            generator: the user's module.
+            latent_shape: of one latent as the generator takes it.
+            output: index, key or attribute of the image in what the generator returns, or several with dots between
+                (``"images.-1"``); None: the entry ``"image"``, or else the first tensor that may be images.
+
         Raises:
-            NetworkError: it raised, is in train mode, or does not give one finite, repeatable image for each
-                latent.
+            NetworkError: it raised, is in train mode, does not give one finite, repeatable image for each
+                latent, or has no such output.
             ShapeError: the latent shape is not a list of positive sizes.
+            ConfigError: ``output`` is no index and no name.
         """
-        if not latent_shape or any(size < 1 for size in latent_shape):
-            raise ShapeError(f"latent shape {latent_shape} is not a list of positive sizes, such as (64,)")
+        check_choice(output)
+        generator, latent_shape = network_of(generator), shape_of(latent_shape)
         settle_fork()
         _refuse_unfit(generator)
         self.generator = generator
@@ -69,7 +83,14 @@ class Network:
         self._probes = torch.randn(
             N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32
         )
-        self._trace, self._image_size = self._check(self._probes)
+        self.output = output
+        hooks = user_hooks(generator, lambda: self._forward.prepare(self._probes), output)
+        if hooks.silent:
+            silenced(self._forward.replica.module, hooks.silent)
+            self._forward = replace(self._forward, silent=hooks.silent)
+        self._not_seen = not_seen(generator)
+        self.notices = hooks.notices if self._not_seen is None else (*hooks.notices, self._not_seen)
+        self._trace, self.image_shape = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
 
@@ -81,7 +102,13 @@ class Network:
     @property
     def image_size(self) -> int:
         """Number of values in an image."""
-        return self._image_size
+        return math.prod(self.image_shape)
+
+    @property
+    def told_image(self) -> str:
+        """The shape of an image in words, and which output it is where that was asked for."""
+        shape = " x ".join(map(str, self.image_shape))
+        return shape if self.output is None else f"{shape}, output {self.output}"
 
     @property
     def layers(self) -> list[Layer]:
@@ -116,7 +143,7 @@ class Network:
             NetworkError: forward raised or returned NaN.
         """
         done = 0
-        for batch in z.split(images_at_once(self._image_size)):
+        for batch in z.split(images_at_once(self.image_size)):
             yield self.generate(batch).cpu()
             done += len(batch)
             if progress is not None:
@@ -128,6 +155,21 @@ class Network:
         Raises:
             LayerNotFoundError: there is none, or several; the message has the names to choose from.
         """
+        try:
+            found = self._find(layer)
+        except LayerNotFoundError as error:
+            if self._not_seen is None:
+                raise
+            raise LayerNotFoundError(f"{error}. {self._not_seen}") from error
+        modules = dict(self.generator.named_modules())
+        if found.number is None and found.path in modules and is_scripted_activation(modules[found.path]):
+            raise LayerNotFoundError(
+                f"layer {found.path!r} is an activation in TorchScript, whose pre-activation cannot be seen; "
+                "name the module before it, or put one of torch.nn in its place"
+            )
+        return found
+
+    def _find(self, layer: int | str | nn.Module | Layer) -> Layer:
         if isinstance(layer, bool) or not isinstance(layer, int | str | nn.Module | Layer):
             raise LayerNotFoundError(f"layer {layer!r} is no layer; expected a number, a path or a module")
         if isinstance(layer, int):
@@ -146,25 +188,31 @@ class Network:
         """
         resolved = self.resolve(layer)
         split = Split(self._forward, resolved, self._trace, self._catalogue.calls[resolved.path])
-        if large_batch(self._image_size) < HEADS and resolved.path not in self._in_large_batches:
+        if large_batch(self.image_size) < HEADS and resolved.path not in self._in_large_batches:
             refuse_large_heads(split.head, lambda: split.in_float64().head, self._probes)
             self._in_large_batches.add(resolved.path)
         return split
 
-    def _check(self, z: Tensor) -> tuple[Trace, int]:
+    def _check(self, z: Tensor) -> tuple[Trace, tuple[int, ...]]:
         """Run four passes: their images must be equal, and none may depend on the others in its batch, or on its size.
 
         Returns:
-            What was called, and the number of values in an image.
+            What was called, and the shape of an image.
         """
-        replica = self._forward.replica
+        forward, n = self._forward, len(z)
+        replica = forward.replica
         with torch.no_grad():
             with replica.door:
-                seen, first = trace(replica.module, lambda: self._forward.images(z))
-            refuse_unrepeatable(self._forward, z, first)
-            refuse_mixing(self._forward, z, first)
-            refuse_large_batches(self._forward, z, first)
-        return seen, first[0].numel()
+                seen, returned = trace(replica.module, lambda: replica(forward.prepare(z)))
+                steps = find_image(returned, n, self.output)
+                self._forward = forward = replace(forward, steps=steps)
+                first = forward.images_in(returned, n)
+                if self.output is None and (told := other_images(returned, n, steps)) is not None:
+                    self.notices += (told,)
+            refuse_unrepeatable(forward, z, first)
+            refuse_mixing(forward, z, first)
+            refuse_large_batches(forward, z, first)
+        return seen, tuple(first.shape[1:])
 
     def _path_of(self, module: nn.Module) -> str:
         for path, candidate in self.generator.named_modules():
@@ -176,12 +224,13 @@ class Network:
         )
 
 
-def list_layers(generator: nn.Module, latent_shape: tuple[int, ...]) -> list[Layer]:
+def list_layers(generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> list[Layer]:
     """List the non-linearities of a generator in the order of its forward pass, the output's among them.
 
     Args:
         generator: any module in eval mode; left as it is.
         latent_shape: of one latent as the generator takes it, for example ``(64,)``.
+        output: which output is the image, as ``egbas.explore`` says.
 
     Raises:
         NetworkError: the generator does not run, or cannot be explored.
@@ -192,7 +241,7 @@ def list_layers(generator: nn.Module, latent_shape: tuple[int, ...]) -> list[Lay
         >>> [layer.path for layer in list_layers(generator, (2,))]
         ['1']
     """
-    return Network(generator, latent_shape).layers
+    return Network(generator, latent_shape, output=output).layers
 
 
 def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
@@ -207,6 +256,8 @@ def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
     """
     try:
         replica, (dtype, device) = freeze(generator), _dtype_and_device(generator)
+        if replica.borrowed is None:
+            all_silenced(replica.module)  # whether these change the images is not asked here
         latents = torch.ones(1, *latent_shape, dtype=dtype, device=device)
         with torch.no_grad(), replica.door:
             seen, _ = trace(replica.module, lambda: replica(latents))
@@ -221,7 +272,7 @@ def _refuse_unfit(generator: nn.Module) -> None:
         raise NetworkError(f"the network is wrapped in {type(generator).__name__}; pass generator.{inner} instead")
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
-        if module.training and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
+        if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
             raise NetworkError(
                 f"module {path!r} ({type(module).__name__}) is in train mode; expected eval mode: "
                 "call generator.eval() first"

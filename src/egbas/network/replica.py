@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from egbas.errors import EgbasError, NetworkError
 from egbas.machine.settings import as_caller
+from egbas.network.torchscript import frozen_script, is_script_function, of_python, scripted_in
 
 _N_TRIES = 3  # at a copy, where another thread runs forward meanwhile
 
@@ -143,7 +144,10 @@ def frozen_copy(generator: nn.Module, dtype: torch.dtype | None = None) -> nn.Mo
     Buffers are copied: forward may write to them. With a ``dtype`` every floating-point tensor is converted.
     """
     memo: dict[int, Any] = {}
-    for module in generator.modules():
+    for script in scripted_in(generator).values():
+        memo[id(script)] = frozen_script(script, dtype)
+    for _, module in of_python(generator):
+        memo |= {id(value): value for value in vars(module).values() if is_script_function(value)}
         held = (module._parameters, module._buffers, vars(module))
         for tensor in itertools.chain.from_iterable(values.values() for values in held):
             if isinstance(tensor, Tensor):

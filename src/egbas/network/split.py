@@ -4,6 +4,7 @@
 In: a network and a layer. Out: pre-activations (n, units) of latents (n, d), and tails.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -18,8 +19,8 @@ from egbas.network.graph.program import Program, TailProgram, write_program
 from egbas.network.hooks import AtZero, Capture, Record, Replace, Stop, hooked
 from egbas.network.images import close, image_of
 from egbas.network.layers import Layer
-from egbas.network.replica import channels_last, freeze
-from egbas.network.tail import Tail, agrees, masked
+from egbas.network.replica import channels_last
+from egbas.network.tail import BackwardError, Tail, agrees, first_line, keeping_copies, masked
 from egbas.network.trace import N_PROBES, Call, Trace
 
 REACH_SCALES = (1.0, 3.0, 10.0, 100.0)  # of the latents by which a layer that the latent reaches is told
@@ -42,6 +43,8 @@ class Split:
         self._forward = forward
         self._trace, self._call = trace, call
         self._is_program_right: bool | None = None  # not known yet
+        self._overwrites = False  # what a backward pass needs
+        self._head_overwrites: bool | None = None  # likewise; not known yet
         self._fastest: Program | None = None  # nor this
         self.layer = layer
         _refuse_unusable(layer, call)
@@ -98,7 +101,7 @@ class Split:
         """The head taken apart at its last linear map; None where that cannot be done."""
         if self._forward.replica.borrowed is not None:
             return None
-        return write_last_linear(freeze(self._forward.generator).module, self.layer, self._call.site, self._trace)
+        return write_last_linear(self._forward.fresh(), self.layer, self._call.site, self._trace)
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
@@ -116,8 +119,34 @@ class Split:
         Raises:
             NetworkError: as ``head`` does.
         """
+        if self._head_overwrites is None and z.requires_grad and torch.is_grad_enabled():
+            self._head_overwrites = self._needs_copies(z.detach()[:1])
+        run = keeping_copies(self._rows_of) if self._head_overwrites else self._rows_of
+        return run(z)
+
+    def _rows_of(self, z: Tensor) -> Tensor:
         latents = z.to(self._forward.dtype).reshape(-1, *self._forward.latent_shape)
         return self._head(latents.clone())  # the network may overwrite it
+
+    def _needs_copies(self, z: Tensor) -> bool:
+        """Whether a backward pass through the head fails for what the network overwrites, told by one latent (1, d).
+
+        Raises:
+            BackwardError: it fails anyhow.
+        """
+        z = z.clone().requires_grad_()
+        for run in (self._rows_of, keeping_copies(self._rows_of)):
+            try:
+                torch.autograd.grad(run(z).sum(), z)
+            except RuntimeError as error:
+                failed = error
+            else:
+                return run != self._rows_of
+        raise BackwardError(
+            f"a backward pass from layer {self.layer.path!r} to the latent fails ({first_line(failed)}); exact samples "
+            "need its gradient: turn gradient checkpointing off, give every autograd function a backward, or draw none "
+            "(--samples 0, samples=0)"
+        ) from failed
 
     def _head(self, latents: Tensor) -> Tensor:
         n = latents.shape[0]
@@ -160,13 +189,13 @@ class Split:
         if self._is_program_right is None:
             # Once, for a program is right for every query or for none; each query's own image is compared below.
             # Where there is no program, for the error of a network that lets no gradient through.
-            self._is_program_right = agrees(by_program or rerun, rerun, a) and by_program is not None
-        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", run=rerun)
+            self._is_program_right = self._agree(by_program or rerun, rerun, a) and by_program is not None
+        tail = Tail(layer=self.layer, z0=z0, h=h, a=a, x=x, route="hooks", run=self._careful(rerun))
         if by_program is not None and self._is_program_right:
             if self._fastest is None:
                 self._fastest = self._folded(by_program, a) or by_program.program
             for run in (TailProgram(self._fastest, latents, self.layer.shape), by_program):
-                candidate = replace(tail, route="graph", run=run)
+                candidate = replace(tail, route="graph", run=self._careful(run))
                 if _is_right(candidate):
                     return candidate
         if (error := _error(tail)) is not None:
@@ -177,11 +206,24 @@ class Split:
             )
         return tail
 
+    def _agree(self, fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a: Tensor) -> bool:
+        """Whether two tails agree; where no backward pass can be made, once more with copies of what that needs."""
+        try:
+            return agrees(fast, slow, a)
+        except BackwardError:
+            self._overwrites = True
+            return agrees(self._careful(fast), self._careful(slow), a)
+
+    def _careful(self, run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """A tail that has a backward pass also where the network overwrites what that needs."""
+        return keeping_copies(run) if self._overwrites else run
+
     @cached_property
     def _program(self) -> Program | None:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
-        return write_program(freeze(self._forward.generator).module, self.layer, self._call.site, self._trace)
+        module = self._forward.fresh()
+        return write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
 
     @torch.no_grad()
     def _folded(self, tail: TailProgram, a0: Tensor) -> Program | None:
@@ -192,9 +234,8 @@ class Split:
         """
         if self.device.type != "cpu":
             return None
-        again = write_program(
-            channels_last(freeze(self._forward.generator).module), self.layer, self._call.site, self._trace
-        )
+        module = channels_last(self._forward.fresh())
+        again = write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
         if again is None:
             return None
         a, skips, latents = masked(a0, 2), tail.program.skips, tail.latents(2)
@@ -216,7 +257,8 @@ class Split:
         """Run all of the network on latents, with outputs a (n, units) of the layer instead of its own."""
         hook, replica = Replace(a), self._forward.replica
         with replica.door, hooked(replica.module, self.layer, hook, self._call.site):
-            images = image_of(replica(latents), len(a)).clone()  # the network may overwrite it in the next pass
+            # A copy: the network may overwrite it in the next pass.
+            images = image_of(replica(latents), len(a), self._forward.steps).clone()
         if not hook.is_done:
             raise self._not_come()
         return images

@@ -53,6 +53,23 @@ class Tail:
         return self.run(a.to(self.a))
 
 
+class BackwardError(NetworkError):
+    """A backward pass through the network fails, as it is run now."""
+
+
+def keeping_copies(run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same function, for networks that overwrite what a backward pass needs: ``y = relu(x); y += 1``.
+
+    torch keeps copies of what it needs, instead of the tensors themselves; that takes memory and time.
+    """
+
+    def copying(a: Tensor) -> Tensor:
+        with torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda kept: kept):
+            return run(a)
+
+    return copying
+
+
 def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a0: Float[Tensor, " units"]) -> bool:
     """Whether two tails give the same images for masked outputs of the query, one and two at once, and gradients.
 
@@ -61,6 +78,7 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
 
     Raises:
         NetworkError: no gradient gets from the layer to the image by the slow tail, which is the true one.
+        BackwardError: its backward pass raises.
     """
     one, two = masked(a0, 1), masked(a0, 2)
     expected = slow(one.requires_grad_())
@@ -69,9 +87,17 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
             "no gradient gets from the layer to the image: it does not feed the image, "
             "or forward runs under torch.no_grad() or detaches; choose another layer, or remove these from forward"
         )
+    # Gradients of one, and one after the other: what backward passes need fills gigabytes at 1024 x 1024.
     try:
-        # Gradients of one, and one after the other: what backward passes need fills gigabytes at 1024 x 1024.
         slope = _gradient(expected, one)
+    except RuntimeError as error:  # also what is not implemented
+        if "memory" in str(error):
+            return False
+        raise BackwardError(
+            f"a backward pass from the image to the layer fails ({first_line(error)}); BerOpt needs its gradient: "
+            "turn gradient checkpointing off, give every autograd function a backward, or choose a layer above it"
+        ) from error
+    try:
         got = fast(one)
         if not (close(got, expected) and close(_gradient(got, one), slope, slack=10.0)):
             return False
@@ -90,3 +116,8 @@ def masked(a0: Float[Tensor, " units"], n: int) -> Float[Tensor, "n units"]:
 
 def _gradient(x: Tensor, a: Tensor) -> Tensor:
     return torch.autograd.grad(x.square().sum(), a)[0]
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or its name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from egbas.network.composite import find_composites
 from egbas.network.flow import Flow, Place
 from egbas.network.functions import activation_input, activation_name, curve_name, tensors_in
+from egbas.network.torchscript import kind_of, of_python
 
 N_PROBES = 3  # latents in the traced batch: a size that few models have among their own dimensions by design
 
@@ -101,7 +102,7 @@ class _Recorder(TorchFunctionMode):
         super().__init__()
         self.root = module
         self.thread = threading.get_ident()  # others may call the module, too
-        self.modules = dict(module.named_modules())
+        self.modules = dict(of_python(module))
         self.stack: list[str] = []
         self.curves: list[Call] = []
         self.numbered: set[int] = set()  # those that are layers also by themselves
@@ -177,7 +178,7 @@ class _Recorder(TorchFunctionMode):
             self.stack.pop()
             if output is not None:  # None: the call raised, and somebody caught it
                 self.is_paused = True
-                self.calls.append(_call(path, path, type(module).__name__, output))
+                self.calls.append(_call(path, path, kind_of(module), output))
                 self.is_paused = False
 
         return hook

@@ -36,6 +36,8 @@ def command(run: Exploration) -> tuple[str, str]:
     ]
     if ":" in run.model_name:
         words += ["--latent-size", "x".join(map(str, run.latent.shape))]
+    if run.network.output is not None:
+        words += ["--output", str(run.network.output)]
     if run.network.device.type != "cpu":
         words += ["--device", str(run.network.device)]
     words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]
@@ -43,13 +45,8 @@ def command(run: Exploration) -> tuple[str, str]:
     is_drawn = torch.equal(drawn.to(run.query), run.query)
     if not is_drawn:
         words += ["--latent", "samples.safetensors"]
-    words += ["--threshold", str(beropt.threshold)]
-    words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
+    words += _searching(run, beropt)
     words += _looking(run)
-    if beropt.masks not in (None, default_masks(run.network.image_size)):
-        words += ["--masks", str(beropt.masks)]
-    if beropt.max_steps != BerOptConfig.max_steps:
-        words += ["--max-steps", str(beropt.max_steps)]
     if run.tree is not None:
         words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
         words += ["--iterations", str(run.tree.iterations)]
@@ -62,6 +59,17 @@ def command(run: Exploration) -> tuple[str, str]:
     words += [] if run.certainty is None else ["--repeats", str(run.certainty.repeats)]
     words += ["--out", "again"]
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
+
+
+def _searching(run: Exploration, beropt: BerOptConfig) -> list[str]:
+    """What BerOpt searched for, and how long, as options."""
+    words = ["--threshold", str(beropt.threshold)]
+    words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
+    if beropt.masks not in (None, default_masks(run.network.image_size)):
+        words += ["--masks", str(beropt.masks)]
+    if beropt.max_steps != BerOptConfig.max_steps:
+        words += ["--max-steps", str(beropt.max_steps)]
+    return words
 
 
 def _looking(run: Exploration) -> list[str]:

@@ -411,6 +411,7 @@ def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
             [
                 ("model", run.model_name),
                 explored,
+                ("image", run.network.told_image),
                 ("latent space", f"{_times(latent.shape)}, {prior}"),
                 ("geometry", run.geometry.description),
                 ("seed", str(run.seed)),

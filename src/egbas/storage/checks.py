@@ -88,6 +88,7 @@ def check_run(contents: Contents, run: Exploration) -> None:
         "level": run.level,
         "judges": list(run.judges),
         "features": run.features,
+        "output": run.network.output,
         "focus": None if run.focus is None else box_of(run.focus),
     }
     _check_told(contents.directory / CONFIG, contents.config, config)

@@ -89,7 +89,7 @@ def _rebuild(
             "the run as generator="
         )
     latent = _latent_of(contents, latent)
-    network = Network(generator, latent.shape)
+    network = Network(generator, latent.shape, output=config.get("output"))
     check_network(contents, network)
     layer, beropt = None, None
     if contents.has_layer:

@@ -21,6 +21,7 @@ from egbas.storage.expected import (
     SHARE,
     SIZE,
     TEXT,
+    Expected,
     Wanted,
     in_order,
     list_of,
@@ -32,6 +33,7 @@ from egbas.storage.expected import (
 
 _CHECKSUM = TEXT.where(" of 64 hexadecimal digits", lambda text: re.fullmatch("[0-9a-f]{64}", text) is not None)
 _LEVEL = SIZE.where(f", {FINEST} at most", lambda level: level <= FINEST)
+_OUTPUT = Expected("an integer or a text", lambda value: type(value) is int or isinstance(value, str))
 CONFIG = {
     "model": {"name": TEXT, "sha256": _CHECKSUM},
     "latent": {
@@ -46,6 +48,7 @@ CONFIG = {
     "judges?": list_of(TEXT),
     "features?": TEXT,
     "repeats?": SIZE,
+    "output?": _OUTPUT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }

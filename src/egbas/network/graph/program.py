@@ -17,8 +17,8 @@ from torch.fx.node import Argument
 from egbas.network.composite import Step, find_composites
 from egbas.network.functions import activation_name, curve_name, is_elementwise
 from egbas.network.graph.tracing import Tracer
-from egbas.network.images import pick_image
-from egbas.network.layers import Layer
+from egbas.network.images import Steps, follow_node
+from egbas.network.layers import Layer, split_index
 from egbas.network.trace import Site, Trace
 
 N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another
@@ -76,7 +76,9 @@ class TailProgram:
         return self.cache[n]
 
 
-def write_program(module: nn.Module, layer: Layer, site: Site | None, trace: Trace) -> Program | None:
+def write_program(
+    module: nn.Module, layer: Layer, site: Site | None, trace: Trace, steps: Steps = ()
+) -> Program | None:
     """Split a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
 
     Args:
@@ -84,6 +86,7 @@ def write_program(module: nn.Module, layer: Layer, site: Site | None, trace: Tra
         layer: where to split.
         site: where the layer is, if it is a non-linearity.
         trace: of a pass.
+        steps: that lead to the image in what the module returns.
     """
     tracer = Tracer()
     try:
@@ -94,7 +97,7 @@ def write_program(module: nn.Module, layer: Layer, site: Site | None, trace: Tra
     _follow_overwrites(graph, overwriting)
     start = find_nodes(graph, tracer, layer, site, trace, module)[1]
     result = next(node for node in graph.nodes if node.op == "output")
-    image = pick_image(result.args[0], fx.Node)
+    image = follow_node(result.args[0], steps)
     if start is None or image is None or keeps_values(graph, list(graph.nodes)):
         return None
     above = {start}
@@ -111,9 +114,9 @@ def find_nodes(
 ) -> tuple[Any, fx.Node | None]:
     """The nodes of a layer: its pre-activation, and its output; the same where it is no non-linearity."""
     if site is None:
-        path, _, index = layer.path.partition("#")
+        path, index = split_index(layer.path, dict(module.named_modules()))
         came_out = tracer.came_out.get(path, [])
-        node = came_out[int(index or 1) - 1] if int(index or 1) <= len(came_out) else None
+        node = came_out[(index or 1) - 1] if (index or 1) <= len(came_out) else None
         return node, node
     enclosing = set(trace.curves)
     nodes = [node for node in graph.nodes if _is_curve(node, enclosing)]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from egbas.network.graph.rebinding import Rebinding
+from egbas.network.torchscript import Scripted
 
 _NOTHING = object()
 
@@ -54,6 +55,10 @@ class Tracer(fx.Tracer):
             self.create_node("output", "output", (self.create_arg(run(*args)),), {})
         self.submodule_paths = None
         return self.graph
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one node: torch's own, and TorchScript, into which nobody sees."""
+        return isinstance(m, Scripted) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""What is given where a network is expected: the network that it plainly means, or a message that says what to give."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from egbas.errors import NetworkError, ShapeError
+
+Given = Any  # where a network is expected: a module is meant, and other things come
+Shape = Any  # likewise, of a latent: a tuple of sizes
+
+
+def network_of(given: Any) -> nn.Module:
+    """The network that is meant: a module itself, the generator of a model, the module whose ``forward`` it is.
+
+    Raises:
+        NetworkError: it is something else; the message says what to give instead.
+    """
+    if isinstance(given, nn.Module):
+        return given
+    generator = getattr(given, "generator", None)
+    if isinstance(generator, nn.Module):  # a model, as egbas.load_model gives it
+        return generator
+    owner = getattr(given, "__self__", None)
+    if isinstance(owner, nn.Module) and given.__name__ in ("forward", "__call__", "_wrapped_call_impl"):
+        return owner
+    raise NetworkError(f"got {_told(given)} as the network; expected a torch.nn.Module in eval mode: {_todo(given)}")
+
+
+def shape_of(given: Any) -> tuple[int, ...]:
+    """The latent shape that is meant: a list of sizes, or one size.
+
+    Raises:
+        ShapeError: it is neither.
+    """
+    sizes: Any = (given,) if isinstance(given, int) and not isinstance(given, bool) else given
+    try:
+        shape = tuple(sizes)
+        is_shape = bool(shape) and all(size == int(size) and size >= 1 for size in shape)
+    except (TypeError, ValueError):
+        is_shape, shape = False, ()
+    if not is_shape:
+        raise ShapeError(f"latent shape {given} is not a list of positive sizes, such as (64,)")
+    return tuple(map(int, shape))
+
+
+def _told(given: Any) -> str:
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    if isinstance(given, Mapping):
+        return f"a {type(given).__name__} of {len(given)} entries"
+    if isinstance(given, str):
+        return repr(given)
+    return f"the function {given.__name__}" if hasattr(given, "__name__") else f"a {type(given).__name__}"
+
+
+def _todo(given: Any) -> str:
+    if isinstance(given, type):
+        return f"make one of it, {given.__name__}(...)"
+    if isinstance(given, Mapping):
+        return "a state dict has weights alone; build the network, and call network.load_state_dict(...)"
+    if isinstance(given, str):
+        return f"load it first, egbas.load_model({given!r}).generator"
+    if callable(given):
+        return "call the function in the forward of a module that holds its networks as attributes"
+    return "pass the module itself"

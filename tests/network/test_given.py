@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""What is given for a network: what is plain works, the rest says what to give."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import egbas
+from egbas.network import Network
+from egbas.network.given import network_of, shape_of
+from tests import problems
+
+PLAIN = problems.Plain()
+
+
+@pytest.mark.parametrize("given", [PLAIN, PLAIN.forward, PLAIN.__call__])
+def test_the_network_that_is_meant(given: Any) -> None:
+    assert network_of(given) is PLAIN
+
+
+def test_a_model_is_explored_in_its_latent_space() -> None:
+    model: Any = egbas.load_model("dcgan-mnist-2d")
+    z0, few = torch.tensor([0.3, -0.2]), egbas.GbRrtConfig(iterations=10)
+    run = egbas.explore(model, z0, 1, rng=0, samples=0, gbrrt=few)
+    assert run.generator is model.generator
+    assert run.latent == model.latent
+    assert run.model_name == "dcgan-mnist-2d"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (problems.Plain, r"the class Plain .* make one of it, Plain\(...\)"),
+        (lambda z: z, "the function <lambda> .* in the forward of a module"),
+        (PLAIN.state_dict(), "a OrderedDict of 3 entries .*load_state_dict"),
+        ("dcgan-mnist", r"load it first, egbas.load_model\('dcgan-mnist'\).generator"),
+        (None, "a NoneType .* pass the module itself"),
+    ],
+)
+def test_what_is_no_network(given: Any, message: str) -> None:
+    for use in (lambda: Network(given, (2,)), lambda: egbas.explore(given, torch.ones(2), 1, rng=0)):
+        with pytest.raises(egbas.NetworkError, match=message):
+            use()
+    with pytest.raises(egbas.NetworkError, match=message):
+        egbas.estimate(given, torch.ones(2), 1)
+
+
+def test_a_shape_may_be_one_size() -> None:
+    assert shape_of(64) == shape_of([64]) == shape_of(torch.Size([64])) == (64,)
+    assert egbas.list_layers(PLAIN, 2)[0].path == "1"  # type: ignore[arg-type]
+    for given in (0, (), (2, -1), "2x", True, 1.5, None):
+        with pytest.raises(egbas.ShapeError, match="not a list of positive sizes"):
+            shape_of(given)
+
+
+class Numbered(nn.Module):
+    """Modules with a # in their names; one is called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_module("map#a", problems.linear(problems.FIRST, problems.SHIFT))
+        self.add_module("act#2", nn.ReLU())
+        self.add_module("out#", problems.linear(problems.SECOND))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        first, act, out = self.children()
+        return out(act(act(first(z))))
+
+
+@pytest.mark.parametrize("layer", ["map#a", "act#2#1", 1, "out#"])
+def test_a_name_may_have_a_hash_in_it(layer: int | str) -> None:
+    split = Network(Numbered(), (2,)).split(layer)
+    tail = split.at(problems.QUERY)
+    assert tail.route == "graph"
+    expected = problems.QUERY_X if layer == "out#" else problems.QUERY_H
+    assert split.head(problems.QUERY[None])[0].tolist() == expected.tolist()
