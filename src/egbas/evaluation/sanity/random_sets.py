@@ -17,6 +17,7 @@ from egbas.exploration.supports import Found
 from egbas.geometry import geometry_around
 from egbas.network import Tail
 from egbas.region import SupportingRegion
+from egbas.samplers.chains import CONVERGED
 from egbas.samplers.choice import rng_of
 
 _DRAWS = 16384  # of the prior, of which those in a region are counted
@@ -70,7 +71,9 @@ class RandomSets:
             return ""
         low, high = min(freedoms), max(freedoms)
         span = f"{low:.2f} to {high:.2f}" if f"{low:.2f}" != f"{high:.2f}" else f"{low:.2f}"
-        begin = f"The region of {what} has a freedom of {span}, BerOpt's {own.mean:.2f}:"
+        agree = all(one.status == CONVERGED for one in (self.trained, *others))
+        doubt = "" if agree else "Chains did not converge everywhere: "
+        begin = f"{doubt}The region of {what} has a freedom of {span}, BerOpt's {own.mean:.2f}:"
         lower, upper = (own.mean, own.mean) if own.low is None or own.high is None else (own.low, own.high)
         if low > upper:
             return f"{begin} BerOpt's holds more of the image."
