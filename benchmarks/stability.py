@@ -66,7 +66,7 @@ def measure(name: str, layer: int, masks: int) -> dict[str, Any]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each case; "!" marks cases in which chains did not converge."""
     names = ("model", "layer", "masks", "units", "error", "Jaccard (chance)", "core", "shared (prior)")
-    more = ("freedom [95 %]", "map correlation", "ceiling", "CPU seconds")
+    more = ("freedom [95 %]", "map correlation", "ceiling", "mean of five", "CPU seconds")
     lines = [[*names, *more], ["---"] * (len(names) + len(more))]
     for row in sorted(rows, key=lambda row: (row["model"], row["layer"], row["masks"])):
         one, units = row["agreement"], [each["units"] for each in row["rows"]]
@@ -85,10 +85,16 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]",
                 f"{one['map_correlation']:.2f}{mark}",
                 f"{one['map_ceiling']:.2f}",
+                f"{_of_mean(one['map_correlation']):.2f}",
                 f"{row['cpu_seconds']:.0f}",
             ]
         )
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _of_mean(correlation: float) -> float:
+    """What means of so many maps correlate by, where two maps do so (Spearman and Brown)."""
+    return REPEATS * correlation / (1 + (REPEATS - 1) * correlation)
 
 
 def main(path: Path) -> None:
