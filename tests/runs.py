@@ -101,3 +101,16 @@ def repeated_run() -> Exploration:
         max_evaluations=3000,
         repeats=3,
     )
+
+
+@functools.cache
+def deeper_run() -> Exploration:
+    """A tree at the second non-linearity: the layer is not affine in the latent."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = nn.Sequential(
+            nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 16), nn.Unflatten(1, (1, 4, 4))
+        ).eval()
+    return explore(
+        network, torch.tensor([0.3, -0.2]), 2, rng=3, beropt=QUICK, gbrrt=GbRrtConfig(iterations=100), samples=0
+    )

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from egbas.errors import ConfigError
+from egbas.report import galleries_of, render
 from egbas.samplers.contract import Samples
-from tests.runs import focused_run, plane_run
+from tests.runs import deeper_run, focused_run, plane_run, sphere_run
 
 
 def without_a_tree() -> Samples:
@@ -55,3 +56,21 @@ def test_the_level_is_that_of_the_set() -> None:
     assert focused_run().level == 5
     assert plane_run().level is None  # a sparsity decided
     assert dataclasses.replace(focused_run(), beropt=None).level is None
+
+
+def test_edges_are_proven_inside_where_the_region_is_convex() -> None:
+    run = plane_run()  # a layer that is affine in the latent, in the plane
+    assert run.edges_inside is True
+    tree = run.grown
+    start = tree.latents[tree.parents[1:]].double()
+    for share in (0.25, 0.5, 0.75):
+        assert bool((run.support.region.margin(start + share * (tree.latents[1:].double() - start)) >= 0).all())
+    assert run.metrics()["edges_inside"] is True
+    assert dataclasses.replace(run, samples={"walk": without_a_tree()}).edges_inside is None
+
+
+def test_edges_of_deeper_layers_and_of_spheres_have_no_proof() -> None:
+    assert deeper_run().edges_inside is False
+    assert sphere_run().edges_inside is False
+    assert "may leave the region" in render(deeper_run(), galleries_of(deeper_run()))
+    assert "the edges of the tree lie inside, too" in render(plane_run(), galleries_of(plane_run()))

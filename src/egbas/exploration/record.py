@@ -32,6 +32,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
         **({} if run.layer is None else {"units": run.layer.units}),
         **({} if run.beropt is None else _of_beropt(run.beropt)),
         "certificate": {**dataclasses.asdict(certificate), "is_valid": certificate.is_valid},
+        **({} if run.edges_inside is None else {"edges_inside": run.edges_inside}),
         "left_support": sum(int((~run.latent.contains(one.latents)).sum()) for one in run.samples.values()),
         "samplers": {
             name: {

@@ -109,6 +109,19 @@ class Exploration:
         return Certificate.of_all(self.certificates.values())
 
     @property
+    def edges_inside(self) -> bool | None:
+        """Whether the edges of the tree are proven to lie in the region; None without a tree.
+
+        A polytope is convex: a straight edge between two of its points lies inside. Elsewhere the nodes alone are
+        checked, and an edge may leave the region and come back.
+        """
+        if self.tree is None:
+            return None
+        linear = getattr(self.region, "linear", None)
+        is_convex = linear is not None and linear() is not None and self.latent.geometry == "flat"
+        return is_convex and all(check.is_valid for check in self.certificates.values())
+
+    @property
     def tree(self) -> Tree | None:
         """What GB-RRT grew; None where it was not among the samplers."""
         return next((samples for samples in self.samples.values() if isinstance(samples, Tree)), None)

@@ -395,7 +395,16 @@ def _certificate(run: Exploration) -> dict[str, str]:
             f"All samples were computed once more in {check.dtype}: {told}. The smallest margin, {whose}, is "
             f"{check.smallest_margin:.3g}."
         )
-    return {"certificate_sentence": sentence}
+    return {"certificate_sentence": f"{sentence}{_of_edges(run)}"}
+
+
+def _of_edges(run: Exploration) -> str:
+    """What is proven of the lines between the nodes of a tree."""
+    if run.edges_inside is None:
+        return ""
+    if run.edges_inside:
+        return " The region is a polytope, and so convex: the edges of the tree lie inside, too."
+    return " Only the nodes of the tree are checked: an edge between two of them may leave the region and come back."
 
 
 def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
