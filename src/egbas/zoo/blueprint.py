@@ -30,7 +30,17 @@ def blank(kind: Callable[..., Network], *settings: Any) -> Network:
     """
     with torch.device("meta"):
         network = kind(*settings)
-    return network.float().to_empty(device="cpu")
+    for module in network.modules():  # as to_empty, which imports sympy: a third of a second
+        for name, value in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(_empty(value), requires_grad=value.requires_grad))
+        for name, value in list(module.named_buffers(recurse=False)):
+            setattr(module, name, _empty(value))
+    return network
+
+
+def _empty(like: Tensor) -> Tensor:
+    dtype = torch.float32 if like.is_floating_point() else like.dtype
+    return torch.empty(like.shape, dtype=dtype, device="cpu")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
