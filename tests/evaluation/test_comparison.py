@@ -116,3 +116,11 @@ def test_a_table_by_hand() -> None:
     other = {"method": "b", "metric": "y", "mean": 0.5, "low": None, "high": None}
     assert as_table([row, other]) == (["metric", "a", "b"], [["x", "0.5 [0.25, 1]", "-"], ["y", "-", "0.5"]])
     assert estimate(other) == "0.5"
+
+
+def test_a_baseline_that_is_zero_everywhere_has_no_ratio() -> None:
+    ours, theirs = (
+        Score(model="m", layer=1, query=1, method=method, metric="class consistency", value=value)
+        for method, value in (("E-GBAS", 0.5), ("eps-L2", 0.0))
+    )
+    assert ratios([ours, theirs], "class consistency") == []

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import dataclasses
 import math
 
 import pytest
@@ -56,7 +57,7 @@ def repeat(units: list[int], seed: int, *, samples: bool = True) -> Repeat:
 
 
 def certainty(*repeats: Repeat) -> Certainty:
-    return certainty_of(repeats, 4, NETWORK, SPACE, rng=torch.Generator().manual_seed(0))
+    return certainty_of(repeats, 4, NETWORK, SPACE, HALVES_QUERY, rng=torch.Generator().manual_seed(0))
 
 
 def test_one_set_again_is_the_same_answer() -> None:
@@ -105,7 +106,23 @@ def test_without_samples_the_sets_alone_are_compared() -> None:
 
 def test_few_samples_foretell_no_ceiling() -> None:
     few = repeat(Z1, 1)
-    short = Repeat(**{**vars(few), "exact": chains(few.exact.latents[:8])})
+    short = Repeat(**{**vars(few), "exact": chains(few.exact.latents[:1], 1)})
     one = certainty(short, repeat(Z1, 2)).agreement
     assert one.map_ceiling is None
     assert "two runs of one set" not in certainty(short, repeat(Z1, 2)).sentence
+
+
+def test_halves_are_of_chains_and_not_of_times() -> None:
+    """Chains that never move agree with themselves in time; two runs would not."""
+    stuck = repeat(Z1, 1)
+    places = stuck.exact.latents[:8].repeat_interleave(50, dim=0)
+    frozen = Repeat(**{**vars(stuck), "exact": chains(places)})
+    one = certainty(frozen, repeat(Z1, 2)).agreement
+    assert one.map_ceiling is None or one.map_ceiling < 0.99
+
+
+def test_chains_that_did_not_converge_are_told() -> None:
+    one = repeat(Z1, 1)
+    doubtful = Repeat(**{**vars(one), "exact": dataclasses.replace(one.exact, status="NOT_CONVERGED")})
+    assert "The chains of 1 of 2 seeds did not converge" in certainty(doubtful, repeat(Z1, 2)).sentence
+    assert "did not converge" not in certainty(one, repeat(Z1, 2)).sentence

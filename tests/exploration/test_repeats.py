@@ -74,3 +74,16 @@ def test_a_region_of_ones_own_has_no_masks() -> None:
 
     with pytest.raises(ConfigError, match="repeats=2 and a region"):
         explore(HalvesNet(), HALVES_QUERY, region=Ball(), rng=0, repeats=2)
+
+
+def test_a_set_that_is_empty_with_other_masks_is_told() -> None:
+    short = BerOptConfig(anneal_steps=60, max_steps=60)
+    with pytest.raises(ConfigError, match=r"with other masks \(repeats=3\): the supporting set of layer"):
+        explore(HalvesNet(), HALVES_QUERY, 1, rng=0, samples=0, beropt=short, repeats=3)
+
+
+def test_a_sphere_is_as_free_as_its_own_prior() -> None:
+    """A forced sphere restricts directions at the query's length: what holds nothing has a freedom of 1 there."""
+    run = halves(2, level=1, geometry="sphere", samples=100, max_evaluations=20_000)
+    assert run.certainty.agreement.mean == pytest.approx(run.facts.mean, rel=0.2)
+    assert run.facts.mean > 0.6

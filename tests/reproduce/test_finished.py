@@ -37,7 +37,17 @@ def test_another_task_is_not_it(tmp_path: Path, sha256: str, layer: int, seed: i
     assert Finished(tmp_path, settings).of("m", sha256, layer, seed) is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"scores": [{"model": 3}], "facts": {}}', '{"facts": {}}'])
+def test_a_file_that_moved_has_the_name_that_is_asked_for(tmp_path: Path) -> None:
+    store = Finished(tmp_path, {})
+    store.keep("/x/a/g.pt", "abc", 1, 3, MEASURED)
+    (score,) = store.of("/y/b/g.pt", "abc", 1, 3).scores
+    assert score.model == "/y/b/g.pt"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"scores": [], "facts": {}}', "", "{", "[]", '{"scores": [{"model": 3}], "facts": {}}', '{"facts": {}}'],
+)
 def test_a_damaged_file_is_measured_again(tmp_path: Path, content: str) -> None:
     store = Finished(tmp_path, {})
     store.keep("m", "abc", 1, 3, MEASURED)

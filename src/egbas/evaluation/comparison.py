@@ -162,7 +162,8 @@ def ratios(
 ) -> list[Row]:
     """E-GBAS over each baseline: the ratio of the means over queries, with its paired bootstrap interval.
 
-    Queries where the baseline could not be drawn are left out on both sides.
+    Queries where the baseline could not be drawn are left out on both sides. A baseline that is zero at all queries
+    has no ratio.
 
     Args:
         scores: of many queries, models and layers.
@@ -184,6 +185,8 @@ def ratios(
                 continue
             above = [numerators[query] for query in queries]
             below = [by_method[method][query] for query in queries]
+            if not sum(below):
+                continue
             key = {"model": model, "layer": layer, "method": method, "metric": f"{ours} / baseline, {metric}"}
             rows.append(key | _estimate(sum(above) / sum(below), bootstrap_ratio(above, below), len(queries)))
     return rows

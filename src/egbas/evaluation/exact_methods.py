@@ -4,6 +4,7 @@
 In: an exploration. Out: samples of each, to be judged like those of the paper's methods. Not in the paper.
 """
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +44,7 @@ class ExactSamples:
     """Samples of the exact methods at one query.
 
     Attributes:
-        drawn: of each method; without the ball where the mass could not be measured.
+        drawn: of each method; without the ball where the mass was not measured, or is too small for draws of a ball.
         unconverged: the methods whose chains did not converge.
         mass: of the region of the supporting set.
     """
@@ -72,9 +73,11 @@ def draw_exact(run: Exploration, settings: ExactSettings) -> ExactSamples:
     drawn = {name: one.latents for name, one in chains.items()}
     mass = inside.mass
     if mass is not None and mass.is_complete and mass.log10 < 0:
-        n = len(drawn[EXACT])
-        ball = ball_of_equal_mass(run.query, run.latent, mass.log10, n, rng=rng_of("ball", run.seed))
-        drawn[EQUAL_MASS] = ball.latents
+        with contextlib.suppress(ConfigError, ArithmeticError, ValueError):  # a mass beyond what numbers or draws reach
+            ball = ball_of_equal_mass(
+                run.query, run.latent, mass.log10, len(drawn[EXACT]), rng=rng_of("ball", run.seed)
+            )
+            drawn[EQUAL_MASS] = ball.latents
     return ExactSamples(
         drawn=tuple(_judged(run, name, drawn[name]) for name in EXACT_METHODS if name in drawn),
         unconverged=tuple(name for name, one in chains.items() if not one.has_converged),

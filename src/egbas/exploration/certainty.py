@@ -16,13 +16,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from egbas.beropt import BerOptResult
-from egbas.exploration.facts import HELD_SHARE, Facts, shown_of
+from egbas.exploration.facts import HELD_SHARE, Facts, prior_draws, shown_of
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import SupportingRegion
-from egbas.samplers.chains import Chains
+from egbas.samplers.chains import CONVERGED, Chains
 
-_OF_PRIOR = 2000  # draws that the deviation over the prior comes from: one for all sets, and hardly noisy
+_OF_PRIOR = 2000  # draws that the deviation over the prior comes from, fewer of large images: one for all sets
 _LEVEL = 0.95  # of the interval
 
 
@@ -71,7 +71,7 @@ class Agreement:
         most: the largest.
         map_correlation: of the freedom maps of two sets.
         map_ceiling: that of two runs of one set, as halves of the samples foretell (Spearman and Brown): sampling
-            alone keeps the maps that far apart. None where samples are too few.
+            alone keeps the maps that far apart. None where samples are too few, or images too large to look at all.
         shared: share of the kept boundaries of one set that samples of another's region have on the query's side.
         shared_prior: the same of draws of the prior: what chance gives.
         inside: share of the samples of one region that lie in another.
@@ -116,6 +116,11 @@ class Certainty:
         return len(self.rows)
 
     @property
+    def unconverged(self) -> int:
+        """How many of the seeds have chains that did not converge."""
+        return sum(row["status"] not in (None, CONVERGED) for row in self.rows)
+
+    @property
     def sentence(self) -> str:
         """All of it in words."""
         sets = (
@@ -130,8 +135,13 @@ class Certainty:
         return (
             f"{sets} Freedom over the sets is {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}], from {one.least:.2f} to "
             f"{one.most:.2f}.{maps}{ceiling}{'.' if maps else ''} Samples of one region keep {one.shared:.0%} of the "
-            f"boundaries of another (the prior: {one.shared_prior:.0%})."
+            f"boundaries of another (the prior: {one.shared_prior:.0%}).{self._doubt}"
         )
+
+    @property
+    def _doubt(self) -> str:
+        n = self.unconverged
+        return f" The chains of {n} of {self.repeats} seeds did not converge: part of this is noise." if n else ""
 
     def record(self) -> dict[str, Any]:
         """As ``metrics.json`` holds it."""
@@ -148,7 +158,13 @@ class Certainty:
 
 
 def certainty_of(
-    repeats: Sequence[Repeat], active: int, network: Network, latent: LatentSpace, *, rng: torch.Generator
+    repeats: Sequence[Repeat],
+    active: int,
+    network: Network,
+    latent: LatentSpace,
+    query: Float[Tensor, " d"],
+    *,
+    rng: torch.Generator,
 ) -> Certainty:
     """Compare what BerOpt's seeds led to.
 
@@ -157,6 +173,7 @@ def certainty_of(
         active: units of the layer that are active at the query, from which sets are made.
         network: the generator.
         latent: the latent space.
+        query: z0.
         rng: of the prior's draws.
     """
     kept = torch.stack([torch.zeros_like(one.beropt.theta).index_fill(0, one.beropt.units, 1) for one in repeats]) > 0
@@ -168,7 +185,7 @@ def certainty_of(
         core=kept.all(dim=0).nonzero()[:, 0],
         jaccard=_mean([common / either for common, either in both]),
         jaccard_chance=_mean([_chance(int(kept[i].sum()), int(kept[j].sum()), active) for i, j in pairs]),
-        agreement=_agreement(repeats, network, latent, rng),
+        agreement=_agreement(repeats, network, latent, query, rng),
     )
 
 
@@ -179,13 +196,13 @@ def _chance(n: int, m: int, active: int) -> float:
 
 
 def _agreement(
-    repeats: Sequence[Repeat], network: Network, latent: LatentSpace, rng: torch.Generator
+    repeats: Sequence[Repeat], network: Network, latent: LatentSpace, query: Tensor, rng: torch.Generator
 ) -> Agreement | None:
     drawn = [one.exact for one in repeats if one.exact is not None and one.facts is not None]
     means = torch.tensor([one.facts.mean for one in repeats if one.facts is not None], dtype=torch.float64)
     if len(drawn) < len(repeats):
         return None
-    beside = latent.sample(shown_of(network, _OF_PRIOR), rng)
+    beside = prior_draws(latent, query, _OF_PRIOR, rng)
     prior = _deviation(network, beside)
     is_free = prior >= HELD_SHARE * prior.max()
     maps = torch.stack([_deviation(network, chains.latents) / prior for chains in drawn])
@@ -225,12 +242,9 @@ def _deviation(network: Network, latents: Float[Tensor, "n d"]) -> Float[Tensor,
 
 
 def _halves(chains: Chains) -> tuple[Tensor, Tensor]:
-    """The first and the second half of each chain."""
-    place = torch.zeros(len(chains.chain), dtype=torch.float64)
-    for chain in chains.chain.unique():
-        (rows,) = (chains.chain == chain).nonzero(as_tuple=True)
-        place[rows] = torch.arange(len(rows), dtype=torch.float64) / len(rows)
-    return chains.latents[place < 0.5], chains.latents[place >= 0.5]
+    """The draws of every other chain: halves in time would share where each chain is, as two runs do not."""
+    _, number = chains.chain.unique(return_inverse=True)
+    return chains.latents[number % 2 == 0], chains.latents[number % 2 == 1]
 
 
 def _correlation(one: Tensor, other: Tensor, where: Tensor) -> float | None:
@@ -243,6 +257,8 @@ def _correlation(one: Tensor, other: Tensor, where: Tensor) -> float | None:
 
 def _reliability(network: Network, chains: Chains, prior: Tensor, where: Tensor) -> float | None:
     """What maps of two runs of one set correlate by, from halves of one (Spearman and Brown); None where those fail."""
+    if len(chains.latents) > shown_of(network, len(chains.latents)):
+        return None  # of so many draws only some are looked at, in halves as in the whole
     first, second = (_deviation(network, part) / prior for part in _halves(chains))
     halves = _correlation(first, second, where)
     return None if halves is None or halves <= 0 else 2 * halves / (1 + halves)

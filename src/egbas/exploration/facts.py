@@ -13,7 +13,7 @@ from torch import Tensor
 
 from egbas.exploration.judges import Features, Judge, Panel, Score
 from egbas.exploration.words import areas_of, sentence_of
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, Normal
 from egbas.network import Network
 from egbas.samplers.chains import Chains
 
@@ -146,7 +146,7 @@ def facts_of(  # noqa: PLR0913
     some = torch.arange(size) if size <= _N_PIXELS else torch.randperm(size, generator=rng)[:_N_PIXELS]
     look = _Look(query_image=query_image.double(), panel=Panel.of(judges, features, query_image), some=some)
     inside = look.at(network, chains.latents[chosen])
-    beside = look.at(network, latent.sample(n, rng))
+    beside = look.at(network, prior_draws(latent, query, n, rng))
     deviation, prior = inside.deviation, beside.deviation
     if not bool(prior.sum() > 0):
         return None
@@ -169,6 +169,14 @@ def facts_of(  # noqa: PLR0913
         focus=None if focus is None else _in_focus(deviation, prior, focus),
         feature_distance=None if features is None else _quantiles(inside.feature_distances),
     )
+
+
+def prior_draws(latent: LatentSpace, query: Float[Tensor, " d"], n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
+    """Draws of what exact samples are restricted from: the prior, on a sphere its directions at the query's length."""
+    drawn = latent.sample(n, rng)
+    if latent.geometry != "sphere" or not isinstance(latent.prior, Normal):
+        return drawn
+    return drawn * (query.norm().to(drawn) / drawn.norm(dim=1, keepdim=True))
 
 
 def shown_of(network: Network, n: int) -> int:

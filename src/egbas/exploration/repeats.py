@@ -67,7 +67,11 @@ def find_again(
     rng = rng_of("repeats", problem.seeds[place])
     seeds = [int(torch.randint(2**31, (), generator=rng)) for _ in range(repeats - 1)]
     again = replace(problem, queries=[problem.queries[place]] * len(seeds), seeds=seeds)
-    return Again(problem=again, found=supports_of(again, config, half_width, _clock(progress, len(seeds))))
+    try:
+        found = supports_of(again, config, half_width, _clock(progress, len(seeds)))
+    except ConfigError as error:
+        raise ConfigError(f"with other masks (repeats={repeats}): {error}") from error
+    return Again(problem=again, found=found)
 
 
 def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: Progress | None) -> Certainty:
@@ -87,8 +91,9 @@ def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: P
         exact = replace(sampling, named=(PRIOR,), mass=False)
         repeats += map(_of_run, answers(problem, again.found, exact, _clock(progress, len(problem.seeds))))
     assert problem.precisions is not None
-    active = int((problem.precisions.split.at(run.query).a != 0).sum())
-    return certainty_of(repeats, active, run.network, run.latent, rng=rng_of("certainty", run.seed))
+    tail = problem.precisions.split.at(run.query)
+    active = int(((tail.a != 0) & (tail.h != 0)).sum())
+    return certainty_of(repeats, active, run.network, run.latent, run.query, rng=rng_of("certainty", run.seed))
 
 
 def _of_run(run: Exploration) -> Repeat:

@@ -47,7 +47,8 @@ def levels_figure(
         columns: name of each level.
     """
     height, width = query.shape[-2:]
-    tall = _INCHES * _ROWS / _COLUMNS * height / width + 0.32
+    lines = max(cell.caption.count("\n") for _, cells in rows for cell in cells)
+    tall = _INCHES * _ROWS / _COLUMNS * height / width + 0.32 + 0.12 * lines
     figure = new_figure(_INCHES * len(columns) + 0.5, tall * len(rows) + 1.15)
     parts: Any = figure.subfigures(2, 1, height_ratios=[1.0, tall * len(rows)])
     top, below = parts

@@ -68,7 +68,7 @@ def figure_of(path: LevelPath) -> Figure:
         facts, units = point.facts, f"{len(point.beropt.units):,} units"
         told = "" if facts is None else f", freedom {facts.mean:.2f}, distance {facts.distance.q50:.2f}"
         exact = None if point.run is None else point.run.exact
-        told += "" if exact is None or exact.has_converged else f", R-hat {exact.diagnostics.r_hat:.2f}!"
+        told += "" if exact is None or exact.has_converged else f"\nR-hat {exact.diagnostics.r_hat:.2f}!"
         cell = Cell(
             images=_images(path, point), freedom=None if facts is None else facts.freedom, caption=f"{units}{told}"
         )

@@ -17,6 +17,8 @@ from egbas.evaluation.comparison import Score
 from egbas.storage import write_json
 from egbas.version import __version__
 
+_SCHEMA = 1  # to be raised with every change of what is measured, or how
+_FACTS = "geometry", "unconverged"  # that each has
 FOLDER = "queries"  # of the finished ones, within the folder of the results
 
 
@@ -43,7 +45,7 @@ class Finished:
             folder: of the files; None: nothing is kept.
             settings: all that decides the results but model, layer and query, as JSON takes it.
         """
-        self._folder, self._settings = folder, {**settings, "egbas": __version__}
+        self._folder, self._settings = folder, {**settings, "egbas": __version__, "schema": _SCHEMA}
 
     def of(self, model: str, sha256: str, layer: int, seed: int) -> Measured | None:
         """What is known of a query; None where it is not finished, or its file cannot be read."""
@@ -52,9 +54,11 @@ class Finished:
             return None
         try:
             content = json.loads(place.read_text(encoding="utf-8"))
-            return Measured(scores=[Score(**row) for row in content["scores"]], facts=content["facts"])
+            scores = [Score(**{**row, "model": model}) for row in content["scores"]]  # files may have moved since
+            facts = {name: content["facts"][name] for name in (*_FACTS, *content["facts"])}
         except (OSError, ValueError, TypeError, KeyError):
             return None  # it is measured again, and written anew
+        return Measured(scores=scores, facts=facts) if scores else None
 
     def keep(self, model: str, sha256: str, layer: int, seed: int, measured: Measured) -> None:
         """Write what is known of a query.

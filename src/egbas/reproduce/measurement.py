@@ -83,7 +83,8 @@ def measure(
         "gbrrt": dataclasses.asdict(explored.gbrrt),
         "exact": None if exact is None else dataclasses.asdict(exact),
     }
-    finished = Finished(None if out is None else out / FOLDER, settings)
+    others = {"torch": torch.__version__, "classifier": None if classifier is None else CLASSIFIER}
+    finished = Finished(None if out is None else out / FOLDER, settings | others)
     judges = {
         (name, layer): _Judge(
             model=model,
@@ -99,13 +100,14 @@ def measure(
     missing = {key: [seed for seed in range(n_queries) if seed not in before[key]] for key in judges}
     for (name, layer), judge in judges.items():
         explored.expect(judge, name, layer, missing[name, layer])
-    geometries, unconverged = dict[str, Any](), list[list[Any]]()
+    geometries, unconverged, masses = dict[str, Any](), list[list[Any]](), list[list[Any]]()
     for (name, layer), judge in judges.items():
         judged = explored.each(judge, name, layer, missing[name, layer])
         of_seed = before[name, layer] | dict(zip(missing[name, layer], judged, strict=True))
         for seed in range(n_queries):
             scores += of_seed[seed].scores
             geometries[name] = of_seed[seed].facts["geometry"]
+            masses += [[name, layer, seed, mass] for mass in [of_seed[seed].facts.get("log10_mass")] if mass]
             unconverged += [[name, layer, seed, method] for method in of_seed[seed].facts["unconverged"]]
     config = {
         "models": {name: model.sha256 for name, model in models.items()},
@@ -116,6 +118,7 @@ def measure(
         "seeds": list(range(n_queries)),
         **settings,
         "unconverged": unconverged,
+        "log10_mass": masses,
         "finished_before": sum(map(len, before.values())),
         "versions": {"egbas": egbas.__version__, "torch": torch.__version__},
         "seconds": time.perf_counter() - start,
@@ -148,11 +151,13 @@ class _Judge:
 
     def __call__(self, run: Exploration) -> Measured:
         """Judge the samples of every method, and keep what they score."""
-        samples, facts = draw_all(run, rng=torch.Generator().manual_seed(run.seed)), {"unconverged": []}
+        samples, facts = draw_all(run, rng=torch.Generator().manual_seed(run.seed)), dict[str, Any](unconverged=[])
         if self.exact is not None:
             drawn = draw_exact(run, self.exact)
             samples += drawn.drawn
-            facts = {"unconverged": list(drawn.unconverged)}
+            mass = drawn.mass
+            known = None if mass is None or not mass.is_complete else [mass.log10, mass.low, mass.high]
+            facts = {"unconverged": list(drawn.unconverged), "log10_mass": known}
         scores = evaluate(run, samples, discriminator=self.model.discriminator, classifier=self.classifier)
         measured = Measured(scores=scores, facts={**facts, "geometry": geometry_facts(run.latent)})
         self.finished.keep(self.model.name, self.model.sha256, self.layer, run.seed, measured)

@@ -32,7 +32,10 @@ def rows_and_ratios(scores: Sequence[Score]) -> tuple[Rows, Rows]:
     quotients = []
     for metric in dict.fromkeys(score.metric for score in chosen):
         quotients += [{**row, "paper": _paper(row, metric)} for row in ratios(with_all, metric)]
-        quotients += [{**row, "paper": None} for row in ratios(with_all, metric, ours=EXACT, others=RIVALS)]
+        for rival in RIVALS:
+            both = _where_both(chosen, EXACT, rival)
+            over_all = [*both, *over_layers(both)]
+            quotients += [{**row, "paper": None} for row in ratios(over_all, metric, ours=EXACT, others=(rival,))]
     return summarise(with_all), quotients
 
 
@@ -42,6 +45,13 @@ def over_layers(scores: Iterable[Score]) -> list[Score]:
     for score in scores:
         groups[replace(score, layer=ALL_LAYERS, value=0.0)].append(score.value)
     return [replace(score, value=sum(values) / len(values)) for score, values in groups.items()]
+
+
+def _where_both(scores: Sequence[Score], ours: str, other: str) -> list[Score]:
+    """The scores of two methods at the layers and queries where both were drawn: a mean over others would mislead."""
+    places = {name: {(s.model, s.layer, s.query) for s in scores if s.method == name} for name in (ours, other)}
+    common = places[ours] & places[other]
+    return [s for s in scores if s.method in places and (s.model, s.layer, s.query) in common]
 
 
 def paper_ratio(critic_layer: int, method: str) -> float | None:
@@ -59,7 +69,9 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: every method's means, and E-GBAS over each ball beside the paper's."""
     exact = [name for name in EXACT_METHODS if any(row["method"] == name for row in content["rows"])]
     shown = [*METHODS, *exact]
+    rivals = [name for name in RIVALS if name in exact]
     headings = ["model", "l", "metric", *shown, f"/ {L2}", "paper", f"/ {LINF}", "paper"]
+    headings += [f"exact / {name}" for name in rivals]
     means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
     quotients = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
     lines = []
@@ -70,6 +82,9 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         for method in (L2, LINF):
             row = quotients.get((model, layer, f"E-GBAS / baseline, {metric}", method))
             line += ["-", "-"] if row is None else [f"{row['mean']:.3f}", _plain(row["paper"])]
+        for method in rivals:
+            row = quotients.get((model, layer, f"{EXACT} / baseline, {metric}", method))
+            line.append("-" if row is None else f"{row['mean']:.3f}")
         lines.append(line)
     return headings, lines
 

@@ -87,7 +87,7 @@ AGREEMENT = [
         **dict.fromkeys(("shared", "shared_prior", "inside"), SHARE),
     },
     in_order("low", "mean", "high"),
-    in_order("least", "mean", "most"),
+    in_order("least", "most"),
 ]
 REPEAT = {
     "seed": SEED,

@@ -24,3 +24,7 @@ def test_interval_of_a_ratio_is_paired() -> None:
     assert bootstrap_ratio([0.8 * value for value in reference], reference) == pytest.approx((0.8, 0.8))
     with pytest.raises(ShapeError, match="pairs"):
         bootstrap_ratio([1.0], reference)
+
+
+def test_a_reference_that_may_be_zero_has_no_interval() -> None:
+    assert bootstrap_ratio([1.0, 2.0, 3.0], [0.0, 0.0, 0.3]) is None

@@ -40,6 +40,9 @@ def bootstrap_ratio(
         seed: of the 10,000 resamples.
         level: share of the resampled ratios between the two ends.
 
+    Returns:
+        Its low and its high end; None for fewer than two queries, and where the reference is zero in a resample.
+
     Raises:
         ShapeError: the two have different lengths.
     """
@@ -56,7 +59,10 @@ def _interval(
         return None
     chosen = torch.randint(n, (N_RESAMPLES, n), generator=torch.Generator().manual_seed(seed))
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = statistic(chosen).quantile(ends).tolist()
+    resampled = statistic(chosen)
+    if not bool(resampled.isfinite().all()):
+        return None
+    low, high = resampled.quantile(ends).tolist()
     return low, high
 
 

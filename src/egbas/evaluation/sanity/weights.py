@@ -20,6 +20,7 @@ from egbas.samplers.choice import rng_of
 
 UNITS, FREEDOM, MAP = "units", "freedom", "map"
 TIMES_THE_UNITS = 1.5  # share of the active units that are kept, from which two networks are told apart by it
+HOLDS = 0.9  # freedom, from which a region holds hardly anything: its map is noise, and says nothing
 ALIKE = 0.5  # rank correlation of two maps, from which they are alike
 
 
@@ -53,7 +54,7 @@ class Copy:
         separated = {
             UNITS: _differ(measured.share, trained.share),
             FREEDOM: _apart(trained, measured),
-            MAP: maps is not None and maps < ALIKE,
+            MAP: maps is not None and maps < ALIKE and _hold_something(trained, measured),
         }
         return cls(
             kind=kind,
@@ -170,6 +171,10 @@ def _apart(a: Measured, b: Measured) -> bool:
     if a.facts.low is None or b.facts.low is None or a.facts.high is None or b.facts.high is None:
         return False
     return a.facts.low > b.facts.high or b.facts.low > a.facts.high
+
+
+def _hold_something(*regions: Measured) -> bool:
+    return all(one.facts is not None and one.facts.mean < HOLDS for one in regions)
 
 
 def _told(copy: Copy, trained: Measured) -> str:
