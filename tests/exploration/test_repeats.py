@@ -24,6 +24,7 @@ def test_the_answer_is_that_of_the_first() -> None:
     assert torch.equal(once.theta, again.theta)
     found = again.certainty
     assert found.repeats == 3
+    assert {"repeats", "certainty"} <= again.seconds.keys() - once.seconds.keys()
     assert found.rows[0]["seed"] == 3 and len({row["seed"] for row in found.rows}) == 3
     assert found.rows[0]["freedom"] == again.facts.mean
     # The image needs three of four units at this level, whatever the masks.

@@ -240,9 +240,9 @@ def explore_many(  # noqa: PLR0913
         found = supports_of(problem, config, half_width, clock)
     if repeats == 1:
         return answers(problem, found, sampling, clock)
-    again = [find_again(problem, place, repeats, config, half_width, progress) for place in range(len(seeds))]
+    with clock.stage("repeats"):
+        again = [find_again(problem, place, repeats, config, half_width, progress) for place in range(len(seeds))]
     runs = answers(problem, found, sampling, clock)
-    return [
-        replace(run, certainty=certainty_by(run, others, sampling, progress))
-        for run, others in zip(runs, again, strict=True)
-    ]
+    with clock.stage("certainty"):
+        certain = [certainty_by(run, others, sampling, progress) for run, others in zip(runs, again, strict=True)]
+    return [replace(run, certainty=one, seconds=clock.seconds) for run, one in zip(runs, certain, strict=True)]

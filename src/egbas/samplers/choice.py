@@ -18,7 +18,17 @@ from egbas.samplers.normals import Reflections
 
 TREE, PRIOR, UNIFORM = "tree", "prior", "uniform"
 NAMES = (TREE, PRIOR, UNIFORM)
-_TAKEN = (*NAMES, "cut", "beropt", "gbrrt", "certificate", "facts")  # stages, whose seconds stand under these names
+_TAKEN = (
+    *NAMES,
+    "cut",
+    "beropt",
+    "gbrrt",
+    "certificate",
+    "facts",
+    "mass",
+    "repeats",
+    "certainty",
+)  # stages, whose seconds stand under these names
 
 
 def choose_samplers(
