@@ -33,6 +33,7 @@ def test_bad_names_and_missing_data(tmp_path: Path, name: str, message: str) -> 
     result = CliRunner().invoke(app, ["train", name, "--data", str(tmp_path), "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
     assert message in result.stderr
+    assert not (tmp_path / "out").exists()  # a failed command leaves the folder as it was
 
 
 def test_an_output_that_is_a_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from egbas.errors import RunDirectoryError
-from egbas.storage import save, save_files, save_run, write_file
+from egbas.storage import folder_for, save, save_files, save_run, write_file
 from egbas.storage.destination import FILES
 from tests.runs import colour_run, exact_run, plane_run
 
@@ -197,3 +197,17 @@ def test_other_files_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(RunDirectoryError, match="disk is full"):
         save_files(contents, tmp_path / "other" / "out")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_that_stays_empty_is_taken_back(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), folder_for(tmp_path / "deep" / "folder") as place:
+        assert place.is_dir()
+        raise KeyboardInterrupt
+    assert not (tmp_path / "deep").exists()
+    with folder_for(tmp_path / "deep" / "folder") as place:
+        (place / "checkpoint").touch()
+    assert (tmp_path / "deep" / "folder" / "checkpoint").exists()
+    (tmp_path / "there").mkdir()
+    with folder_for(tmp_path / "there"):
+        pass
+    assert (tmp_path / "there").is_dir()  # it was there before

@@ -20,17 +20,14 @@ def train(
     """Train an embedded model again; stopped with Ctrl-C or killed, the same command goes on where it was."""
     import difflib
 
-    from egbas.errors import ModelNotFoundError, RunDirectoryError
+    from egbas.errors import ModelNotFoundError
+    from egbas.storage import folder_for
     from egbas.training import recipes
 
     if name not in recipes.SUMMARIES:
         nearest = difflib.get_close_matches(name, recipes.SUMMARIES, n=1)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         raise ModelNotFoundError(f"no training is called {name!r}; {hint}there are: {', '.join(recipes.SUMMARIES)}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunDirectoryError(f"{out} cannot be made ({error.strerror}); name another folder with --out") from error
-    with show.progress_bar(quiet) as progress:
+    with folder_for(out), show.progress_bar(quiet) as progress:
         card = recipes.train(name, data, out, lambda done, total, text: progress("training", done, total, text))
     show.say(f"{out / f'{card.name}.safetensors'}")

@@ -3,6 +3,6 @@
 
 from egbas.storage.destination import check_destination
 from egbas.storage.load import load_run
-from egbas.storage.save import save_files, save_run, write_file, write_json
+from egbas.storage.save import folder_for, save_files, save_run, write_file, write_json
 
-__all__ = ["check_destination", "load_run", "save_files", "save_run", "write_file", "write_json"]
+__all__ = ["check_destination", "folder_for", "load_run", "save_files", "save_run", "write_file", "write_json"]

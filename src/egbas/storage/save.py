@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,25 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def folder_for(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder with its parents, and take back those that are still empty in the end.
+
+    Raises:
+        RunDirectoryError: it cannot be made.
+    """
+    place = Path(path)
+    made = _first_missing(place)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunDirectoryError(f"{place} cannot be made ({error.strerror}); name another folder with --out") from error
+    try:
+        yield place
+    finally:
+        _remove_empty(made, place)
 
 
 def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
