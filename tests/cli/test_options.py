@@ -125,6 +125,7 @@ WITH_A_MODEL = {
     "path": ["--layer", "1", "--level", "3", "--samples", "5", "--max-evaluations", "300", "--max-steps", "100"],
     "compare": ["--iterations", "40", "--max-steps", "100"],
     "neighbours": ["--bank", "50", "--max-steps", "100"],
+    "sanity": ["--samples", "5", "--max-evaluations", "300", "--max-steps", "100", "--sets", "1"],
     "estimate": [],
     "layers": [],
 }
@@ -150,7 +151,12 @@ def test_every_command_takes_the_output_that_is_the_image(
     if command in ("explore", "layers"):
         assert "1 x 4 x 4" in told.stdout
         assert "1 x 8 x 8, output big" in chosen.stdout
-    files = {"path": "path.json", "compare": "comparison.json", "neighbours": "neighbours.json"}
+    files = {
+        "path": "path.json",
+        "compare": "comparison.json",
+        "neighbours": "neighbours.json",
+        "sanity": "sanity.json",
+    }
     if out:
         written = json.loads((tmp_path / "out" / files.get(command, "config.json")).read_text())
         config = written["config"]["first"] if command == "compare" else written

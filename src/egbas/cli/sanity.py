@@ -22,6 +22,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     level: options.Level = None,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    output: options.Output = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/sanity-MODEL-lL-sS")
     ] = None,
@@ -72,7 +73,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape)
+    network = Network(generator, chosen.latent.shape, output=output)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
@@ -87,6 +88,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
             judges=settings.class_judges(chosen, z0),
             latent=space,
             geometry=space.geometry,
+            output=output,
             beropt=beropt,
             model_name=chosen.name,
             progress=progress,
@@ -98,6 +100,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--level": found.run.level,
         "--latent": latent,
         "--latent-size": latent_size,
+        "--output": output,
         "--samples": samples,
         "--max-evaluations": max_evaluations,
         "--sets": sets,
@@ -106,7 +109,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--device": None if device == options.DEFAULT_DEVICE else device,
         "--threads": threads,
     }
-    content = found.rows()
+    content = {**found.rows(), "output": output}
     save_files(
         {
             TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),

@@ -93,6 +93,7 @@ def check_sanity(  # noqa: PLR0913
     judges: Sequence[Judge] = (),
     latent: LatentSpace | None = None,
     geometry: str = "auto",
+    output: int | str | None = None,
     beropt: BerOptConfig | None = None,
     model_name: str | None = None,
     progress: Progress | None = None,
@@ -116,6 +117,7 @@ def check_sanity(  # noqa: PLR0913
         judges: as for ``egbas.explore``; the mean of each score over the regions is told.
         latent: the latent space.
         geometry: of the latents, as for ``egbas.explore``.
+        output: which of the generator's outputs is the image, as for ``egbas.explore``.
         beropt: settings of BerOpt.
         model_name: for reports.
         progress: called with (stage, done, total, text).
@@ -141,7 +143,15 @@ def check_sanity(  # noqa: PLR0913
 
     def problem_of(network: nn.Module, place: int | str | nn.Module) -> Problem:
         return Problem.of(
-            network, [z0], [seed], place, latent=latent, geometry=geometry, model_name=model_name, judges=judges
+            network,
+            [z0],
+            [seed],
+            place,
+            latent=latent,
+            geometry=geometry,
+            model_name=model_name,
+            judges=judges,
+            output=output,
         )
 
     problem = problem_of(generator, layer)
