@@ -53,6 +53,8 @@ def test_the_seeds_of_beropt_come_back_as_they_were(tmp_path: Path) -> None:
     maps = [one.certainty.agreement.freedom for one in (run, back)]
     assert torch.allclose(*maps, rtol=0, atol=0, equal_nan=True)
     page = render(run, galleries_of(run))
+    assert "--repeats 5 asks them, too" not in page
+    assert "--repeats 5 asks them, too" in render(exact_run(), galleries_of(exact_run()))
     assert "How certain it is" in page
     assert run.certainty.sentence.split(":")[0] in page
     assert "--repeats 3" in page

@@ -278,7 +278,7 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     leading = run.samples[run.shown]
     return {
         "freedom_chart": "" if run.freedom is None else chart(freedom_drawing(run.freedom)),
-        "freedom_sentence": "" if run.facts is None else _freedom(run.facts),
+        "freedom_sentence": "" if run.facts is None else f"{_freedom(run.facts)}{_of_one_set(run)}",
         "words": "" if run.facts is None else run.facts.words,
         "judged": [] if run.facts is None else [_judged(name, score) for name, score in run.facts.scores.items()],
         "deviation_chart": chart(deviation_drawing(deviation)),
@@ -326,6 +326,13 @@ def _freedom(facts: Facts) -> str:
         f"{facts.interval}. Images of the region differ from the query's by {distance.q50:.2f} of its norm in the "
         f"median, by {distance.q05:.2f} to {distance.q95:.2f} in nine of ten.{_in_focus(facts)}"
     )
+
+
+def _of_one_set(run: Exploration) -> str:
+    """That other sets of BerOpt may say otherwise, where none was asked for."""
+    if run.beropt is None or run.certainty is not None:
+        return ""
+    return " The interval is that of this set of units: other seeds of BerOpt find others. --repeats 5 asks them, too."
 
 
 def _in_focus(facts: Facts) -> str:
