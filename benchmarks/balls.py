@@ -15,10 +15,9 @@ import torch
 import egbas
 from egbas.cli.settings import class_judges
 from egbas.evaluation.equal_mass import ball_of_equal_mass
+from egbas.evaluation.sanity.measured import independent
 from egbas.exploration.facts import Facts, facts_of
-from egbas.samplers.chains import CONVERGED, Chains
 from egbas.samplers.choice import rng_of
-from egbas.samplers.diagnostics import Diagnostics
 
 LAYERS = {"dcgan-mnist": (1, 2, 3, 4), "dcgan-mnist-2d": (1, 2, 3, 4), "pggan-mnist": (2, 4, 6)}
 ROWS = Path(__file__).parent / "balls.json"
@@ -40,7 +39,7 @@ def measure(name: str, layer: int, seed: int) -> dict[str, Any]:
         run.network,
         run.latent,
         run.query,
-        _independent(ball.latents),
+        independent(ball.latents),
         rng=rng_of("facts", seed),
         judges=judges,
     )
@@ -58,19 +57,6 @@ def measure(name: str, layer: int, seed: int) -> dict[str, Any]:
         "region": _row(run.facts) | {"lie_at": float((run.exact.latents - query).norm(dim=1).mean())},
         "ball": _row(beside) | {"lie_at": float((ball.latents - query).norm(dim=1).mean())},
     }
-
-
-def _independent(latents: torch.Tensor) -> Chains:
-    n = len(latents)
-    return Chains(
-        latents=latents,
-        status=CONVERGED,
-        sentence="Independent draws.",
-        evaluations=0,
-        facts={},
-        chain=torch.arange(n),
-        diagnostics=Diagnostics(r_hat=1.0, ess=float(n), worst="none", n_chains=n, n_draws=1),
-    )
 
 
 def _row(facts: Facts) -> dict[str, Any]:

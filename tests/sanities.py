@@ -9,7 +9,6 @@ from torch import Tensor
 from egbas.beropt import BerOptConfig
 from egbas.cli.selftest import small_network
 from egbas.evaluation.sanity import Sanity, check_sanity
-from egbas.evaluation.sanity.measured import is_active
 from egbas.exploration.problem import Problem
 from egbas.latent import LatentSpace
 from egbas.network import Tail
@@ -59,5 +58,5 @@ def problem_of(network: torch.nn.Module, query: Tensor, layer: int = 1, **settin
     )
     assert problem.precisions is not None
     tail = problem.precisions.split.at(problem.queries[0])
-    assert bool(is_active(tail).any())
+    assert bool(tail.is_active.any())
     return problem, tail

@@ -51,8 +51,7 @@ class Objective:
             raise NetworkError(f"the query's image is zero {where}; BerOpt's distance is relative to its norm")
         # A unit whose output is zero at the query cannot change the image, and one that lies on its own boundary
         # has no side: for both the minimiser is theta = 0, so they are left out of the search.
-        is_candidate = (tail.a != 0) & (tail.h != 0)  # (units,)
-        self.candidates = is_candidate.nonzero()[:, 0]  # (candidates,)
+        self.candidates = tail.is_active.nonzero()[:, 0]  # (candidates,)
         self.n_candidates = len(self.candidates)
         self.n_units = len(tail.a)
         self._a = tail.a[self.candidates]

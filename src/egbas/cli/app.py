@@ -111,19 +111,22 @@ def root(
     """Explore what a layer of a generative network holds fixed around an image, and what it leaves free."""
 
 
-app.command(cls=Command, epilog=EPILOG)(explore.explore)
-app.command(cls=Command, epilog=EPILOG)(path.path)
-app.command(cls=Command, epilog=EPILOG)(neighbours.neighbours)
-app.command(cls=Command, epilog=EPILOG)(sanity.sanity)
-app.command(cls=Command, epilog=EPILOG)(estimate.estimate)
-app.command(cls=Command, epilog=EPILOG)(compare.compare)
-app.command(cls=Command, epilog=EPILOG)(models.layers)
-app.command(cls=Command, epilog=EPILOG)(models.models)
-app.command(cls=Command, epilog=EPILOG)(checkpoints.inspect)
-app.command(cls=Command, epilog=EPILOG)(checkpoints.convert)
-app.command(cls=Command, epilog=EPILOG)(reproduce.reproduce)
-app.command(cls=Command, epilog=EPILOG)(train.train)
-app.command(cls=Command, epilog=EPILOG)(doctor.doctor)
+for command in (
+    explore.explore,
+    path.path,
+    neighbours.neighbours,
+    sanity.sanity,
+    estimate.estimate,
+    compare.compare,
+    models.layers,
+    models.models,
+    checkpoints.inspect,
+    checkpoints.convert,
+    reproduce.reproduce,
+    train.train,
+    doctor.doctor,
+):
+    app.command(cls=Command, epilog=EPILOG)(command)
 
 
 def settle_surroundings() -> None:

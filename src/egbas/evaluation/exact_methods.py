@@ -13,6 +13,7 @@ from torch import Tensor
 from egbas.errors import ConfigError
 from egbas.evaluation.baselines import BaselineSamples
 from egbas.evaluation.equal_mass import EQUAL_MASS, ball_of_equal_mass
+from egbas.evaluation.sanity.measured import random_masks
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
@@ -112,9 +113,8 @@ def _random_region(run: Exploration) -> SupportingRegion:
     """The region of as many random active units as the supporting set has."""
     own = run.support.region
     tail = own.split.at(run.query)
-    (active,) = ((tail.a != 0) & (tail.h != 0)).nonzero(as_tuple=True)
-    order = torch.randperm(len(active), generator=rng_of("random set", run.seed))
-    units = active[order[: len(own.units)].to(active.device)].sort().values
+    (mask,) = random_masks(tail, len(own.units), 1, rng_of("random set", run.seed))
+    units = mask.nonzero()[:, 0]
     reach = geometry_around(run.latent, run.query).reach(run.latent.largest_half_width)
     signs = tail.h[units].sign().to(torch.int8)
     return SupportingRegion.around(run.network, own.layer, run.query, units, signs, reach=reach)

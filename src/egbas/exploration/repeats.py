@@ -91,8 +91,7 @@ def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: P
         exact = replace(sampling, named=(PRIOR,), mass=False)
         repeats += map(_of_run, answers(problem, again.found, exact, _clock(progress, len(problem.seeds))))
     assert problem.precisions is not None
-    tail = problem.precisions.split.at(run.query)
-    active = int(((tail.a != 0) & (tail.h != 0)).sum())
+    active = int(problem.precisions.split.at(run.query).is_active.sum())
     return certainty_of(repeats, active, run.network, run.latent, run.query, rng=rng_of("certainty", run.seed))
 
 

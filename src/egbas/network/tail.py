@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.errors import NetworkError, ShapeError
@@ -38,6 +38,11 @@ class Tail:
     x: Tensor
     route: Literal["graph", "hooks"]
     run: Callable[[Tensor], Tensor] = field(repr=False)
+
+    @property
+    def is_active(self) -> Bool[Tensor, " units"]:
+        """The units that can be kept: zero neither before nor after the non-linearity, so that they have a side."""
+        return (self.a != 0) & (self.h != 0)
 
     def __call__(self, a: Tensor) -> Tensor:
         """Compute images (n, c, h, w) from outputs a (n, units) of the layer.

@@ -6,9 +6,9 @@ from typing import Any
 
 from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import DEVIATION, Score, ratios, summarise
-from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS
+from egbas.evaluation.exact_methods import EXACT, RIVALS
 from egbas.reproduce.measurement import LAYERS, MODELS
-from egbas.reproduce.tables import PaperTable, Rows
+from egbas.reproduce.tables import PaperTable, Rows, exact_methods_in
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
 PAPER_E_GBAS = (0.0781, 0.0694, 0.0675, 0.0323)
@@ -39,7 +39,7 @@ def paper_ratio(model: str, layer: int | str, method: str) -> float | None:
 
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: deviations of every method, then ratios beside the paper's."""
-    exact = [name for name in EXACT_METHODS if any(row["method"] == name for row in content["rows"])]
+    exact = exact_methods_in(content)
     shown = [*METHODS, *exact]
     headings = ["model", "l", *shown]
     for method in (L2, LINF, RADIUS_MATCHED):

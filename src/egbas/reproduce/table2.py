@@ -12,9 +12,9 @@ from typing import Any
 
 from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
-from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS
+from egbas.evaluation.exact_methods import EXACT, RIVALS
 from egbas.reproduce.measurement import MODELS
-from egbas.reproduce.tables import PaperTable, Rows
+from egbas.reproduce.tables import PaperTable, Rows, exact_methods_in
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.
 PAPER = {E_GBAS: (0.747, 0.838, 0.878, 0.992), L2: (0.722, 0.819, 0.864, 0.991), LINF: (0.727, 0.823, 0.867, 0.991)}
@@ -67,7 +67,7 @@ run = TABLE.run
 
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: every method's means, and E-GBAS over each ball beside the paper's."""
-    exact = [name for name in EXACT_METHODS if any(row["method"] == name for row in content["rows"])]
+    exact = exact_methods_in(content)
     shown = [*METHODS, *exact]
     rivals = [name for name in RIVALS if name in exact]
     headings = ["model", "l", "metric", *shown, f"/ {L2}", "paper", f"/ {LINF}", "paper"]

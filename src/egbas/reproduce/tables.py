@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from egbas.evaluation.comparison import Score
-from egbas.evaluation.exact_methods import ExactSettings
+from egbas.evaluation.exact_methods import EXACT_METHODS, ExactSettings
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
 from egbas.reproduce.shared_runs import Explored, Progress
 from egbas.storage import write_json
 
 Rows = list[dict[str, Any]]
+
+
+def exact_methods_in(content: dict[str, Any]) -> list[str]:
+    """The exact methods that a table has rows of, in their order."""
+    drawn = {row["method"] for row in content["rows"]}
+    return [name for name in EXACT_METHODS if name in drawn]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import torch
 from egbas.evaluation.sanity.measured import (
     deviation_of,
     independent,
-    is_active,
     random_masks,
     rank_correlation,
     set_errors,
@@ -19,7 +18,7 @@ from tests.sanities import problem_of, small_sanity
 
 def test_active_units_are_those_that_are_not_zero() -> None:
     _, tail = problem_of(Plain(), QUERY)
-    assert is_active(tail).tolist() == [True, False, True]
+    assert tail.is_active.tolist() == [True, False, True]
 
 
 def test_random_sets_have_their_size_and_active_units_alone() -> None:

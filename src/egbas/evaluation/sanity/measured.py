@@ -15,7 +15,7 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.evaluation.equal_mass import BallDraws, ball_of_equal_mass
-from egbas.exploration.facts import LARGE_IMAGE, Facts, facts_of
+from egbas.exploration.facts import Facts, facts_of, shown_of
 from egbas.exploration.result import Exploration
 from egbas.network import Network, Tail
 from egbas.samplers.chains import CONVERGED, Chains
@@ -25,7 +25,6 @@ from egbas.samplers.diagnostics import Diagnostics
 SHOWN = 8  # samples whose images are kept for the page
 _RANDOM_SETS = 16  # whose mean error at the query is that of a random set
 _BALL_DRAWS = 400
-_N_LARGE = 100  # images of a deviation map, where one is large
 _VALUES_AT_ONCE = 200_000  # of images in one pass of a tail
 
 
@@ -136,7 +135,7 @@ def measured_of(run: Exploration, tail: Tail, kept: Bool[Tensor, " units"], judg
     chosen = torch.arange(min(SHOWN, len(exact.latents))) * len(exact.latents) // SHOWN
     return Measured(
         units=int(kept.sum()),
-        active=int(is_active(tail).sum()),
+        active=int(tail.is_active.sum()),
         error=error,
         random_error=float(np.mean(random_errors)),
         facts=run.facts,
@@ -154,14 +153,9 @@ def measured_of(run: Exploration, tail: Tail, kept: Bool[Tensor, " units"], judg
     )
 
 
-def is_active(tail: Tail) -> Bool[Tensor, " units"]:
-    """The units that could be kept: not zero at the query, before and after the non-linearity."""
-    return (tail.a != 0) & (tail.h != 0)
-
-
 def random_masks(tail: Tail, size: int, n: int, rng: torch.Generator) -> Bool[Tensor, "n units"]:
     """Draw n sets of so many active units, each equally likely."""
-    active = is_active(tail).nonzero()[:, 0]
+    active = tail.is_active.nonzero()[:, 0]
     masks = torch.zeros(n, len(tail.a), dtype=torch.bool, device=tail.a.device)
     for mask in masks:
         mask[active[torch.randperm(len(active), generator=rng)[:size].to(active.device)]] = True
@@ -178,7 +172,7 @@ def set_errors(tail: Tail, masks: Bool[Tensor, "n units"]) -> list[float]:
 
 def deviation_of(network: Network, latents: Float[Tensor, "n d"], query_image: Tensor) -> Tensor:
     """Deviation of each pixel over latents, (c, h, w), in pixel units."""
-    n = len(latents) if network.image_size <= LARGE_IMAGE else min(_N_LARGE, len(latents))
+    n = shown_of(network, len(latents))
     chosen = torch.arange(n) * len(latents) // n
     total, squares = torch.zeros_like(query_image).double(), torch.zeros_like(query_image).double()
     for batch in network.image_batches(latents[chosen]):

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from egbas.evaluation.metrics.bootstrap import N_RESAMPLES
-from egbas.evaluation.sanity.measured import is_active, set_errors
+from egbas.evaluation.sanity.measured import set_errors
 from egbas.exploration.problem import Problem
 from egbas.geometry import geometry_around
 from egbas.network import Split, Tail
@@ -127,7 +127,7 @@ def necessity(problem: Problem, tail: Tail, kept: Int[Tensor, " k"]) -> Necessit
     assert problem.precisions is not None
     (seed,) = problem.seeds
     rng = rng_of("necessity", seed)
-    is_dropped = is_active(tail)
+    is_dropped = tail.is_active
     is_dropped[kept.to(is_dropped.device)] = False
     split = problem.precisions.split
     some = [_some(kept.cpu(), rng), _some(is_dropped.nonzero()[:, 0].cpu(), rng)]

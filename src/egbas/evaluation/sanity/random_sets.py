@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from egbas.evaluation.sanity.measured import Measured, is_active, measured_of
+from egbas.evaluation.sanity.measured import Measured, measured_of
 from egbas.exploration.answers import Sampling, answers
 from egbas.exploration.clock import Clock, Progress
 from egbas.exploration.problem import Problem
@@ -110,7 +110,7 @@ def random_sets(  # noqa: PLR0913
     for number in range(n_sets):
         if progress:
             progress("random sets", number, n_sets, f"{trained.units:,} units")
-        active = is_active(tail).nonzero()[:, 0]
+        active = tail.is_active.nonzero()[:, 0]
         order = active[torch.randperm(len(active), generator=rng).to(active.device)]
         found = _explored(problem, tail, _mask_of(order[: trained.units], tail), sampling, judged)
         equal_number.append(found)
