@@ -148,3 +148,22 @@ def test_no_more_than_sixteen_masks_at_a_time() -> None:
 
     completed(start_of("nothing", 100), distance, 0.1)
     assert 1 < max(seen) <= 16
+
+
+def test_single_units_that_help_are_joined_in_few_passes() -> None:
+    """Pairs that cancel: any few promising units together do harm, so that single ones have to be tried."""
+    units, asked = 60, [0]
+    distance = mixed(3, units=units, pixels=40)
+
+    def counted(masks: Tensor) -> Tensor:
+        asked[0] += len(masks)
+        return distance(masks)
+
+    passes = {}
+    for joins in (False, True):
+        asked[0] = 0
+        found = build_up(start_of("nothing", units), counted, 0.1, Effort(joins=joins))
+        assert found is not None
+        assert distance(found[None].float()).item() <= 0.1
+        passes[joins] = asked[0]
+    assert passes[True] <= passes[False]

@@ -18,7 +18,7 @@ from egbas.errors import ConfigError
         {"sparsity": float("nan")},
         {"threshold": 1.0},
         {"threshold": 0.0},
-        {"masks": 0},
+        {"masks": -1},
         {"learning_rate": -1.0},
         {"temperatures": (1.0, 0.0)},
         {"anneal_steps": 0},

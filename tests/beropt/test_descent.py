@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from egbas.beropt import BerOptConfig, BerOptStatus
-from egbas.beropt.descent import _relaxed_masks, _schedule, descend, polarisation
+from egbas.beropt.descent import _relaxed_masks, descend, polarisation, schedule
 from egbas.beropt.objective import Objective
 from egbas.network import Network
 from egbas.reproduce.brute_force import random_network
@@ -30,7 +30,7 @@ def test_steps_are_those_of_autograd_and_adam() -> None:
     adam = torch.optim.Adam([logits], betas=(0.9, 0.99))
     losses = []
     for step in range(30):
-        temperature, adam.param_groups[0]["lr"] = _schedule(config, step)
+        temperature, adam.param_groups[0]["lr"] = schedule(config, step)
         masks = _relaxed_masks(logits.detach(), temperature, 4, rng=rng)
         noise = masks.logit() * temperature - logits.detach()
         masks = ((logits + noise) / temperature).sigmoid()

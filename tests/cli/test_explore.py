@@ -370,7 +370,7 @@ def test_masks_are_chosen_and_repeated(here: Path) -> None:
     result = explore_levels("--masks", "8", "--quiet")
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert written(here)["beropt"]["masks"] == 8
-    assert explore_levels("--masks", "0", "--overwrite").exit_code == 2
+    assert explore_levels("--masks", "-1", "--overwrite").exit_code == 2
 
 
 def test_beropt_is_repeated(here: Path) -> None:

@@ -27,11 +27,14 @@ class Effort:
         rounds: bound on those that add units, and on those that leave units out.
         share: of the set that is added or left out in a round, at most.
         tries: handfuls of 32 single units that are tried where no few of them together will do.
+        joins: whether of the single units that help the best, the two best and so on are added together, not the best
+            alone: fewer passes, and another set.
     """
 
     rounds: int = 100
     share: float = 0.1
     tries: int = 4
+    joins: bool = False
 
 
 def build_up(
@@ -96,9 +99,14 @@ def _with_more(kept: Tensor, now: float, distance: Distance, error: float, effor
     if not bool((errors < now).any()) and effort.tries:
         sets = _each(kept, order[: _TRIED_AT_ONCE * effort.tries])
         errors = _error(sets, distance)
+        if effort.joins:
+            ranked = errors.argsort()
+            helpful = order[ranked[errors[ranked] < now]]
+            sets = torch.cat([sets, _together(kept, helpful, _doublings(len(helpful)))])
+            errors = torch.cat([errors, _error(sets[len(errors) :], distance)])
     if not bool((errors < now).any()):
         return None
-    enough = (errors <= error).nonzero()[:, 0]
+    enough = (errors <= error).nonzero()[:, 0]  # the sets grow from the first to the last
     return sets[int(enough[0]) if len(enough) else int(errors.argmin())]
 
 

@@ -39,8 +39,9 @@ class BerOptConfig:
         level: how faithful the set is to be at the query, 1 (coarse) to 8 (fine), ``egbas.error_of(level)``; None: the
             sparsity decides how many units are kept.
         threshold: p; units with theta above it form the supporting set. In (0, 1).
-        masks: Bernoulli masks a step, >= 1; None: 4, or 1 where an image has more than 100,000 values (256 x 256 in
-            colour), for which a step takes most of a second on a processor.
+        masks: Bernoulli masks a step, >= 1; 0: none, theta itself is the mask, so that no seed decides the set; None:
+            4, or 1 where an image has more than 100,000 values (256 x 256 in colour), for which a step takes most of a
+            second on a processor.
         initial_theta: where every theta starts. From 0.5, layer 1 of a 2-D latent loses all its units to the L1 term
             before the masks have shown which of them matter; well above it the set shrinks from the side of
             faithful images. In (0, 1).
@@ -72,10 +73,10 @@ class BerOptConfig:
                 raise ConfigError(f"BerOpt's {name} is {value}; it must lie between 0 and 1, for example 0.5")
         if self.level is not None:
             error_of(self.level)
-        if (self.masks is not None and self.masks < 1) or self.anneal_steps < 1:
-            raise ConfigError(
-                f"BerOpt's masks ({self.masks}) and anneal_steps ({self.anneal_steps}) must be at least 1"
-            )
+        if self.masks is not None and self.masks < 0:
+            raise ConfigError(f"BerOpt's masks are {self.masks}; give at least 1, or 0 for none")
+        if self.anneal_steps < 1:
+            raise ConfigError(f"BerOpt's anneal_steps are {self.anneal_steps}; they must be at least 1")
         if self.max_steps < self.anneal_steps:
             raise ConfigError(f"BerOpt's max_steps ({self.max_steps}) is below its anneal_steps ({self.anneal_steps})")
         if len(self.temperatures) != 2 or not all(math.isfinite(t) and t > 0 for t in self.temperatures):

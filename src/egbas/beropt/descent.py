@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.optim.adam import adam
 
@@ -22,7 +22,7 @@ Progress = Callable[[int, int, str], None]
 
 _BETAS = (0.9, 0.99)
 _EPS = 1e-8
-_CHECK_EVERY = 25
+CHECK_EVERY = 25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,10 +59,10 @@ def descend(objective: Objective, initial_theta: float, *, rng: torch.Generator,
     theta = logits.sigmoid()
     # A unit costs sparsity / D_l; in this order, as autograd would have it.
     price = theta.new_ones(()).div_(objective.n_units).mul_(config.sparsity).expand_as(theta)
-    take, settled, status = _Adam(logits), _Settled(), BerOptStatus.MAX_STEPS
+    take, settled, status = Adam(logits), _Settled(), BerOptStatus.MAX_STEPS
     distances, sizes = [], [theta.sum()]
     for step in range(n_steps):
-        temperature, rate = _schedule(config, step)
+        temperature, rate = schedule(config, step)
         masks = _relaxed_masks(logits, temperature, config.masks, rng=rng)
         distance, slope = objective.distance_and_gradient(masks, temperature)
         take(slope.add_(torch.ops.aten.sigmoid_backward(price, theta)), rate)
@@ -72,7 +72,7 @@ def descend(objective: Objective, initial_theta: float, *, rng: torch.Generator,
         if progress and step % 10 == 0:
             text = f"distance {distance.item():.3f}, {sizes[-1].item():.0f} units expected"
             progress(step, config.max_steps, text)
-        is_check = step + 1 >= config.anneal_steps and (step + 1 - config.anneal_steps) % _CHECK_EVERY == 0
+        is_check = step + 1 >= config.anneal_steps and (step + 1 - config.anneal_steps) % CHECK_EVERY == 0
         if is_check and settled(objective, theta, rng=rng):
             status = BerOptStatus.CONVERGED
             break
@@ -102,15 +102,17 @@ def _relaxed_masks(
     return torch.cat([logits + noise, logits - noise[: n // 2]]).div_(temperature).sigmoid_()
 
 
-class _Adam:
+class Adam:
     """Kingma and Ba 2015 by torch's own function, without the ado of an optimizer object."""
 
     def __init__(self, values: Float[Tensor, " n"]) -> None:
+        """Start at some values, which every call changes in place."""
         self.values = [values]
         self.first, self.second = [torch.zeros_like(values)], [torch.zeros_like(values)]
         self.steps = [torch.zeros((), device=values.device, dtype=torch.float32)]
 
     def __call__(self, slope: Float[Tensor, " n"], rate: float) -> None:
+        """Take a step against a gradient, at a learning rate."""
         adam(
             self.values,
             [slope],
@@ -141,14 +143,18 @@ class _Settled:
         before, self.kept = self.kept, kept
         if before is None:
             return False
-        union = (before | kept).sum().item()
-        is_stable = union == 0 or (before & kept).sum().item() >= 0.97 * union
-        if not is_stable or polarisation(theta) < 0.9:
+        if not is_stable(before, kept) or polarisation(theta) < 0.9:
             return False
         return abs(objective.fidelity(kept) - objective.sampled_fidelity(theta, rng=rng)) < 0.05
 
 
-def _schedule(config: BerOptConfig, step: int) -> tuple[float, float]:
+def is_stable(before: Bool[Tensor, " candidates"], now: Bool[Tensor, " candidates"]) -> bool:
+    """Whether a set is the one of the check before: 97 % of both in common."""
+    union = (before | now).sum().item()
+    return union == 0 or (before & now).sum().item() >= 0.97 * union
+
+
+def schedule(config: BerOptConfig, step: int) -> tuple[float, float]:
     """Temperature (geometric) and learning rate (cosine to a tenth) of a step."""
     done = min(1.0, step / config.anneal_steps)
     hot, cold = config.temperatures

@@ -72,6 +72,20 @@ class Objective:
         A mask is m = sigmoid((logits + noise) / T), so dm/dlogits = m (1 - m) / T. Batch by batch: no more than one
         batch's graph is kept.
         """
+        total, slopes = self._slopes(masks)
+        slope = torch.ops.aten.sigmoid_backward(slopes, masks)
+        return total / len(masks), slope.sum(dim=0).mul_(self._a).div_(temperature * len(masks))
+
+    @torch.no_grad()
+    def distance_and_slope(
+        self, masks: Float[Tensor, "masks candidates"]
+    ) -> tuple[Tensor, Float[Tensor, " candidates"]]:
+        """Mean relative distance of masks, and its gradient with respect to their entries, summed over the masks."""
+        total, slopes = self._slopes(masks)
+        return total / len(masks), slopes.sum(dim=0).mul_(self._a).div_(len(masks))
+
+    def _slopes(self, masks: Float[Tensor, "masks candidates"]) -> tuple[Tensor, Float[Tensor, "masks candidates"]]:
+        """The sum of the relative distances, and its gradient with respect to the masked outputs."""
         if len(self._room) != len(masks):
             self._room = self._a.new_zeros(len(masks), self.n_units)
         outputs = self._room.scatter_(1, self._columns(len(masks)), masks * self._a)  # (masks, units)
@@ -82,8 +96,7 @@ class Objective:
                 distance = self._distance(leaf).sum()
             slopes.append(torch.autograd.grad(distance, leaf)[0].index_select(1, self.candidates))
             total = total + distance.detach()
-        slope = torch.ops.aten.sigmoid_backward(slopes[0] if len(slopes) == 1 else torch.cat(slopes), masks)
-        return total / len(masks), slope.sum(dim=0).mul_(self._a).div_(temperature * len(masks))
+        return total, slopes[0] if len(slopes) == 1 else torch.cat(slopes)
 
     @torch.no_grad()
     def fidelity(self, kept: Bool[Tensor, " candidates"]) -> float:

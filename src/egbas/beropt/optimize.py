@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from egbas.beropt import mean_field
 from egbas.beropt.completion import Effort, build_up, cut_down
 from egbas.beropt.config import COARSEST, FINEST, BerOptConfig, error_of
 from egbas.beropt.descent import Descent, Progress, descend, polarisation
@@ -101,7 +102,9 @@ class _Path:
     ) -> None:
         self._tail, self._config, self._focus, self._progress = tail, config, focus, progress
         self._state = rng.get_state()
-        self.objective, self.first = self._optimized(_WEIGHTS[0])
+        self._of_weight: dict[float, BerOptResult] = {}
+        self.objective = Objective(tail, replace(config, sparsity=_WEIGHTS[0]), focus)
+        self.first = self._optimized(_WEIGHTS[0])
         self._theta = self.first.theta.to(tail.a)[self.objective.candidates]
         self._effort = _effort(self.objective, self.first)
         self._found: dict[int, BerOptResult] = {}
@@ -131,7 +134,7 @@ class _Path:
         for weight in _WEIGHTS[1:]:
             if kept is not None:
                 break
-            joined = core | self._kept(self._optimized(weight)[1])
+            joined = core | self._kept(self._optimized(weight))
             kept = build_up(joined, distance, error, self._effort)
         kept = torch.ones_like(core) if kept is None else kept
         return self._result(level, cut_down(kept, distance, error, self._effort, core=core), before)
@@ -142,11 +145,13 @@ class _Path:
         every[result.units.to(every.device)] = True
         return every[self.objective.candidates]
 
-    def _optimized(self, weight: float) -> tuple[Objective, BerOptResult]:
-        """BerOpt with a weight, as it would be without levels."""
-        objective = Objective(self._tail, replace(self._config, sparsity=weight), self._focus)
-        rng = torch.Generator().set_state(self._state)
-        return objective, _optimized(objective, rng=rng, progress=self._progress)
+    def _optimized(self, weight: float) -> BerOptResult:
+        """BerOpt with a weight, as it would be without levels; once, however many levels ask for it."""
+        if weight not in self._of_weight:
+            objective = Objective(self._tail, replace(self._config, sparsity=weight), self._focus)
+            rng = torch.Generator().set_state(self._state)
+            self._of_weight[weight] = _optimized(objective, rng=rng, progress=self._progress)
+        return self._of_weight[weight]
 
     def _result(self, level: int, kept: Bool[Tensor, " candidates"], before: BerOptResult) -> BerOptResult:
         """A level's result: theta is that of the first set, but 0 or 1 for the units that have changed sides."""
@@ -185,19 +190,29 @@ def _settled(tail: Tail, config: BerOptConfig) -> BerOptConfig:
 def _effort(objective: Objective, first: BerOptResult) -> Effort:
     if is_large(objective.tail.x.numel()):
         return _LARGE_EFFORT
-    return Effort() if first.status is not BerOptStatus.MAX_STEPS else Effort(tries=1)
+    tries = 4 if first.status is not BerOptStatus.MAX_STEPS else 1
+    return Effort(tries=tries, joins=first.config.masks == 0)
 
 
 def _optimized(objective: Objective, *, rng: torch.Generator, progress: Progress | None) -> BerOptResult:
     config = objective.config
-    descents = [descend(objective, config.initial_theta, rng=rng, progress=progress)]
+    descents = [_descended(objective, config.initial_theta, rng=rng, progress=progress)]
     # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
     # start from the side of faithful images decides which of the two is better.
     left = objective.fidelity(descents[0].theta > config.threshold)
     if objective.n_candidates and left > _MOSTLY_LOST * objective.empty_fidelity():
-        descents.append(descend(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
+        descents.append(_descended(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
     results = [_result(objective, descent, rng=rng) for descent in descents]
     return min(results, key=lambda result: result.fidelity + config.sparsity * len(result.units) / objective.n_units)
+
+
+def _descended(
+    objective: Objective, initial_theta: float, *, rng: torch.Generator, progress: Progress | None
+) -> Descent:
+    """The steps from one start: with random masks, or with none."""
+    if objective.config.masks == 0:
+        return mean_field.descend(objective, initial_theta, progress=progress)
+    return descend(objective, initial_theta, rng=rng, progress=progress)
 
 
 def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candidates"]:
@@ -210,7 +225,7 @@ def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candida
     if descent.status is BerOptStatus.MAX_STEPS:
         # Much is left to flip where theta has not settled: no more passes than the steps took, of which each counts
         # three, for its way back takes as long as two.
-        rounds = min(rounds, math.ceil(3 * len(descent.losses) * config.masks / TRIED_IN_A_ROUND))
+        rounds = min(rounds, math.ceil(3 * len(descent.losses) * max(1, config.masks) / TRIED_IN_A_ROUND))
     kept = theta > 0.5
     searched = local_search(kept, objective.distance, config.sparsity / objective.n_units, rounds=rounds)
     return torch.where(searched == kept, theta, searched.to(theta))

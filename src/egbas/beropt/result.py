@@ -57,4 +57,4 @@ class BerOptResult:
     def evaluations(self) -> int:
         """Passes of one mask through the tail, forward and back, that the steps took."""
         assert self.config.masks is not None  # `optimize` settles it
-        return self.steps * self.config.masks
+        return self.steps * max(1, self.config.masks)

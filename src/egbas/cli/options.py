@@ -150,9 +150,9 @@ Masks = Annotated[
     int | None,
     typer.Option(
         metavar="M",
-        min=1,
+        min=0,
         max=4096,
-        help="Random masks a step of BerOpt. With 64 it takes longer, and two seeds share more of their units.",
+        help="Random masks a step of BerOpt. 0: none, so that no seed decides. With 64 two seeds share more units.",
         show_default="4, or 1 for large images",
     ),
 ]

@@ -148,7 +148,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
 
 
 def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
-    n = config.masks or default_masks(tail.x.numel())
+    n = default_masks(tail.x.numel()) if config.masks is None else max(1, config.masks)
     masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0), dtype=torch.float32) < 0.5).to(
         tail.a
     )

@@ -208,11 +208,11 @@ def explore_many(  # noqa: PLR0913
         [0, 1, 2]
     """
     check_choice(layer, region, has_beropt=beropt is not None or level is not None or focus is not None)
-    check_repeats(repeats, has_layer=region is None)
     seeds = seeds_of(rng, len(queries))
     asked = {"judges": bool(judges), "features": features is not None, "mass": mass}
     check_samples(samples, max_evaluations, samplers, gbrrt, asked)
     config = config_of(level, beropt)
+    check_repeats(repeats, has_layer=region is None, masks=config.masks)
     clock = Clock(progress, len(queries))
 
     with clock.stage("cut"):  # the name that metrics.json has had for it since the first version

@@ -23,16 +23,26 @@ from egbas.samplers.choice import PRIOR, rng_of
 MOST = 1000  # repeats
 
 
-def check_repeats(repeats: int, *, has_layer: bool) -> None:
+def check_repeats(repeats: int, *, has_layer: bool, masks: int | None = None) -> None:
     """Refuse numbers that cannot be meant.
 
+    Args:
+        repeats: how often BerOpt is to run.
+        has_layer: whether BerOpt runs at all.
+        masks: of BerOpt a step.
+
     Raises:
-        ConfigError: it is no whole number from 1 to 1000, or there is no BerOpt to repeat.
+        ConfigError: it is no whole number from 1 to 1000, there is no BerOpt to repeat, or it draws no masks.
     """
     if isinstance(repeats, bool) or not isinstance(repeats, int) or not 1 <= repeats <= MOST:
         raise ConfigError(f"got repeats={repeats!r}; expected a whole number from 1 to {MOST:,}")
     if repeats > 1 and not has_layer:
         raise ConfigError(f"got repeats={repeats} and a region, in which BerOpt is skipped; leave one out")
+    if repeats > 1 and masks == 0:
+        raise ConfigError(
+            f"got repeats={repeats} and masks=0: without random masks BerOpt finds the same set each time; "
+            "leave one out, or give masks of at least 1"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
