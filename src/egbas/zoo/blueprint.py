@@ -12,6 +12,7 @@ from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
+from egbas.zoo.sequential import SequentialConfig, SequentialGenerator
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -20,6 +21,7 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "pggan-critic": (PgganCritic, PgganCriticConfig),
     "dcgan-generator": (RadfordGenerator, RadfordConfig),
     "dcgan-critic": (RadfordCritic, RadfordCriticConfig),
+    "sequential-generator": (SequentialGenerator, SequentialConfig),
 }
 
 
@@ -93,6 +95,8 @@ class Blueprints:
 
 def latent_shape(generator: Blueprint) -> tuple[int, ...]:
     """Shape of one latent as a generator takes it: (d,) for a PGGAN, (d, 1, 1) for a DCGAN."""
+    if generator.architecture == "sequential-generator":
+        return generator.config.latent
     d = generator.config.latent_size
     return (d, 1, 1) if generator.architecture == "dcgan-generator" else (d,)
 

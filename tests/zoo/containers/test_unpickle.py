@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from egbas.errors import CheckpointError
-from egbas.zoo.containers.unpickle import (
+from egbas.zoo.containers.standins import (
     MAX_PAIRS,
-    MAX_STEPS,
-    MAX_TUPLES,
     Inert,
     Maker,
     Settings,
@@ -19,8 +17,8 @@ from egbas.zoo.containers.unpickle import (
     TfNetwork,
     Unordered,
     table_maker,
-    unpickle,
 )
+from egbas.zoo.containers.unpickle import MAX_STEPS, MAX_TUPLES, unpickle
 from egbas.zoo.formats import read_checkpoint
 from tests.zoo.containers.malicious import Call, attacks, legacy, text, zipped
 
@@ -78,14 +76,28 @@ def test_the_message_names_what_was_asked_for_and_what_to_do() -> None:
     [
         ("torch_utils.persistence", "_reconstruct_persistent_obj", "StyleGAN2-ADA or StyleGAN3"),
         ("dnnlib.tflib.network", "Network", "StyleGAN pickle for TensorFlow"),
-        ("model", "Generator", r"model\.Generator.*whole pickled network"),
-        ("torch.nn.modules.container", "Sequential", "whole pickled network"),
-        ("a\x1b[31mb", "c", r"a\?\[31mb\.c"),
+        ("a\x1b[31mb.os", "__c__", r"a\?\[31mb\.os\.__c__"),
     ],
 )
 def test_known_foreign_files_are_told_by_name(module: str, name: str, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         load(b"\x80\x02c" + f"{module}\n{name}\n".encode() + b")R.")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        ("model", "Generator", r"model\.Generator.*whole pickled network"),
+        ("torch.nn.modules.container", "Sequential", "whole pickled network"),
+        ("a\x1b[31mb", "c", r"a\?\[31mb\.c"),
+    ],
+)
+def test_a_file_of_code_without_weights_is_refused_by_its_name(
+    tmp_path: Path, module: str, name: str, message: str
+) -> None:
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x02c" + f"{module}\n{name}\n".encode() + b")R.")
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(tmp_path / "x.pkl")
 
 
 def test_stand_ins_keep_what_they_are_given() -> None:

@@ -101,7 +101,7 @@ def read_generator(tensors: Tensors, blocks: list[str], latent_norm: bool) -> Bl
     rgb = f"rgb_converters.{len(blocks) - 1}"
     needed = [f"{layer}.{name}" for layer in (*layers, rgb) for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"rgb_converters\.\d+\.(weight|bias)")
-    first = from_transposed(tensors.load(f"{layers[0]}.weight", None, None, 4, 4))
+    first = from_transposed(tensors.load(f"{layers[0]}.weight", None, None, 4, 4, transposed=True))
     first = first.mul_(RELU_GAIN / first.shape[1] ** 0.5)  # fan in: the latent alone, not the 4x4 positions
     convs: list[Conv] = [(first, tensors.load(f"{layers[0]}.bias", len(first)))]
     for layer in layers[1:]:

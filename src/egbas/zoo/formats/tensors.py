@@ -66,18 +66,19 @@ class Tensors:
                 "or of a variant that egbas does not know"
             )
 
-    def load(self, name: str, *shape: int | None) -> Tensor:
+    def load(self, name: str, *shape: int | None, transposed: bool = False) -> Tensor:
         """Read one tensor.
 
         Args:
             name: of the tensor.
             shape: expected; None for any size.
+            transposed: whether it is the weight of a transposed convolution, which a spectral norm has to know.
 
         Raises:
             CheckpointError: it has another shape, or holds values that are not finite.
         """
         self.sizes(name, *shape)
-        return self.stored[name].load(name)
+        return self.stored[name].load(name, transposed=transposed)
 
     def sizes(self, name: str, *shape: int | None) -> tuple[int, ...]:
         """Compare the shape of one tensor with the expected one, and return it.
