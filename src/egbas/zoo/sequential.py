@@ -27,14 +27,17 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "hardtanh": nn.Hardtanh,
 }
 NONE, LEAKY = "none", "leaky_relu"
-SETTINGS = {
+CONV = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "bias")
+SETTINGS: dict[str, tuple[Callable[..., nn.Module], tuple[str, ...]]] = {
     "linear": (nn.Linear, ("in_features", "out_features", "bias")),
-    "conv_transpose": (
-        nn.ConvTranspose2d,
-        ("in_channels", "out_channels", "kernel_size", "stride", "padding", "bias"),
-    ),
-    "batch_norm": (nn.BatchNorm2d, ("num_features",)),
+    "conv": (nn.Conv2d, CONV),
+    "conv_transpose": (nn.ConvTranspose2d, (*CONV, "output_padding")),
+    "batch_norm": (nn.BatchNorm2d, ("num_features", "eps")),
+    "batch_norm_1d": (nn.BatchNorm1d, ("num_features", "eps")),
+    "upsample": (nn.Upsample, ("scale_factor", "mode")),
+    "flatten": (nn.Flatten, ()),
 }
+MAY_BE_ZERO = ("padding", "output_padding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class SequentialConfig:
     Attributes:
         latent: shape of one latent, (d,) or (d, 1, 1).
         layers: in the order of the forward pass, each with its ``name``, its ``kind`` (``linear``,
-            ``conv_transpose``, ``batch_norm``, ``activation``, ``unflatten``) and the settings of that kind.
+            ``conv_transpose``, ``batch_norm``, ``activation``, ``unflatten``, ...) and the settings of that kind.
     """
 
     latent: tuple[int, ...]
@@ -134,15 +137,23 @@ def _check(layer: object) -> None:
     elif kind == "unflatten" and given == {"shape"} and isinstance(layer["shape"], list | tuple):
         _check_sizes("shape", tuple(layer["shape"]))
     elif kind in SETTINGS and given == set(SETTINGS[kind][1]):
-        sizes = {name: value for name, value in layer.items() if name in given - {"bias", "padding"}}
-        _check_sizes(kind, tuple(sizes.values()))
-        if type(layer.get("bias", True)) is not bool:
-            raise ConfigError(f"bias of a {kind} is {layer['bias']!r}; expected true or false")
-        padding = layer.get("padding", 0)
-        if type(padding) is not int or not 0 <= padding < MAX_SIZE:
-            raise ConfigError(f"padding of a {kind} is {padding!r}; expected a whole number")
+        for name in SETTINGS[kind][1]:
+            _check_setting(kind, name, layer[name])
     else:
         raise ConfigError(f"a layer of the kind {kind[:60]!r} has the settings {', '.join(sorted(given))[:200]}")
+
+
+def _check_setting(kind: str, name: str, value: object) -> None:
+    if name == "bias":
+        holds = type(value) is bool
+    elif name == "eps":
+        holds = type(value) is float and 0 < value < 1e6
+    elif name == "mode":
+        holds = value == "nearest"
+    else:
+        holds = type(value) is int and (0 if name in MAY_BE_ZERO else 1) <= value < MAX_SIZE
+    if not holds:
+        raise ConfigError(f"{name} of a {kind} is {str(value)[:60]!r}; expected another value")
 
 
 def _check_sizes(what: str, sizes: tuple[Any, ...]) -> None:

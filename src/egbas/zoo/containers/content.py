@@ -19,7 +19,7 @@ from egbas.errors import CheckpointError, EgbasError
 from egbas.zoo.containers import shards, torch_file
 from egbas.zoo.containers.networks import bare, discriminator_of, find_networks, ranked
 from egbas.zoo.containers.reparametrised import plain
-from egbas.zoo.containers.standins import Settings, TfNetwork, asks_for_code
+from egbas.zoo.containers.standins import Foreign, Settings, TfNetwork, asks_for_code
 from egbas.zoo.containers.stored import Ledger, StoredTensor
 
 SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".tar", ".model", ".safetensors")
@@ -42,7 +42,7 @@ class Content:
         metadata: of a safetensors header; empty for other files.
         states: the named tensors of each network in it, by the network's name in the file; "" for those at the top.
         raw: the same, with the weights that a spectral or weight norm keeps in parts.
-        classes: of those that are whole pickled modules, the name of their class.
+        modules: of those that are whole pickled modules, what the module became.
         code: names that stand for nothing here: the Python code that the file asks for.
         chosen: name of the network to generate with; None for the likeliest.
         activation: what the user says of the activations, where the file tells nothing.
@@ -53,7 +53,7 @@ class Content:
     metadata: Mapping[str, str] = field(default_factory=dict)
     states: Mapping[str, Mapping[str, StoredTensor]] = field(default_factory=dict)
     raw: Mapping[str, Mapping[str, StoredTensor]] = field(default_factory=dict)
-    classes: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, Foreign] = field(default_factory=dict)
     code: tuple[str, ...] = ()
     chosen: str | None = None
     activation: str | None = None
@@ -231,7 +231,7 @@ def _content(
         metadata=metadata or {},
         states=found.states,
         raw=found.raw,
-        classes=found.classes,
+        modules=found.modules,
         code=tuple(code or ()),
     )
 

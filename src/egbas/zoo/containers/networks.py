@@ -40,12 +40,12 @@ class Networks:
     Attributes:
         states: the named tensors of each, by its name; "" for those at the top.
         raw: the same, with the weights that are kept in parts.
-        classes: of those that are whole pickled modules, the name of their class.
+        modules: of those that are whole pickled modules, what the module became.
     """
 
     states: Mapping[str, Mapping[str, StoredTensor]]
     raw: Mapping[str, Mapping[str, StoredTensor]]
-    classes: Mapping[str, str]
+    modules: Mapping[str, Foreign]
 
 
 def find_networks(tree: Any) -> Networks:
@@ -55,14 +55,15 @@ def find_networks(tree: Any) -> Networks:
         CheckpointError: there is more than any training saves.
     """
     raw: dict[str, dict[str, StoredTensor]] = {}
-    classes: dict[str, str] = {}
-    for keys, tensors, origin in _walk(tree):
+    modules: dict[str, Foreign] = {}
+    for keys, tensors, module in _walk(tree):
         for more, part in _parts(tensors):
             name = _name((*keys, *more), raw)
             raw[name] = bare(part)
-            if origin:
-                classes[name] = origin
-    return Networks(states={name: plain(state) for name, state in raw.items()}, raw=raw, classes=classes)
+            whole = module if module is None or not more else child_of(module, more[0])
+            if whole is not None:
+                modules[name] = whole
+    return Networks(states={name: plain(state) for name, state in raw.items()}, raw=raw, modules=modules)
 
 
 def ranked(names: Iterable[str]) -> Iterator[list[str]]:
@@ -136,8 +137,8 @@ def _parts(tensors: dict[str, StoredTensor]) -> list[tuple[tuple[str, ...], dict
     return [((name,), part) for name, part in parted.items()]
 
 
-def _walk(tree: Any) -> Iterator[tuple[tuple[str, ...], dict[str, StoredTensor], str]]:
-    """Dictionaries with named tensors, each with the keys that lead to it, and the class of a whole module."""
+def _walk(tree: Any) -> Iterator[tuple[tuple[str, ...], dict[str, StoredTensor], Foreign | None]]:
+    """Dictionaries with named tensors, each with the keys that lead to it; and whole modules."""
     left: deque[tuple[tuple[str, ...], Any]] = deque([((), tree)])
     seen: set[int] = set()
     while left:
@@ -148,14 +149,14 @@ def _walk(tree: Any) -> Iterator[tuple[tuple[str, ...], dict[str, StoredTensor],
         if len(seen) > MAX_NODES:
             raise CheckpointError(f"it has more than {MAX_NODES} parts; it is damaged or malicious")
         if is_module(node):
-            yield keys, module_state(node), node.origin
+            yield keys, module_state(node), node
             continue
         inside = _inside(node)
         if {"state", "param_groups"} <= inside.keys():  # of an optimizer
             continue
         tensors = {key: value for key, value in inside.items() if isinstance(value, StoredTensor)}
         if tensors and isinstance(node, dict | Foreign):
-            yield keys, tensors, ""
+            yield keys, tensors, None
         more = [(key, value) for key, value in inside.items() if isinstance(value, dict | list | tuple | Foreign)]
         left.extend(((*keys, key), value) for key, value in more)
 
@@ -176,6 +177,29 @@ def is_module(node: Any) -> bool:
     return isinstance(state, dict) and all(isinstance(state.get(key), dict) for key in ("_parameters", "_modules"))
 
 
+def children_of(module: Foreign) -> dict[str, Foreign]:
+    """The modules in a whole pickled module, by name, in their order."""
+    return {key: value for key, value in _inside(module.state["_modules"]).items() if is_module(value)}
+
+
+def child_of(module: Foreign, name: str) -> Foreign | None:
+    """The module of a name in a whole pickled module, or in what it wraps."""
+    inner = children_of(module)
+    while list(inner) == ["module"]:
+        inner = children_of(inner["module"])
+    return inner.get(name)
+
+
+def tensors_of(module: Foreign) -> dict[str, StoredTensor]:
+    """Parameters and buffers of a whole pickled module itself."""
+    state = module.state
+    passing = state.get("_non_persistent_buffers_set")
+    skipped = passing.names if isinstance(passing, Unordered) else ()
+    buffers = {key: value for key, value in _inside(state.get("_buffers")).items() if key not in skipped}
+    own = _inside(state["_parameters"]) | buffers
+    return {key: value for key, value in own.items() if isinstance(value, StoredTensor)}
+
+
 def module_state(module: Foreign) -> dict[str, StoredTensor]:
     """The state dict of a whole pickled module, taken from its attributes.
 
@@ -188,17 +212,11 @@ def module_state(module: Foreign) -> dict[str, StoredTensor]:
     while left:
         prefix, node, depth = left.popleft()
         n_modules += 1
-        state = node.state
-        passing = state.get("_non_persistent_buffers_set")
-        skipped = passing.names if isinstance(passing, Unordered) else ()
-        buffers = {key: value for key, value in _inside(state.get("_buffers")).items() if key not in skipped}
-        for key, value in (_inside(state["_parameters"]) | buffers).items():
-            if isinstance(value, StoredTensor):
-                found[f"{prefix}{key}"] = value
+        found |= {f"{prefix}{key}": value for key, value in tensors_of(node).items()}
         if len(found) > MAX_TENSORS or n_modules > MAX_TENSORS or depth > MAX_DEPTH * MAX_DEPTH:
             raise CheckpointError("a network in it has more parts than any network; it is damaged or malicious")
-        children = [(key, value) for key, value in _inside(state["_modules"]).items() if is_module(value)]
-        left.extendleft((f"{prefix}{key}.", value, depth + 1) for key, value in reversed(children))
+        inner = reversed(children_of(node).items())
+        left.extendleft((f"{prefix}{key}.", value, depth + 1) for key, value in inner)
     return found
 
 

@@ -30,6 +30,7 @@ from egbas.zoo.formats import (
     genforce,
     interfacegan,
     own,
+    pickled,
     ptrblck,
     refused,
     sequential,
@@ -68,6 +69,7 @@ FORMATS: tuple[Format, ...] = (
     akanimax_v2,
     akanimax,
     tkarras,
+    pickled,
     examples_dcgan,
     sequential,
 )

@@ -29,7 +29,8 @@ def matches(content: Content) -> bool:
     is_conv = first is not None and len(first.shape) == 4 and has_norm
     is_plain = not any(name.removesuffix("bias") + "weight" in regular and _is_conv(stored, name) for name in stored)
     doubles = all(stored[name].shape[2:] == (4, 4) for name in weights if len(stored[name].shape) == 4)
-    return is_conv and weights == regular and is_plain and doubles and content.activation is None
+    is_told = content.activation is None and content.generator_name not in content.modules
+    return is_conv and weights == regular and is_plain and doubles and is_told
 
 
 def _is_conv(stored: Mapping[str, StoredTensor], bias: str) -> bool:

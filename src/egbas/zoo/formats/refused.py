@@ -42,8 +42,11 @@ def describe(content: Content) -> str:
         inside = f" with {', '.join(keys)}" if keys else ""
         return f"it holds no named tensors (a {kind}{inside}); expected the weights of a generator"
     some = ", ".join(name[:60] for name in names[:4])
-    whole = content.classes.get(content.generator_name)
-    known = "" if whole is None else f" It is {whole}, a whole pickled network, of which nothing was run."
+    whole = content.modules.get(content.generator_name)
+    known = "" if whole is None else f" It is {whole.origin}, a whole pickled network, of which nothing was run."
+    if len(content.states) > 1:
+        several = ", ".join(f"{name or 'the top level'} ({len(state)})" for name, state in content.states.items())
+        known += f" The networks in the file, with the number of their tensors: {several[:400]}."
     return (
         f"its {len(names)} tensors ({some}, ...) are of no format that egbas knows (docs/checkpoints.md lists them)."
         f"{known} The file does not tell how they are connected:\n{_shapes(content)}\n{own_lines(content)}"

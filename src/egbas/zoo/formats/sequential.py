@@ -31,6 +31,7 @@ NUMBERED = re.compile(
 )
 KERNEL = 4  # of a layer that doubles the resolution, with stride 2 and padding 1
 MOST_CHANNELS = 4  # of an image
+EPSILON = 1e-5  # of batch norms, torch's own
 LEAST_SIDE = 8  # pixels, from which on a number of values is taken for an image
 DCGAN_ACTIVATIONS = ("relu", "tanh")
 Number = tuple[int, ...]
@@ -57,6 +58,8 @@ class Numbered:
 
 def matches(content: Content) -> bool:
     """Whether all tensors are of one numbered sequence: transposed convolutions, or linear layers."""
+    if content.generator_name in content.modules:
+        return False  # what a whole pickled network tells of its layers is not guessed: ``pickled.py``
     sequence = numbered(content.generator)
     affine = [module for module in sequence if module.kind != "batch_norm"]
     kinds = {module.kind for module in affine}
@@ -135,7 +138,13 @@ def _dcgan(sequence: list[Numbered], said: str | None) -> tuple[list[dict[str, A
         d_in, c, kernel, _ = module.shape
         is_last = at == len(convs) - 1
         stride, padding = _step(module, at, is_last)
-        settings = {"kernel_size": kernel, "stride": stride, "padding": padding, "bias": module.has_bias}
+        settings = {
+            "kernel_size": kernel,
+            "stride": stride,
+            "padding": padding,
+            "output_padding": 0,
+            "bias": module.has_bias,
+        }
         layers.append(_layer(f"conv{at + 1}", "conv_transpose", in_channels=d_in, out_channels=c, **settings))
         layers += _between(sequence, module, at + 1, hidden, is_last=is_last)
     if last is not None:
@@ -216,7 +225,7 @@ def _between(
     position = sequence.index(module)
     after = sequence[position + 1 :]
     has_norm = bool(after) and after[0].kind == "batch_norm"
-    norms = [_layer(f"norm{at}", "batch_norm", num_features=after[0].shape[0])] if has_norm else []
+    norms = [_layer(f"norm{at}", "batch_norm", num_features=after[0].shape[0], eps=EPSILON)] if has_norm else []
     act = [] if hidden is None else [_layer(f"act{at}", "activation", function=hidden)]
     if has_norm and (len(after) > 1 and after[1].kind == "batch_norm"):
         raise CheckpointError(f"two batch norms follow on {module.name!r}; egbas does not read that")
