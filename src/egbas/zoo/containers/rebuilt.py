@@ -113,10 +113,10 @@ class _Rebuild(Sealed):
         return _tensor(block, block.dtype, (offset, shape, stride), self._ledger)
 
     def typed_tensor(self, block: Any, *args: Any) -> StoredTensor:
-        dtype = args[5] if len(args) > 5 else None  # offset, shape, stride, requires_grad, hooks, dtype
-        if not isinstance(block, Block) or not isinstance(dtype, StorageType):
-            raise CheckpointError("a tensor in it has no bytes; the file is damaged or malicious")
-        return _tensor(block, dtype.dtype, (args[0], args[1], args[2]), self._ledger)
+        match args:
+            case (offset, shape, stride, _, _, StorageType(dtype=dtype), *_) if isinstance(block, Block):
+                return _tensor(block, dtype, (offset, shape, stride), self._ledger)
+        raise CheckpointError("a tensor in it has no bytes or no type; the file is damaged or malicious")
 
     def parameter(self, value: Any, *_: Any) -> StoredTensor:
         if not isinstance(value, StoredTensor):

@@ -9,6 +9,7 @@ told by the names of its plain weights; the parts are read, and the weight compu
 import math
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,8 @@ def _weight_norm(g: StoredTensor, v: StoredTensor) -> StoredTensor:
             )
         # torch's own function, which takes the dimension that is kept; -1 is none
         same = [at for at, size in enumerate(length.shape) if size == direction.shape[at]]
-        return torch._weight_norm(direction, length, (kept or same or [-1])[0])
+        norm: Any = torch._weight_norm  # pyright: ignore[reportPrivateImportUsage]
+        return norm(direction, length, (kept or same or [-1])[0])
 
     return _of(v, read, None)
 

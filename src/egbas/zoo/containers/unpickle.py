@@ -30,13 +30,13 @@ PLAIN: dict[tuple[str, str], Any] = {
     ("collections", "Counter"): Inert,
     ("collections", "deque"): Foreign,
     ("collections", "defaultdict"): Maker(lambda *_: Table()),
-    ("copyreg", "_reconstructor"): Maker(lambda kind=None, *_: kind() if _is_stand_in(kind) else Inert()),
-    ("copy_reg", "_reconstructor"): Maker(lambda kind=None, *_: kind() if _is_stand_in(kind) else Inert()),
+    **{(home, "_reconstructor"): Maker(lambda kind=None, *_: _reconstructed(kind)) for home in ("copyreg", "copy_reg")},
 }
 
 
-def _is_stand_in(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Inert)
+def _reconstructed(kind: object) -> Inert:
+    """An object of a class, as old protocols make it."""
+    return kind() if isinstance(kind, type) and issubclass(kind, Inert) else Inert()
 
 
 # The one in Python: its steps can be watched, and its memo grows only as it is filled.

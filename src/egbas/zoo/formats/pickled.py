@@ -154,9 +154,10 @@ def _layer(leaf: Foreign) -> dict[str, Any] | None:
         return {"kind": kind, "shape": list(leaf.state.get("unflattened_size") or ())}
     if kind is None:
         return None
-    values = state | {"bias": "bias" in tensors_of(leaf)}
-    if kind == "upsample" and isinstance(values.get("scale_factor"), float):
-        values["scale_factor"] = int(values["scale_factor"]) if values["scale_factor"].is_integer() else None
+    values: dict[str, Any] = state | {"bias": "bias" in tensors_of(leaf)}
+    scale = values.get("scale_factor")
+    if isinstance(scale, float) and scale.is_integer():
+        values["scale_factor"] = int(scale)
     return {"kind": kind, **{name: values.get(name) for name in SETTINGS[kind][1]}}
 
 

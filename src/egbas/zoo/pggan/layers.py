@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 TINY = 1e-8  # under the roots, as in every implementation
+SLOPE = 0.2  # of a leaky ReLU, unless a file tells another
 
 
 class PixelNorm(nn.Module):
