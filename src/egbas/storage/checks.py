@@ -8,6 +8,7 @@ the certificate fits them is.
 import json
 import math
 import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,19 @@ def check_run(contents: Contents, run: Exploration) -> None:
     _check_told(contents.directory / METRICS, contents.metrics, metrics)
     if run.tree is not None:
         _check_edges(contents.directory / SAMPLES, run, run.tree)
-    image = dict(zip("chw", run.query_image.shape, strict=True))
+    shape = tuple(run.query_image.shape)
+    letters = tuple("chw") if len(shape) == 3 else tuple(f"k{number}" for number in range(len(shape)))
+    image = dict(zip(letters, shape, strict=True))
     check_tensors(contents.directory / BOUNDARY, contents.boundary, tables.FOCUS, image)
     if run.facts is not None:
-        check_tensors(contents.directory / REGION, contents.exact, tables.FREEDOM, image)
+        check_tensors(contents.directory / REGION, contents.exact, _of_image(tables.FREEDOM, letters), image)
     if run.certainty is not None and run.certainty.agreement is not None:
-        check_tensors(contents.directory / REGION, contents.exact, tables.FREEDOM_OVER_SETS, image)
+        check_tensors(contents.directory / REGION, contents.exact, _of_image(tables.FREEDOM_OVER_SETS, letters), image)
+
+
+def _of_image(table: Mapping[str, Wanted], letters: tuple[str, ...]) -> dict[str, Wanted]:
+    """The same table for images that are no (c, h, w), such as vectors."""
+    return {name: wanted._replace(shape=" ".join(letters)) for name, wanted in table.items()}
 
 
 def _check_config(contents: Contents) -> None:

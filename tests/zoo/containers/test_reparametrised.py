@@ -124,5 +124,5 @@ def test_nan_in_a_part_is_told(tmp_path: Path) -> None:
         layer = nn.utils.weight_norm(nn.Linear(2, 2))
     state = layer.state_dict() | {"weight_g": torch.full((2, 1), float("nan"))}
     torch.save(state, tmp_path / "x.pth")
-    with open_content(tmp_path / "x.pth") as content, pytest.raises(CheckpointError, match="weight_g.*NaN"):
+    with open_content(tmp_path / "x.pth") as content, pytest.raises(CheckpointError, match=r"weight_g.*NaN"):
         content.generator["weight"].load("weight")

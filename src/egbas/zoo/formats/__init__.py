@@ -142,12 +142,13 @@ def _fitting(content: Content, key: str | None) -> tuple[Format, Content]:
         CheckpointError: there is none, or several are equally likely.
     """
     if key is not None:
+        apart = next((format_ for format_ in (own, tkarras) if format_.matches(content)), None)
+        if apart is not None:
+            raise CheckpointError(f"its format is {apart.NAME}, which tells its networks apart; leave --key out")
         chosen = content.choose(key)
         format_ = _format(chosen)
         if format_ is None:
             raise CheckpointError(refused.describe(chosen))
-        if format_ in (own, tkarras):
-            raise CheckpointError(f"its format is {format_.NAME}, which tells its networks apart; leave --key out")
         return format_, chosen
     for names in ranked(content.states) if content.states else [[""]]:
         found = [(format_, here) for name in names if (format_ := _format(here := replace(content, chosen=name)))]

@@ -21,6 +21,8 @@ NAME = "pytorch-examples-dcgan"
 def matches(content: Content) -> bool:
     """Whether the names are those of the format, with their numbers; ``sequential.py`` reads its variants."""
     stored = content.generator
+    if not all(name.startswith("main.") for name in stored):
+        return False
     weights = {name for name in stored if re.fullmatch(r"main\.\d{1,3}\.weight", name)}
     n = (len(weights) + 1) // 2  # each convolution but the last has a norm
     regular = {f"main.{3 * i + kind}.weight" for i in range(n) for kind in (0, 1)} - {f"main.{3 * n - 2}.weight"}
