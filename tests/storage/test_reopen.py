@@ -40,9 +40,8 @@ def run_of(path: Path | str, out: Path, **choices: str) -> Path:
 
 def command(*words: str) -> str:
     """What the command line prints."""
-    called = CliRunner().invoke(
-        app, [*words, "--samples", "0", "--iterations", "5", "--sparsity", "0.01", "--max-steps", "3"]
-    )
+    short = ["--samples", "0", "--iterations", "5", "--sparsity", "0.01", "--max-steps", "3"]
+    called = CliRunner().invoke(app, [*words, *short])
     assert called.exit_code == 0, called.output
     return called.output
 
