@@ -85,12 +85,14 @@ class Blueprints:
         discriminator: of the file; None where it has none.
         latent: where the generator's inputs come from.
         facts: what else the file tells, for ``egbas inspect``.
+        notices: what was assumed where it tells nothing, as sentences; whoever explores the generator sees them.
     """
 
     generator: Blueprint
     discriminator: Blueprint | None = None
     latent: LatentSpace
     facts: dict[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 def latent_shape(generator: Blueprint) -> tuple[int, ...]:

@@ -156,7 +156,7 @@ def _load_file(name: str, choices: dict[str, str]) -> Model:
     format_name, blueprints = read_checkpoint(path, **choices)
     generator: Any
     generator, discriminator = build_networks(path, blueprints)
-    generator.zoo_name, generator.zoo_choices = name, choices
+    generator.zoo_name, generator.zoo_choices, generator.zoo_notices = name, choices, blueprints.notices
     generator.latent = blueprints.latent  # egbas.explore reads it
     return Model(
         name=name,

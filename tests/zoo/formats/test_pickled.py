@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from egbas.errors import CheckpointError
+from egbas.network import Network
 from egbas.zoo.formats import read_checkpoint
 from egbas.zoo.models import load_model
 from tests.zoo.formats.reference import Draw
@@ -84,7 +85,9 @@ def test_a_whole_pickled_sequence_computes_what_the_original_does(
     assert float(expected.std()) > 1e-4
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     assert model.facts["format"] == "pickled-sequence"
-    assert ("forward" in model.facts) == (wrapped in ("class", "averaged"))
+    assert ("forward" in model.facts) == (wrapped == "class")
+    told = [text for text in Network(model.generator, model.latent.shape).notices if "in its forward" in text]
+    assert len(told) == (wrapped == "class")
 
 
 def test_plain_pickles_are_read_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from egbas.errors import CheckpointError
+from egbas.network import Network
 from egbas.zoo.convert import convert
 from egbas.zoo.formats import read_checkpoint
 from egbas.zoo.formats.sequential import numbered
@@ -110,11 +111,14 @@ def test_a_dcgan_of_any_numbering_computes_what_the_original_does(tmp_path: Path
 def test_what_was_assumed_is_told_and_can_be_said(tmp_path: Path) -> None:
     net = made(lambda: nn.Sequential(up(9, 8, first=True), nn.LeakyReLU(0.1), up(8, 1)))
     torch.save(net.state_dict(), tmp_path / "g.pth")
-    assert "relu, and tanh at the end" in load_model(tmp_path / "g.pth").facts["activations"]
+    guessed = load_model(tmp_path / "g.pth")
+    assert "relu, and tanh at the end" in guessed.facts["activations"]
+    assert "taken as relu, and tanh" in Network(guessed.generator, (9, 1, 1)).notices[0]
     model = load_model(tmp_path / "g.pth", activation="leaky_relu:0.1,none")
     z = Draw(1)(3, 9, 1, 1)
     assert torch.equal(model.generator(z), net(z))
     assert "activations" not in model.facts
+    assert Network(model.generator, (9, 1, 1)).notices == ()
     assert model.generator.zoo_choices == {"activation": "leaky_relu:0.1,none"}
 
 

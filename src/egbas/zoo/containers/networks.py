@@ -30,7 +30,7 @@ DISCRIMINATOR_WORDS = frozenset("d dis disc discriminator critic".split())
 WRAPPERS = ("module.", "_orig_mod.")
 PREFIXES = (*WRAPPERS, "generator.")
 SUFFIXES = ("_state_dict", "_state", "_weights", "_params")
-MAX_DEPTH, MAX_NODES, MAX_TENSORS = 12, 20_000, 100_000
+MAX_DEPTH, MAX_NODES, MAX_TENSORS, MAX_NAME = 12, 20_000, 100_000, 500
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -168,7 +168,10 @@ def _inside(node: Any) -> dict[str, Any]:
         node = {**getattr(node, "entries", {}), **(state if isinstance(state, dict) else {})}
     if isinstance(node, list | tuple):
         return {str(at): value for at, value in enumerate(node[:MAX_NODES])}
-    return {key: value for key, value in node.items() if isinstance(key, str)} if isinstance(node, dict) else {}
+    if not isinstance(node, dict):
+        return {}
+    # The keys that lead to a tensor are put together again and again: long ones would cost more than their file.
+    return {key: value for key, value in node.items() if isinstance(key, str) and len(key) <= MAX_NAME}
 
 
 def is_module(node: Any) -> bool:
@@ -224,7 +227,10 @@ def _name(keys: tuple[str, ...], taken: Mapping[str, object]) -> str:
     """What a network is called: the keys that lead to it, without what says only that it is a state dict."""
     telling = [key for key in keys if key not in ("state_dict", "model_state_dict")] or list(keys[-1:])
     short = ".".join(_stripped(key) for key in telling)
-    return short if short not in taken else ".".join(keys)
+    name = short if short not in taken else ".".join(keys)
+    while name in taken:  # {"a": {"b": ...}, "a.b": ...}
+        name += "'"
+    return name
 
 
 def _stripped(key: str) -> str:

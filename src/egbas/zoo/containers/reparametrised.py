@@ -8,6 +8,7 @@ told by the names of its plain weights; the parts are read, and the weight compu
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.containers.stored import StoredTensor
+from egbas.zoo.containers.stored import Ledger, StoredTensor
 
 PART = re.compile(
     r"(?:(?P<module>.*)\.)?(?:parametrizations\.(?P<new>\w+)\.(?P<part>.+)|(?P<old>\w+?)_(?P<suffix>orig|g))"
@@ -78,7 +79,7 @@ def _of(weight: StoredTensor, read: Callable[[], Tensor], transposed: Callable[[
         shape=weight.shape,
         dtype=weight.dtype,
         read=read,
-        ledger=weight.ledger,
+        ledger=Ledger(limit=sys.maxsize),  # its parts are counted as they are read
         kind=weight.kind,
         read_transposed=transposed,
     )

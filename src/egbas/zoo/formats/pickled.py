@@ -22,6 +22,8 @@ from egbas.zoo.sequential import SETTINGS, SequentialConfig
 NAME = "pickled-sequence"
 HOME = "torch.nn.modules."
 SEQUENTIAL = f"{HOME}container.Sequential"
+# They run what they hold, and nothing else.
+PLAIN = (SEQUENTIAL, "torch.optim.swa_utils.AveragedModel", "torch.nn.parallel.data_parallel.DataParallel")
 KINDS = {
     f"{HOME}linear.Linear": "linear",
     f"{HOME}conv.Conv2d": "conv",
@@ -85,13 +87,16 @@ def read(content: Content) -> Blueprints:
     config = SequentialConfig(latent=latent.shape, layers=tuple(layer for layer, _ in layers))
     discriminator, told = read_discriminator(content)
     facts: dict[str, Any] = {"layers_of": module.origin}
-    if module.origin != SEQUENTIAL:
+    notices = ()
+    if module.origin not in PLAIN:
         facts["forward"] = "not in the file; taken as that of the only sequence in it"
+        notices = (f"What {module.origin} does in its forward is not in the file; it is taken to run its sequence.",)
     return Blueprints(
         generator=Blueprint(architecture="sequential-generator", config=config, weights=weights),
         discriminator=discriminator,
         latent=latent,
         facts=facts | told,
+        notices=notices,
     )
 
 

@@ -34,6 +34,10 @@ MOST_CHANNELS = 4  # of an image
 EPSILON = 1e-5  # of batch norms, torch's own
 LEAST_SIDE = 8  # pixels, from which on a number of values is taken for an image
 DCGAN_ACTIVATIONS = ("relu", "tanh")
+NOTICES = {
+    "activations": "The checkpoint file does not tell the activations; they are taken as",
+    "last_layer": "The checkpoint file does not tell the padding of the last layer:",
+}
 Number = tuple[int, ...]
 
 
@@ -88,7 +92,13 @@ def read(content: Content) -> Blueprints:
     config = SequentialConfig(latent=latent.shape, layers=tuple(layers))
     generator = Blueprint(architecture="sequential-generator", config=config, weights=weights)
     discriminator, told = (None, {}) if sequence[0].kind == "linear" else read_discriminator(content)
-    return Blueprints(generator=generator, discriminator=discriminator, latent=latent, facts=facts | told)
+    return Blueprints(
+        generator=generator,
+        discriminator=discriminator,
+        latent=latent,
+        facts=facts | told,
+        notices=tuple(f"{NOTICES[name]} {text}." for name, text in facts.items()),
+    )
 
 
 def numbered(stored: Mapping[str, StoredTensor]) -> list[Numbered]:
