@@ -149,11 +149,21 @@ def test_more_parts_than_any_training_has_are_refused() -> None:
         find_networks([{"x": {}} for _ in range(MAX_NODES)])
 
 
-def test_networks_of_one_name_are_kept_apart_and_long_names_cost_nothing() -> None:
+def test_networks_of_one_name_are_kept_apart_and_long_names_cost_little() -> None:
     ledger = Ledger(limit=9)
     one = StoredTensor(shape=(), dtype=torch.float32, read=lambda: torch.zeros(()), ledger=ledger)
-    found = find_networks({"a": {"b": {"x": one}}, "a.b": {"y": one}, "n" * 10**6: {"z": one}, "c": {"n" * 501: one}})
+    found = find_networks({"a": {"b": {"x": one}}, "a.b": {"y": one}})
     assert {name: list(state) for name, state in found.states.items()} == {"a.b": ["y"], "a.b'": ["x"]}
+    with pytest.raises(CheckpointError, match="more than the file holds"):
+        find_networks({"n" * 10**6: [{"z": one} for _ in range(11)]})
+    kind = foreign("mine", "Net")
+    inner: Any = None
+    for _ in range(20):
+        outer: Any = kind()
+        outer.state = {"_parameters": {"w": one}, "_modules": {} if inner is None else {"n" * 10**6: inner}}
+        inner = outer
+    with pytest.raises(CheckpointError, match="more than the file holds"):
+        module_state(inner)
 
 
 def test_a_module_that_holds_itself_is_refused() -> None:

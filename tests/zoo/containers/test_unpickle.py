@@ -10,6 +10,7 @@ import pytest
 from egbas.errors import CheckpointError
 from egbas.zoo.containers.standins import (
     MAX_PAIRS,
+    Foreign,
     Inert,
     Maker,
     Settings,
@@ -18,7 +19,7 @@ from egbas.zoo.containers.standins import (
     Unordered,
     table_maker,
 )
-from egbas.zoo.containers.unpickle import MAX_STEPS, MAX_TUPLES, unpickle
+from egbas.zoo.containers.unpickle import MAX_FOREIGN, MAX_STEPS, MAX_TUPLES, unpickle
 from egbas.zoo.formats import read_checkpoint
 from tests.zoo.containers.malicious import Call, attacks, legacy, text, zipped
 
@@ -136,6 +137,31 @@ def test_sets_are_inert_and_hold_nothing(value: Any) -> None:
 def test_what_is_in_a_set_is_not_hashed() -> None:
     for sets in (b"\x8f(" + DEEP + b"\x90", b"(" + DEEP + b"\x91"):
         assert isinstance(load(b"\x80\x04" + sets + b"."), Unordered)
+
+
+def test_programs_that_name_more_code_than_any_file_are_refused() -> None:
+    names = b"".join(b"c" + f"a{number}\nb\n".encode() + b"0" for number in range(MAX_FOREIGN + 1))
+    with pytest.raises(CheckpointError, match="pieces of Python code"):
+        load(b"\x80\x02" + names + b"N.")
+    again = (b"ca\nb\n" + b"0") * (2 * MAX_FOREIGN)  # one name is one piece
+    assert load(b"\x80\x02" + again + b"N.") is None
+
+
+def test_objects_of_unknown_classes_are_inert_and_told() -> None:
+    code: dict[str, None] = {}
+    data = b"\x80\x02cmine\nNet\n)\x81}" + text("a") + b"K\x01sb."
+    found = unpickle(io.BytesIO(data), {}, None, code)
+    assert isinstance(found, Foreign)
+    assert (found.origin, found.state, list(code)) == ("mine.Net", {"a": 1}, ["mine.Net"])
+    for change in (b"}" + text("__setstate__") + b"K\x01sb.", b"}" + text("origin") + b"K\x01sb."):
+        with pytest.raises(CheckpointError, match="damaged or malicious"):  # of the class itself
+            load(b"\x80\x02cmine\nNet\n" + change)
+
+
+def test_old_protocols_make_objects_by_a_function() -> None:
+    reconstructed = b"ccopy_reg\n_reconstructor\n(cmine\nNet\nc__builtin__\nobject\nNtR."
+    assert isinstance(load(b"\x80\x02" + reconstructed), Foreign)
+    assert not isinstance(load(b"\x80\x02ccopy_reg\n_reconstructor\n(K\x01tR."), Foreign)
 
 
 def test_long_programs_are_refused() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from egbas.errors import CheckpointError
 from egbas.zoo.containers.reparametrised import plain
 from egbas.zoo.containers.standins import Foreign, Unordered
-from egbas.zoo.containers.stored import StoredTensor
+from egbas.zoo.containers.stored import Ledger, StoredTensor
 
 # The moving average comes first: it is what the published pictures were made with.
 AVERAGES = ("avgG", "G_ema", "g_ema", "generator_smooth", "shadow_generator", "ema")
@@ -30,7 +30,8 @@ DISCRIMINATOR_WORDS = frozenset("d dis disc discriminator critic".split())
 WRAPPERS = ("module.", "_orig_mod.")
 PREFIXES = (*WRAPPERS, "generator.")
 SUFFIXES = ("_state_dict", "_state", "_weights", "_params")
-MAX_DEPTH, MAX_NODES, MAX_TENSORS, MAX_NAME = 12, 20_000, 100_000, 500
+MAX_DEPTH, MAX_NODES, MAX_TENSORS = 12, 20_000, 100_000
+MAX_LETTERS = 10**7  # of all names that are put together of several keys
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,8 +57,10 @@ def find_networks(tree: Any) -> Networks:
     """
     raw: dict[str, dict[str, StoredTensor]] = {}
     modules: dict[str, Foreign] = {}
+    letters = Ledger(limit=MAX_LETTERS)
     for keys, tensors, module in _walk(tree):
         for more, part in _parts(tensors):
+            letters.spend(sum(map(len, (*keys, *more))))
             name = _name((*keys, *more), raw)
             raw[name] = bare(part)
             whole = module if module is None or not more else child_of(module, more[0])
@@ -168,10 +171,7 @@ def _inside(node: Any) -> dict[str, Any]:
         node = {**getattr(node, "entries", {}), **(state if isinstance(state, dict) else {})}
     if isinstance(node, list | tuple):
         return {str(at): value for at, value in enumerate(node[:MAX_NODES])}
-    if not isinstance(node, dict):
-        return {}
-    # The keys that lead to a tensor are put together again and again: long ones would cost more than their file.
-    return {key: value for key, value in node.items() if isinstance(key, str) and len(key) <= MAX_NAME}
+    return {key: value for key, value in node.items() if isinstance(key, str)} if isinstance(node, dict) else {}
 
 
 def is_module(node: Any) -> bool:
@@ -211,10 +211,11 @@ def module_state(module: Foreign) -> dict[str, StoredTensor]:
     """
     found: dict[str, StoredTensor] = {}
     left = deque([("", module, 0)])
-    n_modules = 0
+    n_modules, letters = 0, Ledger(limit=MAX_LETTERS)  # a pickle may pass the same name many times
     while left:
         prefix, node, depth = left.popleft()
         n_modules += 1
+        letters.spend(len(prefix) * (1 + len(node.state["_parameters"]) + len(node.state.get("_buffers") or ())))
         found |= {f"{prefix}{key}": value for key, value in tensors_of(node).items()}
         if len(found) > MAX_TENSORS or n_modules > MAX_TENSORS or depth > MAX_DEPTH * MAX_DEPTH:
             raise CheckpointError("a network in it has more parts than any network; it is damaged or malicious")
