@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from egbas.samplers.gbrrt import GbRrtConfig
     from egbas.storage import load_run, save_run
     from egbas.zoo.models import load_classifier, load_model
+    from egbas.zoo.state_dicts import load_weights
 
 __all__ = [
     "BerOptConfig",
@@ -77,6 +78,7 @@ __all__ = [
     "load_classifier",
     "load_model",
     "load_run",
+    "load_weights",
     "neighbours_of",
     "save_run",
 ]
@@ -107,6 +109,7 @@ _HOME = {
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",
     "load_run": "egbas.storage",
+    "load_weights": "egbas.zoo.state_dicts",
     "neighbours_of": "egbas.evaluation.neighbours",
     "save_run": "egbas.storage",
 }

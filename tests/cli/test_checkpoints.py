@@ -2,12 +2,14 @@
 import errno
 import json
 import re
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from click.testing import Result
+from torch import nn
 from typer.testing import CliRunner
 
 from egbas.cli import app
@@ -153,3 +155,57 @@ def test_a_misspelt_name_is_no_file() -> None:
 
 def test_a_contradicting_latent_size_is_refused() -> None:
     refused(run("layers", "net.pt", "--latent-size", "9"), "--latent-size 9 contradicts net.pt")
+
+
+def decoder() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 64), nn.Tanh()).eval()
+
+
+def test_a_key_chooses_among_the_networks_of_a_file() -> None:
+    torch.save({"G_A": test_gan_zoo.generator_layout("", 1), "G_B": test_gan_zoo.generator_layout("", 2)}, "two.pt")
+    refused(run("inspect", "two.pt"), "'G_A' (pytorch_GAN_zoo-pgan), 'G_B'", "--key G_A")
+    assert "weights of           G_B" in run("inspect", "two.pt", "--key", "G_B").stdout
+    assert "act6" in run("layers", "two.pt", "--key", "G_A").stdout
+    refused(run("layers", "two.pt", "--key", "G"), "no network 'G' in it", "G_A (")
+    assert run("convert", "two.pt", "b.safetensors", "--key", "G_B").exit_code == 0
+    assert "act6" in run("layers", "b.safetensors").stdout
+
+
+def test_an_activation_is_said_on_the_command_line() -> None:
+    torch.save(decoder().state_dict(), "m.pth")
+    refused(run("layers", "m.pth"), "linear layers (3 -> 8 -> 64)", "--activation relu")
+    refused(run("layers", "m.pth", "--activation", "rlu"), "'rlu' is unknown; expected one of relu")
+    shown = run("layers", "m.pth", "--activation", "relu,tanh")
+    assert "The image: 1 x 8 x 8" in shown.stdout
+    told = run("inspect", "m.pth", "--activation", "relu,tanh", "--json")
+    assert [layer["kind"] for layer in json.loads(told.stdout)["layers"]] == ["ReLU", "Tanh"]
+
+
+@pytest.mark.parametrize("words", [("--key", "netG"), ("--activation", "relu")])
+def test_a_choice_for_what_is_no_file_is_refused(here: Path, words: tuple[str, str]) -> None:
+    (here / "mine_f.py").write_text("raise SystemExit('run')")
+    refused(run("layers", "dcgan-mnist-2d", *words), f"{words[0]} {words[1]}", "no checkpoint file")
+    refused(run("layers", "mine_f:generator", *words), f"{words[0]} {words[1]}", "no checkpoint file")
+
+
+def test_a_network_of_no_known_kind_is_told_with_the_lines_that_load_it(here: Path) -> None:
+    """The lines of the message, filled in, explore the network."""
+    net = nn.Sequential(OrderedDict(fc=nn.Linear(3, 8), act=nn.ReLU(), out=nn.Linear(8, 16))).eval()
+    torch.save({"epoch": 1, "best": net.state_dict()}, "x.pth")
+    result = run("layers", "x.pth")
+    refused(
+        result,
+        "of no format that egbas knows",
+        "fc.weight   8 x 3",
+        "out.bias    16",
+        "--model package.module:callable",
+    )
+    lines = [line.strip() for line in result.stderr.splitlines() if line.startswith("    ")]
+    code = lines[lines.index("import egbas, torch") :]
+    assert len(code) == 6
+    code.remove("from my_code import Generator  # the class")
+    program = "\n".join(code).replace("layer=1", "layer='act', samples=0")
+    exec(program, {"Generator": lambda: net})
+    assert load_run(here / "runs/mine", generator=net).layer is not None

@@ -35,7 +35,13 @@ def test_an_option_is_the_same_in_all_commands(name: str) -> None:
     assert len({str(each) for each in told if each is not None}) == 1
 
 
-@pytest.mark.parametrize("name", ["json", "latent_size"])
+@pytest.mark.parametrize("command", [*EXPLORING, "path", "sanity", "neighbours", "layers", "inspect", "convert"])
+def test_a_network_in_a_file_can_be_chosen_wherever_a_model_is_named(command: str) -> None:
+    assert option(command, "key") is not None
+    assert option(command, "activation") is not None
+
+
+@pytest.mark.parametrize("name", ["json", "latent_size", "key", "activation"])
 def test_so_it_is_in_the_other_commands(name: str) -> None:
     told = [option(command, name) for command in COMMANDS]
     assert len({str(each) for each in told if each is not None}) == 1

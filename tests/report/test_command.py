@@ -119,3 +119,13 @@ def test_a_module_of_a_number_is_written_with_a_dot() -> None:
     assert run.network is not None
     support = dataclasses.replace(run.support, layer=run.network.resolve("0"))
     assert " --layer .0 " in command(dataclasses.replace(run, layer=support.layer))[0]
+
+
+def test_command_says_what_was_said_of_a_checkpoint_file() -> None:
+    run = plane_run()
+    run.generator.zoo_choices = {"key": "net G", "activation": "relu,tanh"}  # type: ignore[assignment]
+    try:
+        assert "--key 'net G' --activation relu,tanh" in command(run)[0]
+    finally:
+        del run.generator.zoo_choices
+    assert "--key" not in command(run)[0]

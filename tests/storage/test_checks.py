@@ -279,7 +279,7 @@ TENSORS = [
     ("samples", {"draws__latents": None}, "draws/latents is missing"),
     ("samples", {"draws__latents": lambda v: v[None]}, "draws/latents is of shape"),
     ("region", {"freedom": lambda v: v[:, :2]}, "freedom is of shape (1, 2, 4); expected shape (1, 4, 4)"),
-    ("region", {"freedom": lambda v: v[0]}, "expected shape (c, h, w)"),
+    ("region", {"freedom": lambda v: v[0]}, "expected shape (1, 4, 4)"),
     ("region", {"freedom": lambda v: v - 10}, "numbers of at least 0, or NaN"),
     ("region", {"freedom": None}, "freedom is missing"),
     ("region", {"chain": short}, "chain is of shape"),
@@ -406,3 +406,18 @@ def test_a_run_without_outputs_still_loads(listed: Path, tmp_path: Path) -> None
     del tensors["outputs"]
     save_file(tensors, place / "samples.safetensors")
     assert len(load_run(place, Listed(1.0)).samples) == 1
+
+
+def test_a_run_whose_images_are_vectors_comes_back(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 5)).eval()
+    run = egbas.explore(net, torch.tensor([0.3, -0.2]), 1, rng=0, samples=20, beropt=QUICK)
+    back = load_run(run.save(tmp_path / "run"), net)
+    assert run.freedom is not None and back.freedom is not None
+    assert back.freedom.shape == (5,)
+    assert torch.equal(back.freedom, run.freedom)
+    tensors = load_file(tmp_path / "run/region.safetensors")
+    save_file(tensors | {"freedom": tensors["freedom"][:4].contiguous()}, tmp_path / "run/region.safetensors")
+    with pytest.raises(RunDirectoryError, match=r"freedom.*\(4,\).*\(5,\)"):
+        load_run(tmp_path / "run", net)

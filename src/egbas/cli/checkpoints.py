@@ -12,6 +12,8 @@ from egbas.cli import options, show
 def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint, or a model of the zoo.")],
     seed: Annotated[int, typer.Option(metavar="S", help="Of the latents that the images are checked on.")] = 0,
+    key: options.Key = None,
+    activation: options.Activation = None,
     json: options.Json = False,
 ) -> None:
     """Tell what a checkpoint holds, and check its output: range, spread, scores, scale of the latent.
@@ -24,7 +26,7 @@ def inspect(
     from egbas.zoo.models import load_model
 
     seeded(seed)
-    model = load_model(file if _is_zoo_name(file) else Path(file))
+    model = load_model(file if _is_zoo_name(file) else Path(file), key=key, activation=activation)
     described = describe(model, seed)
     if json:
         show.as_json(described)
@@ -44,12 +46,16 @@ def convert(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint of any format that egbas reads.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="File to write.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.safetensors.")] = False,
+    key: options.Key = None,
+    activation: options.Activation = None,
 ) -> None:
     """Write a checkpoint as one neutral file: plain weights and a header; it gives the same networks bit for bit."""
     from egbas.storage import write_file
     from egbas.zoo.convert import convert as convert_file
 
-    name = convert_file(file.expanduser(), out.expanduser(), write_file, overwrite=overwrite)
+    name = convert_file(
+        file.expanduser(), out.expanduser(), write_file, overwrite=overwrite, key=key, activation=activation
+    )
     show.say(f"{out} ({name} -> egbas, {out.expanduser().stat().st_size / 2**20:.1f} MiB)")
 
 

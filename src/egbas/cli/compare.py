@@ -36,6 +36,8 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     ] = 1,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     level: options.Level = None,
     out: Annotated[
@@ -79,7 +81,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     directory = check_destination(
         out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
     )
-    chosen = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seed + queries)  # so that the last seed is in range, too
     first = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(

@@ -14,6 +14,8 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     level: options.Level = None,
     max_steps: options.MaxSteps = None,
@@ -38,7 +40,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.inputs.queries import find_query
     from egbas.network import Network
 
-    chosen = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(level=level, max_steps=max_steps, iterations=iterations)
     where = find_device(device)

@@ -16,6 +16,8 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the exploration.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     out: Annotated[
         Path | None,
@@ -65,7 +67,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
     directory = check_destination(out or default_out(model, layer, latent or str(seed)), overwrite)
-    chosen = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     judges = [find_callable(name, "--judge") for name in judge or ()]

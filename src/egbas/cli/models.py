@@ -11,6 +11,8 @@ from egbas.cli import options, show
 def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     json: options.Json = False,
 ) -> None:
@@ -22,7 +24,7 @@ def layers(
     from egbas.network import Network
     from egbas.network.layers import spelled
 
-    chosen = find_model(model, latent_size)
+    chosen = find_model(model, latent_size, key=key, activation=activation)
     set_threads(chosen.generator, chosen.latent.shape, None)
     network = Network(chosen.generator, chosen.latent.shape, output=output)
     listed = network.layers

@@ -18,6 +18,8 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query, of BerOpt and of the bank.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     bank: Annotated[
         str, typer.Option(metavar="N|FILE", help="Latents to look among: so many draws of the prior, or a file.")
@@ -66,7 +68,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     directory = check_destination(
         out or named.with_name(f"neighbours-{named.name}"), overwrite, (TABLE, PICTURE, TENSORS, DONE)
     )
-    chosen = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     latents = find_bank(bank, chosen.latent, rng_of("bank", seed))

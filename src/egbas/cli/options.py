@@ -68,6 +68,21 @@ LatentSize = Annotated[
         metavar="SHAPE", help="Shape of your own network's latent, such as 64 or 512x1x1; a zoo model knows its own."
     ),
 ]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which network in a checkpoint file, such as netG, where there are several.",
+        show_default="a moving average, or the generator",
+    ),
+]
+Activation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[,LAST]",
+        help="Activation of a network in a file that does not tell it: relu, leaky_relu:0.2; with its end: relu,tanh.",
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(

@@ -34,6 +34,8 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the samples.")] = 0,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
@@ -89,7 +91,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
     directory = check_destination(place, overwrite, (TABLE, PAGE, PICTURE, TENSORS, DONE))
     levels = ranges.numbers(level, "--level")
-    chosen = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     judges = [find_callable(name, "--judge") for name in judge or ()]

@@ -22,6 +22,8 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     level: options.Level = None,
     latent: options.Latent = None,
     latent_size: options.LatentSize = None,
+    key: options.Key = None,
+    activation: options.Activation = None,
     output: options.Output = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/sanity-MODEL-lL-sS")
@@ -66,7 +68,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     named = default_out(model, layer, latent or str(seed))
     place = out or named.with_name(f"sanity-{named.name}")
     directory = check_destination(place, overwrite, (TABLE, PAGE, DONE))
-    chosen = find_model(model, latent_size, latent)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, _ = settings.configs(level=level, max_steps=max_steps)

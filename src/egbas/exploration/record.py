@@ -56,7 +56,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
 def config_of(run: "Exploration") -> dict[str, Any]:
     """Everything needed to repeat a run."""
     return {
-        "model": {"name": run.model_name, "sha256": state_sha256(run.generator)},
+        "model": {"name": run.model_name, "sha256": state_sha256(run.generator), **choices_of(run.generator)},
         "latent": run.latent.record(),
         "output": run.network.output,
         "layer": None if run.layer is None else dataclasses.asdict(run.layer),
@@ -82,6 +82,12 @@ def config_of(run: "Exploration") -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def choices_of(generator: nn.Module) -> dict[str, str]:
+    """What had to be said for a checkpoint file to be read, such as the key of a network in it; mostly nothing."""
+    carried = getattr(generator, "zoo_choices", None)
+    return dict(carried) if isinstance(carried, dict) else {}
 
 
 def kind_of(samples: Samples) -> str:

@@ -20,16 +20,25 @@ from torch import nn
 from egbas.errors import ConfigError, EgbasError, ModelNotFoundError, NetworkError
 from egbas.inputs.queries import read_latent
 from egbas.latent import LatentSpace
-from egbas.zoo.models import Model, is_path, load_model
+from egbas.zoo.models import Model, is_path, load_model, refuse_choices
 
 
-def find_model(name: str, latent_size: str | None, latent_file: str | None = None) -> Model:
+def find_model(
+    name: str,
+    latent_size: str | None,
+    latent_file: str | None = None,
+    *,
+    key: str | None = None,
+    activation: str | None = None,
+) -> Model:
     """Find a model by its name in the zoo, read a checkpoint, or call the user's ``package.module:callable``.
 
     Args:
         name: as typed after ``--model``.
         latent_size: as typed after ``--latent-size``, such as ``64`` or ``512x1x1``.
         latent_file: whose length tells the latent's where nothing else does.
+        key: as typed after ``--key``: which network in a checkpoint file.
+        activation: as typed after ``--activation``, where a checkpoint file does not tell it.
 
     Raises:
         ModelNotFoundError: there is no such model.
@@ -38,13 +47,14 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
         ConfigError: the size of the latent is not known.
     """
     if ":" not in name or is_path(name):
-        model = _zoo_model(name)
+        model = _zoo_model(name, key, activation)
         if latent_size is not None and parse_shape(latent_size) != model.latent.shape:
             raise ConfigError(
                 f"--latent-size {latent_size} contradicts {name}, whose latent has shape {model.latent.shape}; "
                 "leave it out"
             )
         return model
+    refuse_choices(name, {choice: said for choice, said in (("key", key), ("activation", activation)) if said})
     made = _call(name)
     if isinstance(made, Model):
         return made
@@ -72,9 +82,9 @@ def parse_shape(text: str) -> tuple[int, ...]:
         raise ConfigError(f"--latent-size {text!r} is no shape; expected 64 or 512x1x1") from error
 
 
-def _zoo_model(name: str) -> Model:
+def _zoo_model(name: str, key: str | None, activation: str | None) -> Model:
     try:
-        return load_model(name)
+        return load_model(name, key=key, activation=activation)
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
             f"{error}; a checkpoint is the path of its file, your own network package.module:callable"

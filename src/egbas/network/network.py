@@ -93,6 +93,7 @@ class Network:
         self._trace, self.image_shape = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
+        self.notices += tuple(getattr(generator, "zoo_notices", ()))  # what was assumed where a file tells nothing
 
     @property
     def latent_size(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptConfig, default_masks
-from egbas.exploration.record import box_of
+from egbas.exploration.record import box_of, choices_of
 from egbas.exploration.result import Exploration
 from egbas.samplers.choice import NAMES, PRIOR, TREE
 
@@ -36,6 +36,8 @@ def command(run: Exploration) -> tuple[str, str]:
     ]
     if ":" in run.model_name:
         words += ["--latent-size", "x".join(map(str, run.latent.shape))]
+    for choice, said in choices_of(run.generator).items():
+        words += [f"--{choice}", said]
     if run.network.output is not None:
         words += ["--output", str(run.network.output)]
     if run.network.device.type != "cpu":

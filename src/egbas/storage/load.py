@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult, BerOptStatus
-from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, RunDirectoryError
+from egbas.errors import ConfigError, RunDirectoryError
 from egbas.exploration.certainty import Agreement, Certainty
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.exploration.judges import Score
@@ -32,7 +32,7 @@ from egbas.samplers.mass import Mass
 from egbas.storage.checks import check_contents, check_layer, check_network, check_run
 from egbas.storage.contents import Contents, read_contents, reading
 from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
-from egbas.zoo.models import load_model
+from egbas.storage.reopen import reopened
 
 
 @alone
@@ -42,18 +42,22 @@ def load_run(
     *,
     region: Region | None = None,
     latent: LatentSpace | None = None,
+    allow_code: bool = False,
 ) -> Exploration:
     """Read a run directory back into the exploration it was made of.
 
     Args:
         path: of the directory.
-        generator: the network of the run, in eval mode; None finds it in the zoo by its name.
+        generator: the network of the run, in eval mode; None finds it by the name that the run has: in the zoo, as a
+            checkpoint file, or as ``module:callable`` where the module lies in the current directory.
         region: of a run that explored a region of the user's own; None for all others.
         latent: the latent space of a run whose prior cannot be written down; others may have theirs given.
+        allow_code: whether a ``module:callable`` that the run names may be imported from anywhere. It runs code:
+            allow it for runs of your own only.
 
     Raises:
         RunDirectoryError: the directory is unfinished, damaged, or of another network.
-        ModelNotFoundError: the run's model is not in the zoo and no generator was given.
+        ModelNotFoundError: the run's model is not there any more, or may not be imported, and no generator was given.
         ConfigError: the run's region or latent space is needed, or another was given.
     """
     directory = Path(path).expanduser()
@@ -63,6 +67,8 @@ def load_run(
     contents = read_contents(directory)
     check_contents(contents)
     _check_region(contents.config, region)
+    if generator is None:
+        generator = reopened(contents.config, directory, allow_code=allow_code)
     run = _rebuild(contents, generator, region, latent)
     check_run(contents, run)
     return run
@@ -77,16 +83,15 @@ def _check_region(config: dict[str, Any], region: Region | None) -> None:
 
 
 def _rebuild(
-    contents: Contents, generator: nn.Module | None, region: Region | None, latent: LatentSpace | None
+    contents: Contents, generator: nn.Module, region: Region | None, latent: LatentSpace | None
 ) -> Exploration:
     config, metrics, file = contents.config, contents.metrics, contents.directory / CONFIG
-    generator = generator if generator is not None else _zoo_generator(config["model"]["name"])
     checksum = state_sha256(generator)
     if checksum != config["model"]["sha256"]:
         raise RunDirectoryError(
             f"the run was made with other weights of {config['model']['name']} "
-            f"(sha256 {config['model']['sha256'][:12]}..., now {checksum[:12]}...); pass the network of "
-            "the run as generator="
+            f"(sha256 {config['model']['sha256'][:12]}..., now {checksum[:12]}...): the file has changed since, or "
+            "the callable draws its weights anew; pass the network of the run as generator="
         )
     latent = _latent_of(contents, latent)
     network = Network(generator, latent.shape, output=config.get("output"))
@@ -259,13 +264,3 @@ def _beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: d
         status=BerOptStatus[metrics["beropt_status"]],
         config=BerOptConfig(**(settings | temperatures)),
     )
-
-
-def _zoo_generator(name: str) -> nn.Module:
-    try:
-        return load_model(name).generator
-    except (ModelNotFoundError, CheckpointError) as error:
-        raise ModelNotFoundError(
-            f"the run's model {name!r} is neither in the zoo nor a checkpoint to be read from here ({error}); load it "
-            "and pass load_run(path, generator=...)"
-        ) from error

@@ -35,7 +35,7 @@ _CHECKSUM = TEXT.where(" of 64 hexadecimal digits", lambda text: re.fullmatch("[
 _LEVEL = SIZE.where(f", {FINEST} at most", lambda level: level <= FINEST)
 _OUTPUT = Expected("an integer or a text", lambda value: type(value) is int or isinstance(value, str))
 CONFIG = {
-    "model": {"name": TEXT, "sha256": _CHECKSUM},
+    "model": {"name": TEXT, "sha256": _CHECKSUM, "key?": TEXT, "activation?": TEXT},
     "latent": {
         "shape": list_of(SIZE).where(", at least one", lambda shape: len(shape) > 0),
         "prior?": TEXT,

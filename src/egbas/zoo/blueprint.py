@@ -12,6 +12,7 @@ from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
+from egbas.zoo.sequential import SequentialConfig, SequentialGenerator
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -20,6 +21,7 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "pggan-critic": (PgganCritic, PgganCriticConfig),
     "dcgan-generator": (RadfordGenerator, RadfordConfig),
     "dcgan-critic": (RadfordCritic, RadfordCriticConfig),
+    "sequential-generator": (SequentialGenerator, SequentialConfig),
 }
 
 
@@ -83,16 +85,20 @@ class Blueprints:
         discriminator: of the file; None where it has none.
         latent: where the generator's inputs come from.
         facts: what else the file tells, for ``egbas inspect``.
+        notices: what was assumed where it tells nothing, as sentences; whoever explores the generator sees them.
     """
 
     generator: Blueprint
     discriminator: Blueprint | None = None
     latent: LatentSpace
     facts: dict[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
 
 def latent_shape(generator: Blueprint) -> tuple[int, ...]:
     """Shape of one latent as a generator takes it: (d,) for a PGGAN, (d, 1, 1) for a DCGAN."""
+    if generator.architecture == "sequential-generator":
+        return generator.config.latent
     d = generator.config.latent_size
     return (d, 1, 1) if generator.architecture == "dcgan-generator" else (d,)
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from egbas.errors import CheckpointError
-from egbas.zoo.card import sha256
 from egbas.zoo.formats import build_networks, own, read_checkpoint
+from egbas.zoo.state_dicts import checksum
 
 SUFFIX = ".safetensors"
 
@@ -28,7 +28,15 @@ def check_output(source: Path, out: Path, overwrite: bool) -> None:
         raise CheckpointError(f"{out} exists; pass --overwrite to replace it, or name another file")
 
 
-def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, overwrite: bool = False) -> str:
+def convert(
+    source: Path,
+    out: Path,
+    write: Callable[[Path, bytes], None],
+    *,
+    overwrite: bool = False,
+    key: str | None = None,
+    activation: str | None = None,
+) -> str:
     """Convert a checkpoint; loading the result gives the same networks bit for bit.
 
     Args:
@@ -36,6 +44,8 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
         out: file to write, ``.safetensors``.
         write: writes a file completely or not at all.
         overwrite: whether a file there may be replaced.
+        key: see ``load_model``, as the next.
+        activation: see there.
 
     Returns:
         Name of the source's format.
@@ -44,8 +54,8 @@ def convert(source: Path, out: Path, write: Callable[[Path, bytes], None], *, ov
         CheckpointError: the source cannot be read or built, or the result cannot be written there.
     """
     check_output(source, out, overwrite)
-    name, blueprints = read_checkpoint(source)
+    name, blueprints = read_checkpoint(source, key=key, activation=activation)
     build_networks(source, blueprints)  # what cannot be built is not written
-    origin = {} if name == own.NAME else {"source_format": name, "source_sha256": sha256(source)}
+    origin = {} if name == own.NAME else {"source_format": name, "source_sha256": checksum(source)}
     write(out, own.dump(blueprints, origin))
     return name

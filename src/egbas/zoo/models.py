@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import nn
 
-from egbas.errors import ModelNotFoundError
+from egbas.errors import ConfigError, ModelNotFoundError
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.machine.threads import settle_fork
 from egbas.network import Layer, list_layers
 from egbas.zoo.blueprint import blank
-from egbas.zoo.card import ModelCard, load_card, load_weights, sha256
+from egbas.zoo.card import ModelCard, load_card, load_weights
 from egbas.zoo.containers.content import SUFFIXES
 from egbas.zoo.lenet import LeNet
 from egbas.zoo.mnist_dcgan import DcganCritic, DcganGenerator
@@ -71,28 +71,40 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
 
 
 @alone
-def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
+def load_model(
+    name: str | os.PathLike[str],
+    folder: Path = WEIGHTS,
+    *,
+    key: str | None = None,
+    activation: str | None = None,
+) -> Model:
     """Load a generator with its critic, both in eval mode: an embedded model, or a checkpoint file.
 
     Nothing in a file is run; docs/checkpoints.md lists the formats.
 
     Args:
-        name: of an embedded model, or path of a file.
+        name: of an embedded model, or path of a file, or of a folder with the index of several.
         folder: of the embedded models.
+        key: of the network in the file to generate with, such as ``"netG"``, where there are several.
+        activation: between the layers of the network, where the file does not tell it: ``"relu"``,
+            ``"leaky_relu:0.2"``; with the one at its end ``"relu,tanh"``.
 
     Raises:
         ModelNotFoundError: there is no generator of that name.
         CheckpointError: the weights are damaged, or the file is of a format that is not read.
+        ConfigError: an embedded model is asked for with a key or an activation.
     """
     settle_fork()
+    choices = {name: value for name, value in (("key", key), ("activation", activation)) if value is not None}
     if isinstance(name, os.PathLike):
-        return _load_file(os.fspath(name))
+        return _load_file(os.fspath(name), choices)
     try:
         card = _card(name, ("dcgan", "pggan"), folder)
     except ModelNotFoundError:
         if is_path(name):
-            return _load_file(name)
+            return _load_file(name, choices)
         raise
+    refuse_choices(name, choices)
     weights = load_weights(folder, card)
     generator, critic = _networks(card.architecture)
     for prefix, module in (("generator.", generator), ("critic.", critic)):
@@ -113,6 +125,17 @@ def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
     )
 
 
+def refuse_choices(name: str, choices: dict[str, str]) -> None:
+    """Refuse a key or an activation for what is no checkpoint file.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if choices:
+        given = " and ".join(f"--{choice} {value} ({choice}=)" for choice, value in choices.items())
+        raise ConfigError(f"got {given} for {name}, which is no checkpoint file; leave it out")
+
+
 def is_path(name: str) -> bool:
     """Whether a name that is no model's means a file: it exists, or looks like one."""
     try:
@@ -120,25 +143,27 @@ def is_path(name: str) -> bool:
             return True
     except (OSError, ValueError):  # too long, or with a null byte
         return False
-    return ":" not in name and (Path(name).suffix.lower() in SUFFIXES or os.sep in name)
+    is_like_one = Path(name).suffix.lower() in SUFFIXES or os.sep in name or name.endswith(".index.json")
+    return ":" not in name and is_like_one
 
 
-def _load_file(name: str) -> Model:
+def _load_file(name: str, choices: dict[str, str]) -> Model:
     # A model by its name needs no format; together they take a tenth as long as the rest of egbas to import.
     from egbas.zoo.formats import build_networks, read_checkpoint
+    from egbas.zoo.state_dicts import checksum
 
     path = Path(name).expanduser()
-    format_name, blueprints = read_checkpoint(path)
+    format_name, blueprints = read_checkpoint(path, **choices)
     generator: Any
     generator, discriminator = build_networks(path, blueprints)
-    generator.zoo_name = name
+    generator.zoo_name, generator.zoo_choices, generator.zoo_notices = name, choices, blueprints.notices
     generator.latent = blueprints.latent  # egbas.explore reads it
     return Model(
         name=name,
         generator=generator,
         discriminator=discriminator,
         latent=blueprints.latent,
-        sha256=sha256(path),
+        sha256=checksum(path),
         facts={"format": format_name, **blueprints.facts, **_deviation(discriminator)},
     )
 

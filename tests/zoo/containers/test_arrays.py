@@ -10,8 +10,9 @@ import torch
 from egbas.errors import CheckpointError
 from egbas.zoo.containers import arrays
 from egbas.zoo.containers.arrays import Array, Dtype, Encoded
+from egbas.zoo.containers.standins import Inert
 from egbas.zoo.containers.stored import Ledger
-from egbas.zoo.containers.unpickle import Inert, unpickle
+from egbas.zoo.containers.unpickle import unpickle
 
 LEDGER = Ledger(limit=10**6)
 

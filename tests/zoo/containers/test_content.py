@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from egbas.errors import CheckpointError, ConfigError
 from egbas.zoo.blueprint import Blueprint
-from egbas.zoo.containers.content import DISCRIMINATORS, GENERATORS, open_content
+from egbas.zoo.containers.content import open_content
+from egbas.zoo.containers.networks import DISCRIMINATORS, GENERATORS
 from egbas.zoo.formats import build_networks, gandissect, read_checkpoint
 from tests.zoo.formats.reference import Draw, agree, load
 from tests.zoo.formats.test_gandissect import layout, original

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from egbas.errors import CheckpointError
-from egbas.zoo.containers.unpickle import (
+from egbas.zoo.containers.standins import (
     MAX_PAIRS,
-    MAX_STEPS,
-    MAX_TUPLES,
+    Foreign,
     Inert,
     Maker,
     Settings,
@@ -19,8 +18,8 @@ from egbas.zoo.containers.unpickle import (
     TfNetwork,
     Unordered,
     table_maker,
-    unpickle,
 )
+from egbas.zoo.containers.unpickle import MAX_FOREIGN, MAX_STEPS, MAX_TUPLES, unpickle
 from egbas.zoo.formats import read_checkpoint
 from tests.zoo.containers.malicious import Call, attacks, legacy, text, zipped
 
@@ -78,14 +77,28 @@ def test_the_message_names_what_was_asked_for_and_what_to_do() -> None:
     [
         ("torch_utils.persistence", "_reconstruct_persistent_obj", "StyleGAN2-ADA or StyleGAN3"),
         ("dnnlib.tflib.network", "Network", "StyleGAN pickle for TensorFlow"),
-        ("model", "Generator", r"model\.Generator.*whole pickled network"),
-        ("torch.nn.modules.container", "Sequential", "whole pickled network"),
-        ("a\x1b[31mb", "c", r"a\?\[31mb\.c"),
+        ("a\x1b[31mb.os", "__c__", r"a\?\[31mb\.os\.__c__"),
     ],
 )
 def test_known_foreign_files_are_told_by_name(module: str, name: str, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         load(b"\x80\x02c" + f"{module}\n{name}\n".encode() + b")R.")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        ("model", "Generator", r"model\.Generator.*whole pickled network"),
+        ("torch.nn.modules.container", "Sequential", "whole pickled network"),
+        ("a\x1b[31mb", "c", r"a\?\[31mb\.c"),
+    ],
+)
+def test_a_file_of_code_without_weights_is_refused_by_its_name(
+    tmp_path: Path, module: str, name: str, message: str
+) -> None:
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x02c" + f"{module}\n{name}\n".encode() + b")R.")
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(tmp_path / "x.pkl")
 
 
 def test_stand_ins_keep_what_they_are_given() -> None:
@@ -124,6 +137,31 @@ def test_sets_are_inert_and_hold_nothing(value: Any) -> None:
 def test_what_is_in_a_set_is_not_hashed() -> None:
     for sets in (b"\x8f(" + DEEP + b"\x90", b"(" + DEEP + b"\x91"):
         assert isinstance(load(b"\x80\x04" + sets + b"."), Unordered)
+
+
+def test_programs_that_name_more_code_than_any_file_are_refused() -> None:
+    names = b"".join(b"c" + f"a{number}\nb\n".encode() + b"0" for number in range(MAX_FOREIGN + 1))
+    with pytest.raises(CheckpointError, match="pieces of Python code"):
+        load(b"\x80\x02" + names + b"N.")
+    again = (b"ca\nb\n" + b"0") * (2 * MAX_FOREIGN)  # one name is one piece
+    assert load(b"\x80\x02" + again + b"N.") is None
+
+
+def test_objects_of_unknown_classes_are_inert_and_told() -> None:
+    code: dict[str, None] = {}
+    data = b"\x80\x02cmine\nNet\n)\x81}" + text("a") + b"K\x01sb."
+    found = unpickle(io.BytesIO(data), {}, None, code)
+    assert isinstance(found, Foreign)
+    assert (found.origin, found.state, list(code)) == ("mine.Net", {"a": 1}, ["mine.Net"])
+    for change in (b"}" + text("__setstate__") + b"K\x01sb.", b"}" + text("origin") + b"K\x01sb."):
+        with pytest.raises(CheckpointError, match="damaged or malicious"):  # of the class itself
+            load(b"\x80\x02cmine\nNet\n" + change)
+
+
+def test_old_protocols_make_objects_by_a_function() -> None:
+    reconstructed = b"ccopy_reg\n_reconstructor\n(cmine\nNet\nc__builtin__\nobject\nNtR."
+    assert isinstance(load(b"\x80\x02" + reconstructed), Foreign)
+    assert not isinstance(load(b"\x80\x02ccopy_reg\n_reconstructor\n(K\x01tR."), Foreign)
 
 
 def test_long_programs_are_refused() -> None:

@@ -207,7 +207,20 @@ def test_a_conditional_discriminator_is_left_out_and_told(
     assert re.search(r"above 8 pixels, .*; the discriminator", parts.facts["left_out"])
 
 
-def test_networks_without_equalised_rates_are_refused(tmp_path: Path) -> None:
-    torch.save({"generator": saved(generator_layout(), use_eql=False)}, tmp_path / "m.bin")
-    with pytest.raises(CheckpointError, match="without equalised"):
-        read_checkpoint(tmp_path / "m.bin")
+def test_networks_without_equalised_rates_are_not_scaled(tmp_path: Path) -> None:
+    """The reference scales; weights that are divided by their scales before give what no scale gives."""
+    state, critic = (
+        {name: value / 4 for name, value in layout.items()} for layout in (generator_layout(), critic_layout())
+    )
+    content = {"generator": saved(state, use_eql=False), "discriminator": saved(critic, use_eql=False)}
+    torch.save(content, tmp_path / "m.bin")
+    _, generator, discriminator = load(tmp_path / "m.bin", "akanimax-v3")
+
+    def divided(state: dict[str, Tensor], transposed: tuple[str, ...] = ()) -> dict[str, Tensor]:
+        fan_in = {name: len(value) if name in transposed else value[0].numel() for name, value in state.items()}
+        scales = {name: (2 / n) ** 0.5 if name.endswith("weight") else 1.0 for name, n in fan_in.items()}
+        return {name: value / scales[name] for name, value in state.items()}
+
+    agree(generator, Draw(1)(5, 7), lambda z: original(divided(state, ("layers.0.conv_1.weight",)), z))
+    assert discriminator is not None
+    agree(discriminator, Draw(2)(2, 3, 16, 16), lambda x: original_critic(divided(critic), x), one_by_one=True)

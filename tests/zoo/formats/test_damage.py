@@ -14,7 +14,7 @@ from tests.zoo.containers.malicious import attacks, legacy, zipped
 from tests.zoo.formats.damage import N_DAMAGES, small_files
 
 ROOT = Path(__file__).parents[3]
-KINDS = ("torch zip", "torch legacy", "pickle", "safetensors")
+KINDS = ("torch zip", "torch legacy", "pickle", "safetensors", "pickle of tensors", "whole network")
 ATTACKS = ("attack", "attack in a zip", "legacy attack")
 
 

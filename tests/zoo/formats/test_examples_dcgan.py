@@ -82,7 +82,26 @@ def test_negative_variances_are_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "g.pth")
 
 
-def test_a_variant_with_biases_is_refused(tmp_path: Path) -> None:
-    torch.save(networks()[0].state_dict() | {"main.0.bias": torch.zeros(8)}, tmp_path / "g.pth")
-    with pytest.raises(CheckpointError, match=r"unknown: main\.0\.bias"):
+def test_a_discriminator_in_the_same_file_is_read(tmp_path: Path) -> None:
+    generator, critic = networks()
+    torch.save({"netG": generator.state_dict(), "netD": critic.state_dict(), "epoch": 3}, tmp_path / "x.pth")
+    _, found, found_critic = load(tmp_path / "x.pth", "pytorch-examples-dcgan")
+    assert found_critic is not None
+    agree(found, Draw(1)(5, 9, 1, 1), generator)
+    agree(found_critic, Draw(2)(5, 3, 32, 32), critic)
+
+
+def test_a_discriminator_of_another_kind_is_left_out_and_told(tmp_path: Path) -> None:
+    state = networks()[0].state_dict()
+    torch.save({"netG": state, "netD": {"a.weight": torch.zeros(1)}}, tmp_path / "x.pth")
+    parts, _, critic = load(tmp_path / "x.pth", "pytorch-examples-dcgan")
+    assert critic is None
+    assert "'netD'" in parts.facts["left_out"]
+
+
+@pytest.mark.parametrize("d", [110, 74, 60])
+def test_a_latent_that_may_hold_ten_labels_is_refused(tmp_path: Path, d: int) -> None:
+    state = networks()[0].state_dict() | {"main.0.weight": torch.zeros(d, 8, 4, 4)}
+    torch.save(state, tmp_path / "g.pth")
+    with pytest.raises(CheckpointError, match=rf"takes {d} values, which may be a latent of {d - 10} and one of 10"):
         read_checkpoint(tmp_path / "g.pth")

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from egbas.errors import CheckpointError
+from egbas.zoo.convert import convert
 from egbas.zoo.formats import read_checkpoint
+from egbas.zoo.models import load_model
 from tests.zoo.formats.reference import Draw, agree, consecutive_deviation, double, halve, load, lrelu, pixel_norm
 
 DEPTHS = (6, 5, 4)  # at 4, 8 and 16 pixels
@@ -74,17 +76,28 @@ def apply(state: dict[str, Tensor], name: str, dot: str, x: Tensor, padding: int
     return x * (2 / w[0].numel()) ** 0.5
 
 
-def original(state: dict[str, Tensor], dot: str, z: Tensor) -> tuple[Tensor, list[Tensor]]:
-    pres = [apply(state, "formatLayer", dot, pixel_norm(z)).view(-1, 6, 4, 4)]
-    x = pixel_norm(lrelu(pres[-1]))
+def original(
+    state: dict[str, Tensor], dot: str, z: Tensor, *, alpha: float = 0, leak: float = 0.2, has_norm: bool = True
+) -> tuple[Tensor, list[Tensor]]:
+    """The zoo's ``GNet.forward``; a mix with the image of 8 pixels while that of 16 fades in."""
+
+    def norm(x: Tensor) -> Tensor:
+        return pixel_norm(x) if has_norm else x
+
+    def act(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, leak * x)
+
+    pres = [apply(state, "formatLayer", dot, norm(z)).view(-1, 6, 4, 4)]
+    x = norm(act(pres[-1]))
     pres.append(apply(state, "groupScale0.0", dot, x, 1))
-    x = pixel_norm(lrelu(pres[-1]))
+    x = before = norm(act(pres[-1]))
     for k in (0, 1):
-        x = double(x)
+        before, x = x, double(x)
         for part in (0, 1):
             pres.append(apply(state, f"scaleLayers.{k}.{part}", dot, x, 1))
-            x = pixel_norm(lrelu(pres[-1]))
-    return apply(state, "toRGBLayers.2", dot, x), pres
+            x = norm(act(pres[-1]))
+    image = apply(state, "toRGBLayers.2", dot, x)
+    return alpha * double(apply(state, "toRGBLayers.1", dot, before)) + (1 - alpha) * image, pres
 
 
 def original_critic(state: dict[str, Tensor], dot: str, deviation: bool, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -153,9 +166,10 @@ def test_some_losses_end_the_generator_in_a_tanh(tmp_path: Path, config: Callabl
     [
         ({"attribKeysOrder": {"Gender": {"order": 0}}}, "conditional"),
         ({"categoryVectorDim": 10}, "conditional"),
-        ({"alpha": 0.4}, "fading in"),
-        ({"perChannelNormalization": False}, "without pixel norm"),
-        ({"leakyReluLeak": 0.1}, "another slope"),
+        ({"attribKeysOrder": {"Gender": {"order": 0}}}, "labels: Gender behind its latent.*--model"),
+        ({"alpha": 1}, "alpha is 1; expected a number of at least 0 and below 1"),
+        ({"alpha": "half"}, "alpha is half"),
+        ({"leakyReluLeak": -0.1}, "leakyReluLeak is -0.1"),
     ],
 )
 def test_settings_that_are_not_read_are_refused(
@@ -164,6 +178,51 @@ def test_settings_that_are_not_read_are_refused(
     torch.save({"config": config(**settings), "netG": generator_layout("")}, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(tmp_path / "m.pt")
+
+
+@pytest.mark.parametrize("dot", ["", ".module"])
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"leakyReluLeak": 0.1}, {"leak": 0.1}),
+        ({"perChannelNormalization": False}, {"has_norm": False}),
+        ({"alpha": 0.4}, {"alpha": 0.4}),
+        ({"alpha": 0.25, "leakyReluLeak": 0.3, "perChannelNormalization": False}, {"alpha": 0.25, "leak": 0.3}),
+    ],
+)
+def test_other_settings_are_those_of_the_configuration(
+    tmp_path: Path, config: Callable[..., Any], settings: dict[str, Any], told: dict[str, Any], dot: str
+) -> None:
+    state = generator_layout(dot)
+    torch.save({"config": config(**settings), "netG": state}, tmp_path / "m.pt")
+    _, generator, _ = load(tmp_path / "m.pt", "pytorch_GAN_zoo-pgan")
+    has_norm = settings.get("perChannelNormalization", True)
+    agree(generator, Draw(1)(5, 7), lambda z: original(state, dot, z, **told | {"has_norm": has_norm}))
+
+
+def test_a_discriminator_has_the_leak_too_and_is_left_out_while_it_fades_in(
+    tmp_path: Path, config: Callable[..., Any]
+) -> None:
+    state = critic_layout("")
+    for settings in ({"leakyReluLeak": 0.0}, {"alpha": 0.5}):
+        torch.save({"config": config(**settings), "netG": generator_layout(""), "netD": state}, tmp_path / "m.pt")
+        parts, _, discriminator = load(tmp_path / "m.pt", "pytorch_GAN_zoo-pgan")
+        if "alpha" in settings:
+            assert discriminator is None
+            assert "fading in" in parts.facts["left_out"]
+        else:
+            assert discriminator is not None
+            slopes = {part.negative_slope for part in discriminator.modules() if isinstance(part, nn.LeakyReLU)}
+            assert slopes == {0.0}
+
+
+def test_a_network_that_fades_in_can_be_explored_and_converted(tmp_path: Path, config: Callable[..., Any]) -> None:
+    torch.save({"config": config(alpha=0.4), "netG": generator_layout("")}, tmp_path / "m.pt")
+    convert(tmp_path / "m.pt", tmp_path / "m.safetensors", lambda path, data: path.write_bytes(data) and None)
+    before, after = load_model(tmp_path / "m.pt"), load_model(tmp_path / "m.safetensors")
+    z = Draw(1)(3, 7)
+    assert torch.equal(after.generator(z), before.generator(z))
+    assert [layer.path for layer in before.layers][-2:] == ["fade.block.act5", "fade.block.act6"]
 
 
 @pytest.mark.parametrize("shape", [(), (6,), (0, 6, 3, 3)])

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from egbas.errors import CheckpointError
+from egbas.zoo.containers.standins import Inert, Maker
 from egbas.zoo.containers.stored import Ledger, StoredTensor, check_layout
-from egbas.zoo.containers.unpickle import Inert, Maker
 
 DTYPES = {
     "f2": torch.float16,
@@ -57,7 +57,7 @@ class Array(Inert):
             raise CheckpointError("an array in it has no proper state; the file is damaged or malicious")
         _, shape, described, is_fortran, data = self.state
         dtype = described.torch_dtype()
-        data = _bytes(data)
+        data = bytes_of(data)
         if data is None or not isinstance(shape, tuple):
             raise CheckpointError("an array in it has no bytes; the file is damaged or malicious")
         held = len(data) // dtype.itemsize
@@ -89,7 +89,7 @@ class Encoded(Inert):
     """``_codecs.encode(text, "latin1")``, which Python 3 writes for bytes in old protocols; encoded when used."""
 
 
-def _bytes(data: Any) -> bytes | bytearray | None:
+def bytes_of(data: Any) -> bytes | bytearray | None:
     """The bytes of an array as any protocol writes them; None where they are none."""
     if isinstance(data, Encoded):
         data = data.args[0] if data.args else None

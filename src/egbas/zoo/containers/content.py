@@ -7,7 +7,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,20 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from egbas.errors import CheckpointError, EgbasError
-from egbas.zoo.containers import arrays, torch_file
+from egbas.zoo.containers import shards, torch_file
+from egbas.zoo.containers.networks import bare, discriminator_of, find_networks, ranked
+from egbas.zoo.containers.reparametrised import plain
+from egbas.zoo.containers.standins import Foreign, Settings, TfNetwork, asks_for_code
 from egbas.zoo.containers.stored import Ledger, StoredTensor
-from egbas.zoo.containers.unpickle import Settings, TfNetwork, table_maker, unpickle
 
 SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".ckpt", ".tar", ".model", ".safetensors")
 MAX_HEADER = 16 * 2**20  # bytes of the JSON in a safetensors file
-SAFETENSORS_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+SAFETENSORS_DTYPES = {
+    **{"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "C64": torch.complex64},
+    **{"U16": torch.uint16, "U32": torch.uint32, "U64": torch.uint64, "BOOL": torch.bool, "U8": torch.uint8},
+}
 NETWORK_CLASSES = (("tfutil", "Network"), ("network", "Network"))
-PREFIXES = ("module.", "_orig_mod.", "generator.")
-# The moving average comes first: it is what the published pictures were made with.
-GENERATORS = (
-    *("avgG", "G_ema", "g_ema", "generator_smooth", "shadow_generator", "ema"),
-    *("generator", "netG", "G", "g", "gen", "state_dict", "model_state_dict", "model", ""),
-)
-DISCRIMINATORS = ("netD", "discriminator", "D", "d", "dis")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,17 +41,29 @@ class Content:
         tree: what was saved, with ``StoredTensor`` for tensors.
         metadata: of a safetensors header; empty for other files.
         states: the named tensors of each network in it, by the network's name in the file; "" for those at the top.
+        raw: the same, with the weights that a spectral or weight norm keeps in parts.
+        modules: of those that are whole pickled modules, what the module became.
+        code: names that stand for nothing here: the Python code that the file asks for.
+        chosen: name of the network to generate with; None for the likeliest.
+        activation: what the user says of the activations, where the file tells nothing.
     """
 
     path: Path
     tree: Any
     metadata: Mapping[str, str] = field(default_factory=dict)
     states: Mapping[str, Mapping[str, StoredTensor]] = field(default_factory=dict)
+    raw: Mapping[str, Mapping[str, StoredTensor]] = field(default_factory=dict)
+    modules: Mapping[str, Foreign] = field(default_factory=dict)
+    code: tuple[str, ...] = ()
+    chosen: str | None = None
+    activation: str | None = None
 
     @property
     def generator_name(self) -> str:
         """Name of the network to generate with, its moving average where there is one; "" at the top."""
-        return next((name for name in GENERATORS if name in self.states), "")
+        if self.chosen is not None:
+            return self.chosen
+        return next((names[0] for names in ranked(self.states) if names), "")
 
     @property
     def generator(self) -> Mapping[str, StoredTensor]:
@@ -60,9 +71,39 @@ class Content:
         return self.states.get(self.generator_name, {})
 
     @property
+    def discriminator_name(self) -> str | None:
+        """Name of the discriminator that belongs to the generator; None where there is none."""
+        return discriminator_of(self.generator_name, self.states)
+
+    @property
     def discriminator(self) -> Mapping[str, StoredTensor] | None:
         """The tensors of the discriminator; None where there is none."""
-        return next((self.states[name] for name in DISCRIMINATORS if name in self.states), None)
+        name = self.discriminator_name
+        return None if name is None else self.states[name]
+
+    def alone(self) -> "Content":
+        """The same without its discriminators."""
+        states = {name: state for name, state in self.states.items() if name == self.generator_name}
+        return replace(self, states=states, chosen=self.generator_name)
+
+    def choose(self, name: str) -> "Content":
+        """The same, with a network to generate with: one of ``states``, or a part of one, such as ``net.decoder``.
+
+        Raises:
+            CheckpointError: there is none of that name.
+        """
+        if name in self.states:
+            return replace(self, chosen=name)
+        for outer, tensors in self.raw.items():
+            stem = name.removeprefix(f"{outer}.") if outer else name
+            inside = {
+                key.removeprefix(f"{stem}."): value for key, value in tensors.items() if key.startswith(f"{stem}.")
+            }
+            if inside:
+                raw = {**self.raw, name: bare(inside)}
+                return replace(self, raw=raw, states={**self.states, name: plain(raw[name])}, chosen=name)
+        told = ", ".join(f"{name or 'the top level'} ({len(state)} tensors)" for name, state in self.states.items())
+        raise CheckpointError(f"there is no network {name[:60]!r} in it; --key takes the name of one: {told or 'none'}")
 
     def settings(self, *path: str) -> dict[str, Any]:
         """The plain settings under some names, such as ("generator", "conf"); empty where there are none."""
@@ -92,6 +133,9 @@ def open_content(path: Path) -> Iterator[Content]:
 
 def _open(path: Path, stack: ExitStack) -> Content:
     try:
+        index = shards.index_of(path)
+        if index is not None:
+            return _open_shards(index, stack)
         _check_file(path)
         file = stack.enter_context(path.open("rb"))
         mapped = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -106,14 +150,30 @@ def _open(path: Path, stack: ExitStack) -> Content:
             archive = stack.enter_context(zipfile.ZipFile(file))
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise CheckpointError(f"it is a damaged or truncated zip file ({error}); get it again") from error
-        return _content(path, torch_file.read_zip(archive, len(mapped)))
+        code: dict[str, None] = {}
+        return _content(path, torch_file.read_zip(archive, len(mapped), code), code=code)
     if mapped[:1] != b"\x80":
         raise CheckpointError(_no_checkpoint(mapped[:512]))
     if torch_file.is_legacy(mapped):
-        return _content(path, torch_file.read_legacy(mapped))
+        code = {}
+        return _content(path, torch_file.read_legacy(mapped, code), code=code)
     mapped.seek(0)
-    names = {**arrays.NAMES, ("collections", "OrderedDict"): table_maker(), **dict.fromkeys(NETWORK_CLASSES, TfNetwork)}
-    return Content(path=path, tree=unpickle(mapped, names))
+    code = {}
+    return _content(path, torch_file.read_pickle(mapped, dict.fromkeys(NETWORK_CLASSES, TfNetwork), code), code=code)
+
+
+def _open_shards(index: Path, stack: ExitStack) -> Content:
+    """All tensors of a network that lies in several files."""
+    tensors: dict[str, StoredTensor] = {}
+    for shard, names in shards.read_index(index).items():
+        tree = _open(shard, stack).tree
+        missing = [name for name in names if not isinstance(tree, dict) or not isinstance(tree.get(name), StoredTensor)]
+        if missing:
+            raise CheckpointError(
+                f"{index.name} says that {shard.name} holds the tensor {missing[0][:60]!r}; it does not"
+            )
+        tensors |= {name: tree[name] for name in names}
+    return _content(index, tensors)
 
 
 def _check_file(path: Path) -> None:
@@ -159,38 +219,21 @@ def _safetensor(opened: Any, name: str, ledger: Ledger) -> StoredTensor:
     return StoredTensor(shape=tuple(entry.get_shape()), dtype=dtype, read=read, ledger=ledger)
 
 
-def _content(path: Path, tree: Any, metadata: Mapping[str, str] | None = None) -> Content:
-    states = {} if not isinstance(tree, dict) else dict(_states(tree))
-    return Content(path=path, tree=tree, metadata=metadata or {}, states=states)
-
-
-def _states(tree: dict[Any, Any]) -> Iterator[tuple[str, dict[str, StoredTensor]]]:
-    """Find the networks of a checkpoint: one at the top, one under each name, name_state_dict or name.state_dict."""
-    top = _tensors(tree)
-    networks = {name.partition(".")[0] for name in top}
-    if "generator" in networks and networks & set(DISCRIMINATORS):  # one flat file of several networks
-        for network in networks:
-            yield network, _bare({name: top[name] for name in top if name.startswith(f"{network}.")}, f"{network}.")
-        return
-    if top:
-        yield "", _bare(top)
-    for name in (*GENERATORS, *DISCRIMINATORS):  # not every name: a file may have any number
-        value = next((tree[key] for key in (name, f"{name}_state_dict") if isinstance(tree.get(key), dict)), None)
-        inner = value.get("state_dict", value) if isinstance(value, dict) else None
-        if isinstance(inner, dict) and _tensors(inner):
-            yield name, _bare(_tensors(inner))
-
-
-def _tensors(tree: dict[Any, Any]) -> dict[str, StoredTensor]:
-    return {name: value for name, value in tree.items() if isinstance(name, str) and isinstance(value, StoredTensor)}
-
-
-def _bare(tensors: dict[str, StoredTensor], first: str | None = None) -> dict[str, StoredTensor]:
-    """Strip what wrappers put before every name."""
-    for prefix in (first, *PREFIXES, *PREFIXES):
-        if prefix and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
-    return tensors
+def _content(
+    path: Path, tree: Any, metadata: Mapping[str, str] | None = None, code: Mapping[str, None] | None = None
+) -> Content:
+    found = find_networks(tree)
+    if code and not found.states:
+        raise asks_for_code(list(code))
+    return Content(
+        path=path,
+        tree=tree,
+        metadata=metadata or {},
+        states=found.states,
+        raw=found.raw,
+        modules=found.modules,
+        code=tuple(code or ()),
+    )
 
 
 def _no_checkpoint(head: bytes) -> str:

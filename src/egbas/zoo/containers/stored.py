@@ -15,7 +15,10 @@ from torch import Tensor
 from egbas.errors import CheckpointError
 
 MAX_DIMS = 8
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FLOATS = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
+)
 
 
 class Sealed:
@@ -66,26 +69,32 @@ class StoredTensor(Sealed):
         dtype: as stored.
         read: reads the values, as stored.
         ledger: of the file.
+        kind: what it is where it is no plain tensor, such as "sparse"; its values are then not read.
+        read_transposed: reads the values as the weight of a transposed convolution, where that is another than that
+            of a convolution (see ``reparametrised.py``).
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[], Tensor] = field(repr=False)
     ledger: Ledger = field(repr=False)
+    kind: str = ""
+    read_transposed: Callable[[], Tensor] | None = field(default=None, repr=False)
 
-    def load(self, name: str) -> Tensor:
+    def load(self, name: str, *, transposed: bool = False) -> Tensor:
         """Read the values as contiguous float32 of their own memory.
 
         Args:
             name: of the tensor, for the messages.
+            transposed: whether it is the weight (in, out, ...) of a transposed convolution.
 
         Raises:
             CheckpointError: they are no real numbers, or NaN or infinite.
         """
+        values = self.load_stored(name, transposed=transposed)
         if self.dtype not in FLOATS:
             raise CheckpointError(f"tensor {name!r} holds {self.dtype}; expected floating-point weights")
-        self.ledger.spend(math.prod(self.shape) * self.dtype.itemsize)
-        values = self.read().to(torch.float32).contiguous()
+        values = values.to(torch.float32).contiguous()
         bad = values.numel() - int(values.isfinite().sum())
         if bad:
             raise CheckpointError(
@@ -94,13 +103,31 @@ class StoredTensor(Sealed):
             )
         return values
 
+    def load_stored(self, name: str, *, transposed: bool = False) -> Tensor:
+        """Read the values as they are stored.
+
+        Args:
+            name: of the tensor, for the messages.
+            transposed: whether it is the weight (in, out, ...) of a transposed convolution.
+
+        Raises:
+            CheckpointError: it is no plain tensor, or more was read from the file than it can hold.
+        """
+        if self.kind:
+            raise CheckpointError(
+                f"tensor {name!r} is {self.kind}; expected a plain tensor of floating-point weights: "
+                "save it as one where it was made"
+            )
+        self.ledger.spend(math.prod(self.shape) * self.dtype.itemsize)
+        return self.read_transposed() if transposed and self.read_transposed is not None else self.read()
+
     def load_counter(self) -> Tensor:
         """Read one whole number.
 
         Raises:
             CheckpointError: it is none.
         """
-        if self.shape != () or self.dtype.is_floating_point:
+        if self.shape != () or self.kind or self.dtype.is_floating_point:
             raise CheckpointError("a counter in it is no whole number; it is damaged")
         return self.read().to(torch.int64)
 

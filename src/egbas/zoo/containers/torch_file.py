@@ -6,67 +6,32 @@ which runs nothing; a block is read when its tensor is.
 """
 
 import io
-import math
 import mmap
 import struct
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from egbas.errors import CheckpointError
 from egbas.zoo.containers import arrays
-from egbas.zoo.containers.stored import MAX_DIMS, Ledger, Sealed, StoredTensor, check_layout
-from egbas.zoo.containers.unpickle import Inert, Maker, table_maker, unpickle
+from egbas.zoo.containers.rebuilt import Block, StorageType, names_of_tensors
+from egbas.zoo.containers.standins import Maker
+from egbas.zoo.containers.stored import Ledger
+from egbas.zoo.containers.unpickle import unpickle
 
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of an old torch file
 MAX_PICKLE = 64 * 2**20  # bytes of the pickle in a zip; that of a network of 300 tensors has 50,000
 
-STORAGES = {
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "ShortStorage": torch.int16,
-    "IntStorage": torch.int32,
-    "LongStorage": torch.int64,
-    "BoolStorage": torch.bool,
-}
 
-
-@dataclass(frozen=True)
-class StorageType(Sealed):
-    """``torch.FloatStorage`` and its kin: a name for an element type."""
-
-    dtype: torch.dtype
-
-
-@dataclass
-class Block(Sealed):
-    """The bytes behind one or several tensors.
-
-    Attributes:
-        dtype: of its elements.
-        held: number of elements.
-        read: reads the bytes.
-    """
-
-    dtype: torch.dtype
-    held: int
-    read: Callable[[], bytearray] = field(repr=False)
-
-
-def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
+def read_zip(archive: zipfile.ZipFile, size: int, code: dict[str, None] | None = None) -> Any:
     """Read what a zip file of ``torch.save`` holds; its tensors are ``StoredTensor``.
 
     Args:
         archive: open as long as tensors are read.
         size: of the file in bytes.
+        code: gets the names that stand for nothing; see ``unpickle``.
 
     Raises:
         CheckpointError: it is damaged, malicious, or no such file.
@@ -86,7 +51,7 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
         raise CheckpointError("its numbers are big-endian; load and save it again on an ordinary machine")
     blocks: dict[str, Block] = {}
 
-    def block(pid: Any) -> Block:
+    def block(pid: Any) -> Any:
         dtype, key, held = _describe(pid)
         entry = entries.get(f"{root}data/{key}")
         if entry is None or entry.file_size != held * dtype.itemsize:
@@ -96,14 +61,58 @@ def read_zip(archive: zipfile.ZipFile, size: int) -> Any:
     if entries[pickles[0]].file_size > MAX_PICKLE:
         raise CheckpointError("the pickle in it is larger than that of any network; it is damaged or malicious")
     ledger = Ledger(limit=2 * size)
-    return unpickle(io.BytesIO(_extract(archive, entries[pickles[0]])), _names(ledger), block)
+    return unpickle(io.BytesIO(_extract(archive, entries[pickles[0]])), names_of_tensors(ledger), block, code)
 
 
-def read_legacy(file: mmap.mmap) -> Any:
+def read_pickle(
+    file: mmap.mmap, more: Mapping[tuple[str, str], Any] | None = None, code: dict[str, None] | None = None
+) -> Any:
+    """Read what ``pickle.dump`` wrote of tensors: each brings along its storage as a small file of ``torch.save``.
+
+    Args:
+        file: mapped, standing at its beginning.
+        more: further names that it may have.
+        code: gets the names that stand for nothing; see ``unpickle``.
+
+    Raises:
+        CheckpointError: it is damaged or malicious.
+    """
+    ledger = Ledger(limit=2 * len(file))
+    nested = Ledger(limit=2 * len(file))  # a pickle may pass the same bytes many times
+
+    def storage(data: Any) -> Block:
+        data = data if isinstance(data, bytes | bytearray) else arrays.bytes_of(data)
+        if data is None:
+            raise CheckpointError("a tensor in it has no bytes; the file is damaged or malicious")
+        nested.spend(len(data))
+        inner = Bytes(data)
+        found = read_legacy(inner) if is_legacy(inner) else None
+        if not isinstance(found, Block):
+            raise CheckpointError("the bytes of a tensor in it are no storage; the file is damaged or malicious")
+        return found
+
+    names = {**names_of_tensors(ledger), **(more or {}), ("torch.storage", "_load_from_bytes"): Maker(storage)}
+    return unpickle(file, names, None, code)
+
+
+class Bytes(io.BytesIO):
+    """Bytes in memory that are read as a mapped file is."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self.getbuffer().nbytes
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Some of them."""
+        return bytes(self.getbuffer()[part])
+
+
+def read_legacy(file: "mmap.mmap | Bytes", code: dict[str, None] | None = None) -> Any:
     """Read what an old file of ``torch.save`` holds; its tensors are ``StoredTensor``.
 
     Args:
         file: mapped, standing after the first pickle, the magic number; open as long as tensors are read.
+        code: gets the names that stand for nothing; see ``unpickle``.
 
     Raises:
         CheckpointError: it is damaged or malicious.
@@ -115,7 +124,9 @@ def read_legacy(file: mmap.mmap) -> Any:
     blocks: dict[str, Block] = {}
     offsets: dict[str, int] = {}
 
-    def block(pid: Any) -> Block:
+    def block(pid: Any) -> Any:
+        if isinstance(pid, tuple) and pid[:1] == ("module",) and len(pid) == 4:
+            return pid[1]  # the class of a whole network, with its source code, which is never looked at
         dtype, key, held = _describe(pid)
         if len(pid) > 5 and pid[5] is not None:
             raise CheckpointError("it was written by a torch older than 0.4; load and save it again with a newer one")
@@ -126,7 +137,7 @@ def read_legacy(file: mmap.mmap) -> Any:
 
         return blocks.setdefault(key, Block(dtype=dtype, held=held, read=read))
 
-    content = unpickle(file, _names(Ledger(limit=2 * len(file))), block)
+    content = unpickle(file, names_of_tensors(Ledger(limit=2 * len(file))), block, code)
     keys = unpickle(file, {})
     for key in keys if isinstance(keys, list) else []:
         header = file.read(8)
@@ -143,7 +154,7 @@ def read_legacy(file: mmap.mmap) -> Any:
     return content
 
 
-def is_legacy(file: mmap.mmap) -> bool:
+def is_legacy(file: "mmap.mmap | Bytes") -> bool:
     """Whether the first pickle is the magic number of an old torch file; the file then stands after it."""
     try:
         return unpickle(file, {}) == MAGIC
@@ -182,40 +193,3 @@ def _describe(pid: Any) -> tuple[torch.dtype, str, int]:
         case ("storage", StorageType(dtype=dtype), str(key), _, int(held), *_) if 0 <= held < 2**62:
             return dtype, key, held
     raise CheckpointError("a tensor in it is described in an unknown way; the file is damaged or malicious")
-
-
-def _names(ledger: Ledger) -> dict[tuple[str, str], Any]:
-    """What the pickle of a torch file may name."""
-
-    def tensor(block: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> StoredTensor:
-        if not isinstance(block, Block):
-            raise CheckpointError("a tensor in it has no bytes; the file is damaged or malicious")
-        sizes, steps = check_layout(shape, stride, offset, block.held)
-
-        def read() -> Tensor:
-            if not math.prod(sizes):
-                return torch.empty(sizes, dtype=block.dtype)
-            return torch.frombuffer(block.read(), dtype=block.dtype).as_strided(sizes, steps, offset)
-
-        return StoredTensor(shape=sizes, dtype=block.dtype, read=read, ledger=ledger)
-
-    def parameter(value: Any, *_: Any) -> StoredTensor:
-        if not isinstance(value, StoredTensor):
-            raise CheckpointError("a parameter in it is no tensor; the file is damaged or malicious")
-        return value
-
-    names: dict[tuple[str, str], Any] = {
-        **arrays.NAMES,
-        ("collections", "OrderedDict"): table_maker(),
-        ("torch", "Size"): Maker(_shape),
-        ("torch", "device"): Maker(Inert),
-        ("torch._utils", "_rebuild_tensor"): Maker(tensor),
-        ("torch._utils", "_rebuild_tensor_v2"): Maker(tensor),
-        ("torch._utils", "_rebuild_parameter"): Maker(parameter),
-        ("torch._utils", "_rebuild_parameter_with_state"): Maker(parameter),
-    }
-    return names | {("torch", name): StorageType(dtype) for name, dtype in STORAGES.items()}
-
-
-def _shape(sizes: Any = ()) -> tuple[Any, ...]:
-    return tuple(sizes) if isinstance(sizes, tuple | list) and len(sizes) <= MAX_DIMS else ()

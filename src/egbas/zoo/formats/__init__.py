@@ -3,14 +3,23 @@
 
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
 from egbas.errors import CheckpointError
 from egbas.zoo.blueprint import Blueprints
 from egbas.zoo.containers.content import Content, open_content
+from egbas.zoo.containers.networks import (
+    DISCRIMINATORS,
+    GENERATOR_WORDS,
+    groups,
+    is_discriminator,
+    ranked,
+    words,
+)
 from egbas.zoo.formats import (
     akanimax,
     akanimax_v2,
@@ -21,12 +30,15 @@ from egbas.zoo.formats import (
     genforce,
     interfacegan,
     own,
+    pickled,
     ptrblck,
     refused,
+    sequential,
     tkarras,
 )
 
 
+@runtime_checkable
 class Format(Protocol):
     """A checkpoint format."""
 
@@ -57,8 +69,11 @@ FORMATS: tuple[Format, ...] = (
     akanimax_v2,
     akanimax,
     tkarras,
+    pickled,
     examples_dcgan,
+    sequential,
 )
+MAX_LEVELS = 3  # of names of modules within modules
 # What damaged content raises in code that reads it, where no check of a format foresaw the damage.
 DAMAGE = (
     *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError),
@@ -66,11 +81,13 @@ DAMAGE = (
 )
 
 
-def read_checkpoint(path: Path) -> tuple[str, Blueprints]:
+def read_checkpoint(path: Path, *, key: str | None = None, activation: str | None = None) -> tuple[str, Blueprints]:
     """Read a checkpoint of any known format.
 
     Args:
-        path: of the file.
+        path: of the file, or of a folder with an index of several.
+        key: of the network to generate with, where there are several.
+        activation: of the network, where the file does not tell it; see ``sequential.py``.
 
     Returns:
         Name of the format, and what the file holds.
@@ -80,7 +97,7 @@ def read_checkpoint(path: Path) -> tuple[str, Blueprints]:
     """
     try:
         with open_content(path) as content:
-            return _read(content)
+            return _read(replace(content, activation=activation), key)
     except CheckpointError:
         raise
     except DAMAGE as error:  # nothing is built here: what is wrong with a network itself is not among them
@@ -89,14 +106,90 @@ def read_checkpoint(path: Path) -> tuple[str, Blueprints]:
         ) from error
 
 
-def _read(content: Content) -> tuple[str, Blueprints]:
-    for format_ in FORMATS:
-        if format_.matches(content):
-            blueprints = format_.read(content)
-            if content.generator_name:
-                blueprints.facts["weights_of"] = content.generator_name
-            return format_.NAME, blueprints
-    raise CheckpointError(refused.reason(content) or refused.describe(content))
+def _read(content: Content, key: str | None) -> tuple[str, Blueprints]:
+    format_, content = _fitting(content, key)
+    if content.activation is not None and format_ is not sequential:
+        raise CheckpointError(
+            f"its format is {format_.NAME}, whose activations are known; leave --activation (activation=) out"
+        )
+    blueprints = _networks(format_, content)
+    if format_ is not own:
+        if content.generator_name:
+            blueprints.facts["weights_of"] = content.generator_name
+        if content.code:
+            more = f" and {len(content.code) - 4} more" if len(content.code) > 4 else ""
+            blueprints.facts["not_run"] = f"Python code that it names: {', '.join(content.code[:4])}{more}"
+    return format_.NAME, blueprints
+
+
+def _networks(format_: Format, content: Content) -> Blueprints:
+    """Read both networks; a discriminator of no usual name that does not belong to the format is left out."""
+    name = content.discriminator_name
+    try:
+        return format_.read(content)
+    except CheckpointError as error:
+        if name is None or name in DISCRIMINATORS:
+            raise
+        blueprints = format_.read(content.alone())
+        blueprints.facts["left_out"] = f"the discriminator {name!r}: {str(error)[:200]}"
+        return blueprints
+
+
+def _fitting(content: Content, key: str | None) -> tuple[Format, Content]:
+    """The format of a file, and the network to generate with: the likeliest of those that are of some format.
+
+    Raises:
+        CheckpointError: there is none, or several are equally likely.
+    """
+    if key is not None:
+        apart = next((format_ for format_ in (own, tkarras) if format_.matches(content)), None)
+        if apart is not None:
+            raise CheckpointError(f"its format is {apart.NAME}, which tells its networks apart; leave --key out")
+        chosen = content.choose(key)
+        format_ = _format(chosen)
+        if format_ is None:
+            raise CheckpointError(refused.describe(chosen))
+        return format_, chosen
+    for names in ranked(content.states) if content.states else [[""]]:
+        found = [(format_, here) for name in names if (format_ := _format(here := replace(content, chosen=name)))]
+        if found:
+            return _only(found)
+    reason = refused.reason(content)
+    if reason is not None:
+        raise CheckpointError(reason)
+    inside = [content.choose(name) for name in _inside(content)]
+    found = [(format_, here) for here in inside if (format_ := _format(here))]
+    if found:
+        return _only(found)
+    raise CheckpointError(refused.describe(content))
+
+
+def _format(content: Content) -> Format | None:
+    return next((format_ for format_ in FORMATS if format_.matches(content)), None)
+
+
+def _only(found: list[tuple[Format, Content]]) -> tuple[Format, Content]:
+    if len(found) > 1:
+        told = ", ".join(f"{content.generator_name!r} ({format_.NAME})" for format_, content in found[:12])
+        first = found[0][1].generator_name
+        raise CheckpointError(
+            f"it holds {len(found)} networks to generate with: {told}; choose one with --key {first} (key= in Python)"
+        )
+    return found[0]
+
+
+def _inside(content: Content) -> list[str]:
+    """Parts of networks that are called generators or decoders, such as ``decoder`` beside ``encoder``."""
+    found, level = [], [(name, state) for name, state in content.states.items() if not is_discriminator(name)]
+    for _ in range(MAX_LEVELS):
+        level = [
+            (f"{name}.{part}" if name else part, inner)
+            for name, state in level
+            for part, inner in groups(state).items()
+            if not is_discriminator(part)
+        ]
+        found += [name for name, _ in level if words(name.rpartition(".")[2]) & GENERATOR_WORDS]
+    return found
 
 
 def build_networks(path: Path, blueprints: Blueprints) -> tuple[nn.Module, nn.Module | None]:

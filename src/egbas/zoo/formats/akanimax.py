@@ -15,7 +15,7 @@ from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import StoredTensor
 from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
-from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
+from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, from_transposed
 
 NAME = "akanimax-v3"
 DEVIATION = Deviation(groups="strided", group_size=4)
@@ -29,18 +29,13 @@ def matches(content: Content) -> bool:
 
 
 def read(content: Content) -> Blueprints:
-    """Read the generator, and the discriminator where there is one, up to the resolution that was trained.
-
-    Raises:
-        CheckpointError: the network was trained without equalised learning rates.
-    """
-    conf = content.settings(content.generator_name, "conf")
-    if conf.get("use_eql", True) is not True:
-        raise CheckpointError("the network was trained without equalised learning rates, which egbas does not read")
+    """Read the generator, and the discriminator where there is one, up to the resolution that was trained."""
+    is_equalized = content.settings(content.generator_name, "conf").get("use_eql", True) is not False
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.resolutions(2 * tensors.count(r"layers\.(\d+)\.conv_1\.weight"))
     used, told_by = _used(content, n)
-    tensors = Tensors(stored=keep_layers(content.generator, range(used)), what="generator")
+    kept = keep_layers(content.generator, range(used))
+    tensors = Tensors(stored=kept, what="generator", is_equalized=is_equalized)
     generator = read_generator(tensors, [f"layers.{i}" for i in range(used)], latent_norm=True)
     discriminator, left_out = None, []
     if used < n:
@@ -49,7 +44,7 @@ def read(content: Content) -> Blueprints:
         if any("label_embedder" in name for name in content.discriminator):
             left_out.append("the discriminator, which is conditional")
         else:
-            discriminator = _critic(content.discriminator, n - used)
+            discriminator = _critic(content, content.discriminator, n - used)
     return Blueprints(
         generator=generator,
         discriminator=discriminator,
@@ -101,8 +96,8 @@ def read_generator(tensors: Tensors, blocks: list[str], latent_norm: bool) -> Bl
     rgb = f"rgb_converters.{len(blocks) - 1}"
     needed = [f"{layer}.{name}" for layer in (*layers, rgb) for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"rgb_converters\.\d+\.(weight|bias)")
-    first = from_transposed(tensors.load(f"{layers[0]}.weight", None, None, 4, 4))
-    first = first.mul_(RELU_GAIN / first.shape[1] ** 0.5)  # fan in: the latent alone, not the 4x4 positions
+    first = from_transposed(tensors.load(f"{layers[0]}.weight", None, None, 4, 4, transposed=True))
+    first = tensors.scaled(first, RELU_GAIN, first.shape[1])  # fan in: the latent alone, not the 4x4 positions
     convs: list[Conv] = [(first, tensors.load(f"{layers[0]}.bias", len(first)))]
     for layer in layers[1:]:
         convs.append(tensors.conv(f"{layer}.weight", f"{layer}.bias", 3, len(convs[-1][0])))
@@ -114,7 +109,7 @@ def read_generator(tensors: Tensors, blocks: list[str], latent_norm: bool) -> Bl
     )
 
 
-def _critic(stored: Mapping[str, StoredTensor], n_untrained: int) -> Blueprint:
+def _critic(content: Content, stored: Mapping[str, StoredTensor], n_untrained: int) -> Blueprint:
     """Read a discriminator without its first blocks, which are those of the highest resolutions."""
     tensors = Tensors(stored=stored, what="discriminator")
     n = tensors.resolutions(2 * tensors.count(r"layers\.(\d+)\.conv_1\.weight"))
@@ -124,7 +119,9 @@ def _critic(stored: Mapping[str, StoredTensor], n_untrained: int) -> Blueprint:
     kept = range(n_untrained, n)
     if not kept:
         raise CheckpointError(f"the discriminator has {n} resolutions, and {n_untrained} of them are not trained")
-    tensors = Tensors(stored=keep_layers(stored, kept), what="discriminator")
+    name = content.discriminator_name or ""
+    is_equalized = content.settings(name, "conf").get("use_eql", True) is not False
+    tensors = Tensors(stored=keep_layers(stored, kept), what="discriminator", is_equalized=is_equalized)
     return read_critic(tensors, [f"layers.{i}" for i in kept], (rgb, is_activated), DEVIATION)
 
 
@@ -159,7 +156,7 @@ def read_critic(tensors: Tensors, blocks: list[str], entry: tuple[str, bool], de
             blocks=pairs,
             final=final,
             feature=(feature[0].flatten(1), feature[1]),
-            score=(fold(score, RELU_GAIN), tensors.load(f"{last}.bias", 1)),
+            score=(tensors.scaled(score, RELU_GAIN), tensors.load(f"{last}.bias", 1)),
         ),
         deviation,
         input_activation=is_activated,

@@ -33,43 +33,73 @@ def read(content: Content) -> Blueprints:
     """Read both networks.
 
     Raises:
-        CheckpointError: the network is conditional, not finished, or uses a setting that egbas does not know.
+        CheckpointError: the network is conditional, or uses a setting that egbas does not know.
     """
     config = content.settings("config")
     _check_config(config)
     # A file stripped of its configuration has the published settings, as far as anyone can know.
     is_equalized = config.get("equalizedlR", True) is not False
-    convs, rgb = _generator(Tensors(stored=content.generator, what="generator"), is_equalized)
-    generator = pggan_generator(convs, rgb, output="tanh" if config.get("lossCriterion") in TANH_LOSSES else "none")
+    alpha, slope = _share(config, "alpha", 0.0), _share(config, "leakyReluLeak", SLOPE)
+    has_norm = config.get("perChannelNormalization", True) is not False
+    tensors = Tensors(stored=content.generator, what="generator")
+    convs, rgbs = _generator(tensors, is_equalized, fading=alpha > 0)
+    generator = pggan_generator(
+        convs,
+        rgbs[-1],
+        output="tanh" if config.get("lossCriterion") in TANH_LOSSES else "none",
+        slope=slope,
+        latent_norm=has_norm,
+        pixel_norm=has_norm,
+        fading=(rgbs[0], alpha) if alpha else None,
+    )
+    facts: dict[str, Any] = {
+        "configuration": "in the file" if config else "none in the file; the published settings are assumed"
+    }
     discriminator = None
-    if content.discriminator is not None:
-        discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"), is_equalized)
+    if content.discriminator is not None and alpha:
+        facts["left_out"] = f"the discriminator, which is fading in its last resolution (alpha {alpha:g})"
+    elif content.discriminator is not None:
+        stored = Tensors(stored=content.discriminator, what="discriminator")
+        discriminator = _critic(stored, is_equalized, slope)
     return Blueprints(
         generator=generator,
         discriminator=discriminator,
         latent=normal(generator.config.latent_size),
-        facts={"configuration": "in the file" if config else "none in the file; the published settings are assumed"},
+        facts=facts,
     )
 
 
 def _check_config(config: dict[str, Any]) -> None:
-    refused = {
-        "conditional (it takes labels)": config.get("attribKeysOrder") or config.get("categoryVectorDim"),
-        "in the middle of fading in a resolution (alpha is not 0)": config.get("alpha"),
-        "without pixel norm": config.get("perChannelNormalization", True) is False,
-        "with a leaky ReLU of another slope than 0.2": config.get("leakyReluLeak", SLOPE) != SLOPE,
-    }
-    reasons = [what for what, is_so in refused.items() if is_so]
-    if reasons:
-        raise CheckpointError(f"the network is {reasons[0]}, and egbas does not read those")
+    labels = config.get("attribKeysOrder")
+    if labels or config.get("categoryVectorDim"):
+        named = f": {', '.join(str(name)[:40] for name in list(labels)[:6])}" if isinstance(labels, dict) else ""
+        raise CheckpointError(
+            f"the network is conditional (it takes labels{named} behind its latent), and egbas does not read those. "
+            "Load it with its own code, the labels fixed, and pass it as --model package.module:callable"
+        )
 
 
-def _generator(tensors: Tensors, is_equalized: bool) -> tuple[list[Conv], Conv]:
+def _share(config: dict[str, Any], name: str, default: float) -> float:
+    """A setting from 0 to below 1.
+
+    Raises:
+        CheckpointError: it is none; at 1 nothing of the last resolution would be seen.
+    """
+    value = config.get(name, default)
+    if type(value) not in (int, float) or not 0 <= value < 1:
+        raise CheckpointError(f"its setting {name} is {str(value)[:40]}; expected a number of at least 0 and below 1")
+    return float(value)
+
+
+def _generator(tensors: Tensors, is_equalized: bool, *, fading: bool) -> tuple[list[Conv], list[Conv]]:
+    """All convolutions, and that to the image; while a resolution fades in, that of the one before comes first."""
     dot = _infix(tensors)
     n = tensors.resolutions(2 * tensors.count(rf"toRGBLayers\.(\d+)\.{dot}weight"))
     layers = [f"groupScale0.0.{dot}", *(f"scaleLayers.{k}.{number}.{dot}" for k in range(n - 1) for number in (0, 1))]
-    rgb = f"toRGBLayers.{n - 1}.{dot}"
-    needed = [f"{layer}{name}" for layer in (f"formatLayer.{dot}", *layers, rgb) for name in ("weight", "bias")]
+    if fading and n < 2:
+        raise CheckpointError("the network has one resolution, and its setting alpha says that another fades in")
+    rgbs = [f"toRGBLayers.{k}.{dot}" for k in range(n - 2 if fading else n - 1, n)]
+    needed = [f"{layer}{name}" for layer in (f"formatLayer.{dot}", *layers, *rgbs) for name in ("weight", "bias")]
     tensors.check_names(needed, ignored=r"toRGBLayers\.\d+\.(module\.)?(weight|bias)")
     depth = tensors.sizes(f"groupScale0.0.{dot}weight", None, None, 3, 3)[0]
     w = tensors.load(f"formatLayer.{dot}weight", 16 * depth, None)
@@ -80,10 +110,11 @@ def _generator(tensors: Tensors, is_equalized: bool) -> tuple[list[Conv], Conv]:
     convs: list[Conv] = [(first, b.view(depth, 4, 4))]
     for layer in layers:
         convs.append(_layer(tensors, layer, 3, len(convs[-1][0]), is_equalized))
-    return convs, _layer(tensors, rgb, 1, len(convs[-1][0]), is_equalized)
+    widths = [len(convs[2 * k + 1][0]) for k in range(n)][-len(rgbs) :]
+    return convs, [_layer(tensors, rgb, 1, width, is_equalized) for rgb, width in zip(rgbs, widths, strict=True)]
 
 
-def _critic(tensors: Tensors, is_equalized: bool) -> Blueprint:
+def _critic(tensors: Tensors, is_equalized: bool, slope: float) -> Blueprint:
     dot = _infix(tensors)
     n = tensors.resolutions(2 * tensors.count(rf"fromRGBLayers\.(\d+)\.{dot}weight"))
     pairs = [(f"scaleLayers.{k}.0.{dot}", f"scaleLayers.{k}.1.{dot}") for k in range(n - 1)]
@@ -109,7 +140,7 @@ def _critic(tensors: Tensors, is_equalized: bool) -> Blueprint:
         feature=_scaled(feature, tensors.load(f"{ends[1]}bias", len(feature)), is_equalized),
         score=_scaled(score, tensors.load(f"{ends[2]}bias", len(score)), is_equalized),
     )
-    return pggan_critic(layers, DEVIATION)
+    return pggan_critic(layers, DEVIATION, slope=slope)
 
 
 def _infix(tensors: Tensors) -> str:

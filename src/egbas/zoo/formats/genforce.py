@@ -35,7 +35,7 @@ def read(content: Content) -> Blueprints:
     for index, (weight, bias) in enumerate(layers[1:], 1):
         n_in = len(convs[-1][0])
         if fused and index % 2 == 0:
-            w = from_transposed(tensors.load(weight, n_in, None, 3, 3))
+            w = from_transposed(tensors.load(weight, n_in, None, 3, 3, transposed=True))
             convs.append((fold(w, RELU_GAIN), tensors.load(bias, len(w))))
         else:
             convs.append(tensors.conv(weight, bias, 3, n_in))

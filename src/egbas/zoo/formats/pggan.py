@@ -16,13 +16,16 @@ from egbas.zoo.pggan import PgganConfig, PgganCriticConfig
 ALONE = 1e-4  # minibatch deviation of one image where nothing but the root's 1e-8 is left
 
 
-def pggan_generator(
+def pggan_generator(  # noqa: PLR0913  each is a setting of the network
     convs: Sequence[Conv],
     rgb: Conv,
     *,
     latent_norm: bool = True,
     first_norm: bool = True,
     output: Literal["none", "tanh", "hardtanh"] = "none",
+    slope: float = 0.2,
+    pixel_norm: bool = True,
+    fading: tuple[Conv, float] | None = None,
 ) -> Blueprint:
     """A PGGAN's generator of plain convolutions, two for each resolution from 4 pixels up.
 
@@ -32,6 +35,10 @@ def pggan_generator(
         latent_norm: see ``PgganConfig``, as the others.
         first_norm: see there.
         output: see there.
+        slope: see there.
+        pixel_norm: see there.
+        fading: the 1x1 convolution to the image of the resolution before, and the share of that image; None where
+            the last resolution is there in full.
 
     Raises:
         CheckpointError: the two layers of a resolution are not of one width.
@@ -43,7 +50,12 @@ def pggan_generator(
     weights = {f"conv{i}.{parameter}": value for i, conv in enumerate(convs, 1) for parameter, value in _named(conv)}
     if is_positional:
         weights["offset1.bias"] = weights.pop("conv1.bias")
-    weights |= {f"rgb.{parameter}": value for parameter, value in _named(rgb)}
+    if fading is not None:
+        moved = f"conv{len(convs) - 1}.", f"conv{len(convs)}."
+        weights = {f"fade.block.{name}" if name.startswith(moved) else name: value for name, value in weights.items()}
+        weights |= {f"fade.rgb_before.{parameter}": value for parameter, value in _named(fading[0])}
+    place = "" if fading is None else "fade."
+    weights |= {f"{place}rgb.{parameter}": value for parameter, value in _named(rgb)}
     config = PgganConfig(
         latent_size=convs[0][0].shape[1],
         channels=channels,
@@ -52,6 +64,9 @@ def pggan_generator(
         first_norm=first_norm,
         positional_bias=is_positional,
         output=output,
+        slope=slope,
+        pixel_norm=pixel_norm,
+        fading=0.0 if fading is None else fading[1],
     )
     return Blueprint(architecture="pggan-generator", config=config, weights=weights)
 
@@ -98,6 +113,7 @@ def pggan_critic(
     *,
     input_activation: bool = True,
     pooling: Literal["after", "before"] = "after",
+    slope: float = 0.2,
 ) -> Blueprint:
     """A PGGAN's discriminator.
 
@@ -106,6 +122,7 @@ def pggan_critic(
         deviation: how the format computes it, if the layers have a channel for it.
         input_activation: see ``PgganCriticConfig``, as the next.
         pooling: see there.
+        slope: see there.
 
     Raises:
         CheckpointError: the layers do not follow on one another, or there is more than one score.
@@ -138,6 +155,7 @@ def pggan_critic(
         groups=deviation.groups if has_deviation else "none",
         group_size=deviation.group_size,
         unbiased=deviation.unbiased,
+        slope=slope,
     )
     return Blueprint(architecture="pggan-critic", config=config, weights=weights)
 

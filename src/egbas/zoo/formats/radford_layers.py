@@ -12,6 +12,8 @@ from egbas.zoo.formats.tensors import Tensors
 from egbas.zoo.radford import MAX_LAYERS, RadfordConfig, RadfordCriticConfig
 
 NORM = ("weight", "bias", "running_mean", "running_var")
+N_CLASSES = 10  # of MNIST, CIFAR and their kin
+USUAL_LATENTS = (50, 62, 64, 100, 128, 256)
 
 
 def generator(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, tanh: bool) -> Blueprint:
@@ -27,11 +29,11 @@ def generator(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, t
     weights: dict[str, Tensor] = {}
     width = None
     for number, conv in enumerate(convs, 1):
-        w = tensors.load(f"{conv}.weight", width, None, 4, 4)
+        w = tensors.load(f"{conv}.weight", width, None, 4, 4, transposed=True)
         weights[f"conv{number}.weight"] = w
         width = w.shape[1]
     for number, norm in enumerate(norms, 1):
-        weights |= _norm(tensors, norm, f"norm{number}", weights[f"conv{number}.weight"].shape[1])
+        weights |= read_norm(tensors, norm, f"norm{number}", weights[f"conv{number}.weight"].shape[1])
     config = RadfordConfig(
         latent_size=len(weights["conv1.weight"]),
         channels=tuple(weights[f"conv{number}.weight"].shape[1] for number in range(1, len(convs))),
@@ -39,6 +41,20 @@ def generator(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, t
         tanh=tanh,
     )
     return Blueprint(architecture="dcgan-generator", config=config, weights=weights)
+
+
+def refuse_labels(latent_size: int) -> None:
+    """Refuse a first layer that seems to take a latent of a usual size and the labels of ten classes.
+
+    Raises:
+        CheckpointError: it does; the file cannot tell.
+    """
+    if latent_size - N_CLASSES in USUAL_LATENTS:
+        raise CheckpointError(
+            f"its first layer takes {latent_size} values, which may be a latent of {latent_size - N_CLASSES} and one "
+            f"of {N_CLASSES} labels; the file does not tell. Load the network with its own code, the label fixed, and "
+            "pass it as --model package.module:callable"
+        )
 
 
 def critic(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, sigmoid: bool) -> Blueprint:
@@ -63,7 +79,7 @@ def critic(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, sigm
     if width != 1:
         raise CheckpointError(f"the discriminator gives {width} numbers, so it takes labels; egbas does not read those")
     for number, norm in enumerate(norms, 2):
-        weights |= _norm(tensors, norm, f"norm{number}", len(weights[f"conv{number}.weight"]))
+        weights |= read_norm(tensors, norm, f"norm{number}", len(weights[f"conv{number}.weight"]))
     config = RadfordCriticConfig(
         channels=tuple(len(weights[f"conv{number}.weight"]) for number in range(len(convs) - 1, 0, -1)),
         image_channels=weights["conv1.weight"].shape[1],
@@ -79,7 +95,18 @@ def _check(tensors: Tensors, convs: Sequence[str], norms: Sequence[str]) -> None
     tensors.check_names(needed, ignored=r".*\.num_batches_tracked")
 
 
-def _norm(tensors: Tensors, name: str, new: str, width: int) -> dict[str, Tensor]:
+def read_norm(tensors: Tensors, name: str, new: str, width: int) -> dict[str, Tensor]:
+    """Read a batch norm.
+
+    Args:
+        tensors: of the network.
+        name: of the norm in the file.
+        new: its name in the network that is built.
+        width: how many channels it has.
+
+    Raises:
+        CheckpointError: it is not of that width, or damaged.
+    """
     loaded = {f"{new}.{kind}": tensors.load(f"{name}.{kind}", width) for kind in NORM}
     if float(loaded[f"{new}.running_var"].min()) < 0:
         raise CheckpointError(f"the variances of {name!r} are negative; the file is damaged")

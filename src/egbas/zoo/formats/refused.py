@@ -4,6 +4,8 @@
 from collections.abc import Iterable
 
 from egbas.zoo.containers.content import Content
+from egbas.zoo.containers.networks import words
+from egbas.zoo.containers.stored import StoredTensor
 
 # What it is, and beginnings of names that all have to be there.
 KINDS = (
@@ -18,6 +20,8 @@ KINDS = (
     ("a BigGAN", ("shared.weight", "blocks.0.0.conv1")),
     ("a StyleGAN-like network", ("mapping.", "synthesis.")),
 )
+MAX_SHOWN = 12  # tensors
+LABEL_WORDS = frozenset("label labels emb embed embedding embeddings class classes cls cond condition category".split())
 OWN_CODE = "load it with its own code and pass the network as --model package.module:callable (see docs/cli.md)"
 
 
@@ -41,10 +45,56 @@ def describe(content: Content) -> str:
         inside = f" with {', '.join(keys)}" if keys else ""
         return f"it holds no named tensors (a {kind}{inside}); expected the weights of a generator"
     some = ", ".join(name[:60] for name in names[:4])
+    whole = content.modules.get(content.generator_name)
+    known = "" if whole is None else f" It is {whole.origin}, a whole pickled network, of which nothing was run."
+    labels = next((name for name, value in content.generator.items() if _is_of_labels(name, value)), None)
+    if labels is not None:
+        shape = " x ".join(map(str, content.generator[labels].shape))
+        known += f" It takes labels ({labels[:60]!r}, {shape}); fix them in the network of your own."
+    if len(content.states) > 1:
+        several = ", ".join(f"{name or 'the top level'} ({len(state)})" for name, state in content.states.items())
+        known += f" The networks in the file, with the number of their tensors: {several[:400]}."
     return (
-        f"its {len(names)} tensors ({some}, ...) are of no format that egbas knows (docs/checkpoints.md lists them); "
-        f"{OWN_CODE}"
+        f"its {len(names)} tensors ({some}, ...) are of no format that egbas knows (docs/checkpoints.md lists them)."
+        f"{known} The file does not tell how they are connected:\n{_shapes(content)}\n{own_lines(content)}"
     )
+
+
+def _is_of_labels(name: str, value: StoredTensor) -> bool:
+    """Whether a tensor is a table of labels: (classes, values), called so."""
+    return len(value.shape) == 2 and bool(words(name) & LABEL_WORDS)
+
+
+def own_lines(content: Content) -> str:
+    """The lines of Python that explore a network whose class its user has."""
+    name = content.generator_name
+    key = f", key={name!r}" if len(content.states) > 1 or name else ""
+    return (
+        "With the class that the weights belong to, these lines explore it:\n"
+        "    import egbas, torch\n"
+        "    from my_code import Generator  # the class\n"
+        "    net = Generator()\n"
+        f"    net.load_state_dict(egbas.load_weights({str(content.path)!r}{key}))\n"
+        f"    z0 = torch.randn({_latent_size(content)})  # of the latent's shape\n"
+        "    egbas.explore(net.eval(), z0, layer=1, rng=0).save('runs/mine')\n"
+        "On the command line, a function that returns net.eval() is --model package.module:callable (see docs/cli.md)."
+    )
+
+
+def _shapes(content: Content) -> str:
+    """The first tensors with their shapes, a line each."""
+    tensors = list(content.generator.items())
+    width = max(len(name[:60]) for name, _ in tensors[:MAX_SHOWN])
+    lines = [
+        f"    {name[:60]:<{width}}  {' x '.join(map(str, value.shape)) or 'one number'}" for name, value in tensors
+    ]
+    return "\n".join(lines[:MAX_SHOWN] + ([f"    ... and {len(lines) - MAX_SHOWN} more"] * (len(lines) > MAX_SHOWN)))
+
+
+def _latent_size(content: Content) -> int:
+    """What the first weight takes: a guess at the latent's size."""
+    shapes = [value.shape for value in content.generator.values() if len(value.shape) >= 2]
+    return 100 if not shapes else shapes[0][1] if len(shapes[0]) == 2 else shapes[0][0]
 
 
 def _told(key: object) -> str:

@@ -24,10 +24,12 @@ class Tensors:
     Attributes:
         stored: by name.
         what: of the network, for messages, such as "generator".
+        is_equalized: whether its weights are scaled when they are used, by gain / sqrt(fan in).
     """
 
     stored: Mapping[str, StoredTensor]
     what: str
+    is_equalized: bool = True
 
     def count(self, pattern: str) -> int:
         """How many layers there are: one more than the largest number that the pattern's group catches."""
@@ -66,18 +68,19 @@ class Tensors:
                 "or of a variant that egbas does not know"
             )
 
-    def load(self, name: str, *shape: int | None) -> Tensor:
+    def load(self, name: str, *shape: int | None, transposed: bool = False) -> Tensor:
         """Read one tensor.
 
         Args:
             name: of the tensor.
             shape: expected; None for any size.
+            transposed: whether it is the weight of a transposed convolution, which a spectral norm has to know.
 
         Raises:
             CheckpointError: it has another shape, or holds values that are not finite.
         """
         self.sizes(name, *shape)
-        return self.stored[name].load(name)
+        return self.stored[name].load(name, transposed=transposed)
 
     def sizes(self, name: str, *shape: int | None) -> tuple[int, ...]:
         """Compare the shape of one tensor with the expected one, and return it.
@@ -118,7 +121,19 @@ class Tensors:
     def conv(self, weight: str, bias: str, kernel: int, n_in: int | None = None, gain: float = RELU_GAIN) -> Conv:
         """Read a convolution (out, in, k, k) with its scale gain / sqrt(fan in) folded into the weight."""
         w = self.load(weight, None, n_in, kernel, kernel)
-        return fold(w, gain), self.load(bias, len(w))
+        return self.scaled(w, gain), self.load(bias, len(w))
+
+    def scaled(self, weight: Tensor, gain: float, fan_in: int | None = None) -> Tensor:
+        """Multiply a weight in place with its scale, where the network has scales.
+
+        Args:
+            weight: (out, in, ...).
+            gain: of the scale.
+            fan_in: of the scale; None for that of the weight.
+        """
+        if not self.is_equalized:
+            return weight
+        return fold(weight, gain) if fan_in is None else weight.mul_(gain / math.sqrt(fan_in))
 
 
 def fold(weight: Tensor, gain: float) -> Tensor:

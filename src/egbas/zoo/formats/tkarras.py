@@ -15,8 +15,8 @@ from egbas.errors import CheckpointError
 from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.arrays import Array
 from egbas.zoo.containers.content import Content
+from egbas.zoo.containers.standins import TfNetwork
 from egbas.zoo.containers.stored import Ledger
-from egbas.zoo.containers.unpickle import TfNetwork
 from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 

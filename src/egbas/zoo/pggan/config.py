@@ -25,6 +25,10 @@ class GeneratorConfig:
         norm_place: pixel norm ``"after"`` or ``"before"`` the activation.
         positional_bias: the first layer's bias is (channels, 4, 4), one value a position.
         output: what bounds the images: ``"none"``, ``"tanh"`` or ``"hardtanh"`` (clamped to [-1, 1]).
+        slope: of the leaky ReLUs below zero.
+        pixel_norm: whether there is any pixel norm after the latent's.
+        fading: share of the images of the resolution before, enlarged, while the last one fades in; 0 where it is
+            there in full. The network is then no chain: both images branch off before its last block.
     """
 
     latent_size: int
@@ -35,11 +39,17 @@ class GeneratorConfig:
     norm_place: Literal["after", "before"] = "after"
     positional_bias: bool = False
     output: Literal["none", "tanh", "hardtanh"] = "none"
+    slope: float = 0.2
+    pixel_norm: bool = True
+    fading: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the settings."""
         _refuse_bad_sizes(self.channels, latent_size=self.latent_size, image_channels=self.image_channels)
         _refuse_unknown("norm_place", self.norm_place, ("after", "before"))
+        _refuse_no_share(slope=self.slope, fading=self.fading)
+        if self.fading and len(self.channels) < 2:
+            raise ConfigError(f"fading {self.fading:g} needs a resolution before the last; channels has one entry")
         _refuse_unknown("output", self.output, ("none", "tanh", "hardtanh"))
 
     @property
@@ -72,6 +82,7 @@ class CriticConfig:
             i with all i + k n / size), or ``"none"`` where there is no such channel.
         group_size: images in a group.
         unbiased: whether the variance in a group divides by size - 1.
+        slope: of the leaky ReLUs below zero.
     """
 
     channels: tuple[int, ...]
@@ -82,11 +93,13 @@ class CriticConfig:
     groups: Literal["consecutive", "strided", "none"] = "consecutive"
     group_size: int = 4
     unbiased: bool = False
+    slope: float = 0.2
 
     def __post_init__(self) -> None:
         """Check the settings."""
         head_channels = 1 if self.head_channels is None else self.head_channels
         _refuse_bad_sizes(self.channels, head_channels=head_channels, image_channels=self.image_channels)
+        _refuse_no_share(slope=self.slope)
         _refuse_unknown("pooling", self.pooling, ("after", "before"))
         _refuse_unknown("groups", self.groups, ("consecutive", "strided", "none"))
         if self.group_size < 2:
@@ -131,6 +144,12 @@ def _refuse_bad_sizes(channels: tuple[int, ...], **sizes: int) -> None:
     bad = {name: size for name, size in [("channels", min(channels)), *sizes.items()] if size < 1}
     if bad:
         raise ConfigError(f"{', '.join(f'{name} {size}' for name, size in bad.items())}: expected 1 or more")
+
+
+def _refuse_no_share(**shares: float) -> None:
+    for name, share in shares.items():
+        if not isinstance(share, int | float) or not 0 <= share < 1:
+            raise ConfigError(f"{name} {str(share)[:60]} is out of range; expected a number of at least 0 and below 1")
 
 
 def _refuse_unknown(name: str, value: str, known: tuple[str, ...]) -> None:

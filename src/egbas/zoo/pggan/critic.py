@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from egbas.errors import ShapeError
 from egbas.zoo.pggan.config import CriticConfig
-from egbas.zoo.pggan.layers import SLOPE, MinibatchDeviation
+from egbas.zoo.pggan.layers import MinibatchDeviation
 
 
 class PgganCritic(nn.Sequential):
@@ -35,24 +35,24 @@ class PgganCritic(nn.Sequential):
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["rgb"] = nn.Conv2d(config.image_channels, config.channels[-1], 1)
         if config.input_activation:
-            layers["act0"] = nn.LeakyReLU(SLOPE)
+            layers["act0"] = nn.LeakyReLU(config.slope)
         blocks = range(len(config.channels) - 1, 0, -1)
         for number, block in zip(range(1, 2 * len(blocks), 2), blocks, strict=True):
             c, c_next = config.channels[block], config.channels[block - 1]
             layers[f"conv{number}"] = nn.Conv2d(c, c, 3, padding=1)
-            layers[f"act{number}"] = nn.LeakyReLU(SLOPE)
+            layers[f"act{number}"] = nn.LeakyReLU(config.slope)
             layers[f"conv{number + 1}"] = nn.Conv2d(c, c_next, 3, padding=1)
-            last: list[tuple[str, nn.Module]] = [("act", nn.LeakyReLU(SLOPE)), ("pool", nn.AvgPool2d(2))]
+            last: list[tuple[str, nn.Module]] = [("act", nn.LeakyReLU(config.slope)), ("pool", nn.AvgPool2d(2))]
             for kind, layer in last if config.pooling == "after" else reversed(last):
                 layers[f"{kind}{number + 1}"] = layer
         number, c = 2 * len(blocks) + 1, config.channels[0]
         if config.groups != "none":
             layers["deviation"] = MinibatchDeviation(config.groups, config.group_size, unbiased=config.unbiased)
         layers[f"conv{number}"] = nn.Conv2d(c + (config.groups != "none"), c, 3, padding=1)
-        layers[f"act{number}"] = nn.LeakyReLU(SLOPE)
+        layers[f"act{number}"] = nn.LeakyReLU(config.slope)
         layers["flatten"] = nn.Flatten()
         layers["feature"] = nn.Linear(16 * c, config.head_size)
-        layers[f"act{number + 1}"] = nn.LeakyReLU(SLOPE)
+        layers[f"act{number + 1}"] = nn.LeakyReLU(config.slope)
         layers["score"] = nn.Linear(config.head_size, 1)
         super().__init__(layers)
         self.config = config

@@ -8,7 +8,9 @@ from torch import nn
 
 from egbas.latent import LatentSpace
 from egbas.zoo.pggan.config import GeneratorConfig
-from egbas.zoo.pggan.layers import SLOPE, PixelNorm, PositionalBias
+from egbas.zoo.pggan.layers import FadeIn, PixelNorm, PositionalBias
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 
 
 class PgganGenerator(nn.Sequential):
@@ -23,6 +25,9 @@ class PgganGenerator(nn.Sequential):
     The state dict holds ``conv{l}.weight`` and ``conv{l}.bias``, ``rgb.weight`` and ``rgb.bias``; with
     ``positional_bias`` the first bias is ``offset1.bias`` (c, 4, 4). Every scale of an equalised learning rate is
     folded into them. Images are not clamped unless ``output`` does it.
+
+    While its last resolution is ``fading`` in, the last block stands in ``fade`` with both 1 x 1 convolutions: see
+    ``FadeIn``.
 
     Attributes:
         config: the settings.
@@ -44,7 +49,10 @@ class PgganGenerator(nn.Sequential):
             for number in (2 * block + 1, 2 * block + 2):
                 layers |= _layer(number, c_in, c, config)
                 c_in = c
-        layers["rgb"] = nn.Conv2d(c_in, config.image_channels, 1)
+        if config.fading:
+            layers = _with_fading(layers, config)
+        else:
+            layers["rgb"] = nn.Conv2d(c_in, config.image_channels, 1)
         if config.output != "none":
             layers["output"] = nn.Tanh() if config.output == "tanh" else nn.Hardtanh()
         super().__init__(layers)
@@ -58,9 +66,24 @@ class PgganGenerator(nn.Sequential):
             OrderedDict(
                 (name, layer)
                 for name, layer in self.named_children()
-                if name in first or name.lstrip("abcdefghijklmnopqrstuvwxyz") in numbers
+                if name in first or name.lstrip(_LETTERS) in numbers
             )
         )
+
+
+def _with_fading(layers: "OrderedDict[str, nn.Module]", config: GeneratorConfig) -> "OrderedDict[str, nn.Module]":
+    """The same layers with those of the last block in a ``FadeIn``."""
+    numbers = (str(2 * len(config.channels) - 1), str(2 * len(config.channels)))
+    last = OrderedDict((name, layer) for name, layer in layers.items() if name.lstrip(_LETTERS) in numbers)
+    kept = OrderedDict((name, layer) for name, layer in layers.items() if name not in last)
+    before, after = config.channels[-2:]
+    kept["fade"] = FadeIn(
+        block=nn.Sequential(last),
+        rgb=nn.Conv2d(after, config.image_channels, 1),
+        rgb_before=nn.Conv2d(before, config.image_channels, 1),
+        share=config.fading,
+    )
+    return kept
 
 
 def _layer(number: int, c_in: int, c_out: int, config: GeneratorConfig) -> "OrderedDict[str, nn.Module]":
@@ -77,7 +100,7 @@ def _layer(number: int, c_in: int, c_out: int, config: GeneratorConfig) -> "Orde
     order: tuple[Literal["norm", "act"], ...] = ("act", "norm") if config.norm_place == "after" else ("norm", "act")
     for kind in order:
         if kind == "act":
-            layers[f"act{number}"] = nn.LeakyReLU(SLOPE)
-        elif number > 1 or config.first_norm:
+            layers[f"act{number}"] = nn.LeakyReLU(config.slope)
+        elif config.pixel_norm and (number > 1 or config.first_norm):
             layers[f"norm{number}"] = PixelNorm()
     return layers

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 TINY = 1e-8  # under the roots, as in every implementation
-SLOPE = 0.2  # of every leaky ReLU
+SLOPE = 0.2  # of a leaky ReLU, unless a file tells another
 
 
 class PixelNorm(nn.Module):
@@ -32,6 +32,30 @@ class PositionalBias(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add the bias to x (n, c, h, w)."""
         return x + self.bias
+
+
+class FadeIn(nn.Module):
+    """The last block while it fades in: share * enlarged image before it + (1 - share) * image after it.
+
+    Karras et al. 2018, figure 2, from the features before the block to the image.
+
+    Attributes:
+        block: the last block.
+        rgb: the 1 x 1 convolution after it.
+        rgb_before: that of the resolution before it.
+        share: of the image before it.
+    """
+
+    def __init__(self, block: nn.Module, rgb: nn.Module, rgb_before: nn.Module, share: float) -> None:
+        """Take the modules."""
+        super().__init__()
+        self.block, self.rgb, self.rgb_before, self.share = block, rgb, rgb_before, share
+        self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
+
+    @no_type_check
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (n, c, h, w) to images (n, image_channels, 2 h, 2 w)."""
+        return self.share * self.enlarge(self.rgb_before(x)) + (1 - self.share) * self.rgb(self.block(x))
 
 
 def deviation_of(critic: nn.Module | None) -> "MinibatchDeviation | None":
