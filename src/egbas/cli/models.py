@@ -12,19 +12,22 @@ def layers(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
     latent_size: options.LatentSize = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     json: options.Json = False,
 ) -> None:
     """List the non-linearities of a model in forward order: what --layer takes."""
     from dataclasses import asdict
 
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import set_threads
     from egbas.inputs.models import find_model
     from egbas.network import Network
     from egbas.network.layers import spelled
 
     chosen = find_model(model, latent_size)
-    set_threads(chosen.generator, chosen.latent.shape, None)
-    network = Network(chosen.generator, chosen.latent.shape, output=output)
+    inputs = find_inputs(input)
+    set_threads(chosen.generator, chosen.latent.shape, None, inputs)
+    network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs)
     listed = network.layers
     for text in network.notices:
         show.warning(text)

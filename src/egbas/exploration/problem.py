@@ -15,7 +15,7 @@ from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
-from egbas.network.given import Given, network_of
+from egbas.network.given import Given, Inputs, network_of
 from egbas.region import Precisions, Region
 
 _MASK = 2  # dimensions
@@ -61,6 +61,7 @@ class Problem:
         model_name: str | None,
         focus: object = None,
         output: int | str | None = None,
+        inputs: Inputs | None = None,
         judges: Sequence[Judge] = (),
         features: Features | None = None,
     ) -> "Problem":
@@ -70,7 +71,7 @@ class Problem:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
         latent, generator = latent or latent_of(generator, queries[0]), network_of(generator)
-        network = Network(generator, latent.shape, output=output)
+        network = Network(generator, latent.shape, output=output, inputs=inputs)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:

@@ -59,6 +59,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "model": {"name": run.model_name, "sha256": state_sha256(run.generator)},
         "latent": run.latent.record(),
         "output": run.network.output,
+        "inputs": run.network.conditions.record(),
         "layer": None if run.layer is None else dataclasses.asdict(run.layer),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),

@@ -22,8 +22,9 @@ from egbas.network.checks import (
     refuse_mixing,
     refuse_unrepeatable,
 )
+from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
-from egbas.network.given import Given, Shape, network_of, shape_of
+from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
 from egbas.network.images import check_choice, find_image, images_at_once, other_images
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
@@ -51,7 +52,14 @@ class Network:
     """
 
     @alone
-    def __init__(self, generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> None:
+    def __init__(
+        self,
+        generator: Given,
+        latent_shape: Shape,
+        *,
+        output: int | str | None = None,
+        inputs: Inputs | Conditions | None = None,
+    ) -> None:
         """Run the generator on a few latents and check what comes out.
 
         Args:
@@ -59,23 +67,26 @@ class Network:
             latent_shape: of one latent as the generator takes it.
             output: index, key or attribute of the image in what the generator returns, or several with dots between
                 (``"images.-1"``); None: the entry ``"image"``, or else the first tensor that may be images.
+            inputs: what forward takes beside the latent, by name, as ``egbas.explore`` says.
 
         Raises:
             NetworkError: it raised, is in train mode, does not give one finite, repeatable image for each
                 latent, or has no such output.
             ShapeError: the latent shape is not a list of positive sizes.
-            ConfigError: ``output`` is no index and no name.
+            ConfigError: ``output`` is no index and no name, or an input is nothing that a network takes.
         """
         check_choice(output)
+        conditions = Conditions.of(inputs)
         generator, latent_shape = network_of(generator), shape_of(latent_shape)
         settle_fork()
         _refuse_unfit(generator)
+        refuse_unknown(generator, conditions)
         self.generator = generator
         self.latent_shape = tuple(latent_shape)
         self.dtype, self.device = _dtype_and_device(generator)
         self._forward = Forward(
             generator=generator,
-            replica=freeze(generator),
+            replica=freeze(generator, conditions),
             latent_shape=self.latent_shape,
             dtype=self.dtype,
             device=self.device,
@@ -84,7 +95,8 @@ class Network:
             N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32
         )
         self.output = output
-        hooks = user_hooks(generator, lambda: self._forward.prepare(self._probes), output)
+        self._settle(conditions)
+        hooks = user_hooks(generator, lambda: self._forward.prepare(self._probes), output, self.conditions)
         if hooks.silent:
             silenced(self._forward.replica.module, hooks.silent)
             self._forward = replace(self._forward, silent=hooks.silent)
@@ -106,9 +118,20 @@ class Network:
 
     @property
     def told_image(self) -> str:
-        """The shape of an image in words, and which output it is where that was asked for."""
+        """The shape of an image in words, with which output it is and of which inputs where these were asked for."""
         shape = " x ".join(map(str, self.image_shape))
-        return shape if self.output is None else f"{shape}, output {self.output}"
+        output = "" if self.output is None else f", output {self.output}"
+        return f"{shape}{output}{f', with {self.conditions.told}' if self.conditions else ''}"
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the network is given beside the latent."""
+        return self._forward.conditions
+
+    @property
+    def inputs(self) -> Inputs:
+        """The same as it was asked for: by the names of forward's arguments."""
+        return self.conditions.given
 
     @property
     def layers(self) -> list[Layer]:
@@ -214,6 +237,16 @@ class Network:
             refuse_large_batches(forward, z, first)
         return seen, tuple(first.shape[1:])
 
+    def _settle(self, conditions: Conditions) -> None:
+        """Find out what the inputs mean to the network, and give it that from now on."""
+
+        def run(candidate: Conditions) -> None:
+            with torch.no_grad():
+                replace(self._forward.replica, conditions=candidate)(self._forward.prepare(self._probes))
+
+        settled = conditions.settled(self.generator, run)
+        self._forward = replace(self._forward, replica=replace(self._forward.replica, conditions=settled))
+
     def _path_of(self, module: nn.Module) -> str:
         for path, candidate in self.generator.named_modules():
             if candidate is module:
@@ -224,13 +257,16 @@ class Network:
         )
 
 
-def list_layers(generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> list[Layer]:
+def list_layers(
+    generator: Given, latent_shape: Shape, *, output: int | str | None = None, inputs: Inputs | None = None
+) -> list[Layer]:
     """List the non-linearities of a generator in the order of its forward pass, the output's among them.
 
     Args:
         generator: any module in eval mode; left as it is.
         latent_shape: of one latent as the generator takes it, for example ``(64,)``.
         output: which output is the image, as ``egbas.explore`` says.
+        inputs: what forward takes beside the latent, as ``egbas.explore`` says.
 
     Raises:
         NetworkError: the generator does not run, or cannot be explored.
@@ -241,25 +277,30 @@ def list_layers(generator: Given, latent_shape: Shape, *, output: int | str | No
         >>> [layer.path for layer in list_layers(generator, (2,))]
         ['1']
     """
-    return Network(generator, latent_shape, output=output).layers
+    return Network(generator, latent_shape, output=output, inputs=inputs).layers
 
 
-def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
+def count_units(generator: nn.Module, latent_shape: tuple[int, ...], inputs: Inputs | None = None) -> int:
     """Count the units of all non-linearities by one pass of one latent: how large a network is.
 
     Args:
         generator: any module in eval mode; left as it is.
         latent_shape: of one latent as the generator takes it.
+        inputs: what forward takes beside the latent.
 
     Returns:
         So many; 0 where the pass fails, for which ``Network`` has a message.
     """
     try:
-        replica, (dtype, device) = freeze(generator), _dtype_and_device(generator)
+        replica, (dtype, device) = freeze(generator, Conditions.of(inputs)), _dtype_and_device(generator)
         if replica.borrowed is None:
             all_silenced(replica.module)  # whether these change the images is not asked here
         latents = torch.ones(1, *latent_shape, dtype=dtype, device=device)
         with torch.no_grad(), replica.door:
+            settled = replica.conditions.settled(
+                generator, lambda candidate: replace(replica, conditions=candidate)(latents)
+            )
+            replica = replace(replica, conditions=settled)
             seen, _ = trace(replica.module, lambda: replica(latents))
     except EgbasError:
         return 0
@@ -267,9 +308,6 @@ def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
 
 
 def _refuse_unfit(generator: nn.Module) -> None:
-    if isinstance(generator, nn.DataParallel) or hasattr(generator, "_orig_mod"):
-        inner = "module" if isinstance(generator, nn.DataParallel) else "_orig_mod"
-        raise NetworkError(f"the network is wrapped in {type(generator).__name__}; pass generator.{inner} instead")
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):

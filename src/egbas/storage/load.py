@@ -22,6 +22,7 @@ from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer, Network
+from egbas.network.given import network_of
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
 from egbas.samplers.contract import Samples
@@ -80,7 +81,7 @@ def _rebuild(
     contents: Contents, generator: nn.Module | None, region: Region | None, latent: LatentSpace | None
 ) -> Exploration:
     config, metrics, file = contents.config, contents.metrics, contents.directory / CONFIG
-    generator = generator if generator is not None else _zoo_generator(config["model"]["name"])
+    generator = network_of(generator) if generator is not None else _zoo_generator(config["model"]["name"])
     checksum = state_sha256(generator)
     if checksum != config["model"]["sha256"]:
         raise RunDirectoryError(
@@ -89,7 +90,7 @@ def _rebuild(
             "the run as generator="
         )
     latent = _latent_of(contents, latent)
-    network = Network(generator, latent.shape, output=config.get("output"))
+    network = Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs)
     check_network(contents, network)
     layer, beropt = None, None
     if contents.has_layer:

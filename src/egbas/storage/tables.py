@@ -49,6 +49,7 @@ CONFIG = {
     "features?": TEXT,
     "repeats?": SIZE,
     "output?": _OUTPUT,
+    "inputs?": OBJECT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }

@@ -15,12 +15,14 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
 from egbas.network.composite import Step, find_composites
+from egbas.network.conditions import Conditions, as_latents, rows_of
 from egbas.network.functions import activation_name, curve_name, is_elementwise
 from egbas.network.graph.tracing import Tracer
 from egbas.network.images import Steps, follow_node
 from egbas.network.layers import Layer, split_index
 from egbas.network.trace import Site, Trace
 
+_NOTHING_BESIDE = Conditions()
 N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another
 
 
@@ -77,7 +79,12 @@ class TailProgram:
 
 
 def write_program(
-    module: nn.Module, layer: Layer, site: Site | None, trace: Trace, steps: Steps = ()
+    module: nn.Module,
+    layer: Layer,
+    site: Site | None,
+    trace: Trace,
+    steps: Steps = (),
+    conditions: Conditions = _NOTHING_BESIDE,
 ) -> Program | None:
     """Split a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
 
@@ -87,8 +94,9 @@ def write_program(
         site: where the layer is, if it is a non-linearity.
         trace: of a pass.
         steps: that lead to the image in what the module returns.
+        conditions: what forward is given beside the latents.
     """
-    tracer = Tracer()
+    tracer = Tracer(conditions)
     try:
         graph = tracer.trace(module)
     except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
@@ -182,6 +190,8 @@ def _varying(graph: fx.Graph) -> set[fx.Node]:
     """The nodes that depend on the latents."""
     varying: set[fx.Node] = set()
     for node in graph.nodes:
+        if node.target in (rows_of, as_latents):  # of the latents they have the size alone
+            continue
         if node.op == "placeholder" or any(value in varying for value in node.all_input_nodes):
             varying.add(node)
     return varying
