@@ -104,7 +104,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     layers = [network.resolve(one) for one in ranges.layers(layer, network.layers, network.image_size)]
     space = choose_geometry(chosen.latent, network, geometry)
-    for text in network.notices:
+    for text in (*network.notices, *filter(None, map(network.bypass_of, layers))):
         show.warning(text)
     with show.progress_bar(quiet) as progress:
         found = explore_path(

@@ -293,6 +293,7 @@ def level_within(  # noqa: PLR0913
         raise ConfigError(
             f"no level of this layer needs a unit, and 95 % of the images do not stay within {delta:g} of the query's: "
             "what is looked at does not hang on the layer; choose another layer, or another focus"
+            + ("" if problem.bypass is None else f". {problem.bypass}")
         )
     least = min(reached, key=reached.__getitem__)
     raise ConfigError(

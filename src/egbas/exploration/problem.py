@@ -4,6 +4,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from egbas.network.given import Given, Inputs, network_of
 from egbas.region import Precisions, Region
 
 _MASK = 2  # dimensions
-_N_ASKED = 3  # latents that a region of the user's own is asked about first
+_N_ASKED = 3  # latents that a region of the user's own is asked about first, and that tell of a skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +48,14 @@ class Problem:
     focus: Tensor | None = None
     judges: Sequence[Judge] = ()
     features: Features | None = None
+
+    @cached_property
+    def bypass(self) -> str | None:
+        """A sentence where the image flows past the layer through a skip, with the layer to take instead."""
+        if self.precisions is None:
+            return None
+        draws = self.latent.sample(_N_ASKED, torch.Generator().manual_seed(0)).to(self.queries[0])
+        return self.network.bypass_of(self.precisions.split.layer, draws)
 
     @classmethod
     def of(  # noqa: PLR0913

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from egbas.network import Network
+from egbas.network import Layer, Network
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -60,7 +60,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "latent": run.latent.record(),
         "output": run.network.output,
         "inputs": run.network.conditions.record(),
-        "layer": None if run.layer is None else dataclasses.asdict(run.layer),
+        "layer": None if run.layer is None else _layer(run.layer),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
         "seed": run.seed,
@@ -83,6 +83,11 @@ def config_of(run: "Exploration") -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    """What names a layer, and its size."""
+    return {name: value for name, value in dataclasses.asdict(layer).items() if name != "past"}
 
 
 def kind_of(samples: Samples) -> str:

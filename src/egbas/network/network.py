@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.machine.settings import alone, settles
 from egbas.machine.threads import settle_fork
+from egbas.network.bypass import MUCH_PAST, instead_of, sentence, share_past
 from egbas.network.checks import (
     HEADS,
     large_batch,
@@ -25,6 +27,7 @@ from egbas.network.checks import (
 from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
 from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
+from egbas.network.graph.chain import chain_of
 from egbas.network.images import check_choice, find_image, images_at_once, other_images
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
@@ -32,6 +35,8 @@ from egbas.network.split import Split
 from egbas.network.torchscript import is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
+
+_LARGE = 200_000  # values of an image, from which two latents tell what flows past a layer, instead of three
 
 
 class Network:
@@ -172,6 +177,61 @@ class Network:
             if progress is not None:
                 progress(done, len(z))
 
+    @property
+    def joins(self) -> list[Layer]:
+        """Where a skip may end: sums and concatenations of what depends on the latent, in forward order."""
+        return self._catalogue.joins
+
+    @alone
+    def past(self, layer: int | str | nn.Module | Layer, z: Tensor | None = None) -> float | None:
+        """The share of what makes images differ that flows past a layer, by one pass; see ``bypass.share_past``.
+
+        Args:
+            layer: as for ``resolve``.
+            z: latents (n, d), at least two; None: three of N(0, 1).
+
+        Returns:
+            0 where all goes through the layer, 1 where nothing does; None where it cannot be told.
+        """
+        resolved = self.resolve(layer)
+        if resolved.path in self._chain:
+            return 0.0
+        probes = (self._probes if z is None else z)[: 2 if self.image_size > _LARGE else None]
+        return share_past(self._forward, resolved, self._catalogue.calls[resolved.path], probes)
+
+    @cached_property
+    def _chain(self) -> set[str]:
+        """Paths of the layers past which nothing flows, as far as the graph of the network shows it."""
+        if self._forward.replica.borrowed is not None:
+            return set()
+        known = [(layer, self._catalogue.calls[path]) for path, layer in self._catalogue.layers.items()]
+        return chain_of(self._forward.fresh(), known, self._trace, self._forward.steps or (), self.conditions)
+
+    def instead_of(self, layer: Layer, z: Tensor | None = None) -> Layer | None:
+        """The first layer after a bypassed one that nothing flows past; None where there is none."""
+        order = self._catalogue.calls[layer.path].order
+        return instead_of(layer, self._catalogue.in_order, order, lambda one: self.past(one, z))
+
+    def bypass_of(self, layer: Layer, z: Tensor | None = None) -> str | None:
+        """A sentence where a layer is bypassed, with the one to take instead; None else."""
+        share = self.past(layer, z)
+        is_bypassed = share is not None and share >= MUCH_PAST
+        return sentence(layer, share, self.instead_of(layer, z) if is_bypassed else None)
+
+    def measured(self, z: Tensor | None = None, *, progress: Callable[[int, int], None] | None = None) -> list[Layer]:
+        """The non-linearities with the share of the image that flows past each, by a pass for each.
+
+        Args:
+            z: as for ``past``.
+            progress: called with (layers measured, all of them).
+        """
+        found: list[Layer] = []
+        for layer in self.layers:
+            found.append(replace(layer, past=self.past(layer, z)))
+            if progress is not None:
+                progress(len(found), len(self.layers))
+        return found
+
     def resolve(self, layer: int | str | nn.Module | Layer) -> Layer:
         """Find the layer meant by a number l = 1..L, a path, a module of the generator or a ``Layer``.
 
@@ -262,6 +322,8 @@ def list_layers(
 ) -> list[Layer]:
     """List the non-linearities of a generator in the order of its forward pass, the output's among them.
 
+    ``past`` of each tells how much of the image flows past it, through a skip.
+
     Args:
         generator: any module in eval mode; left as it is.
         latent_shape: of one latent as the generator takes it, for example ``(64,)``.
@@ -277,7 +339,7 @@ def list_layers(
         >>> [layer.path for layer in list_layers(generator, (2,))]
         ['1']
     """
-    return Network(generator, latent_shape, output=output, inputs=inputs).layers
+    return Network(generator, latent_shape, output=output, inputs=inputs).measured()
 
 
 def count_units(generator: nn.Module, latent_shape: tuple[int, ...], inputs: Inputs | None = None) -> int:

@@ -278,7 +278,7 @@ class Split:
     def _refuse_unmaskable(self, z0: Tensor, a: Tensor) -> None:
         """Refuse a composite activation that no mask can take a unit out of."""
         site = self._call.site
-        if site is None or site.end is None:
+        if site is None or site.end is None or site.join is not None:
             return
         told = f"layer {self.layer.path!r} is a {self.layer.kind}, an activation that is written out by hand"
         todo = "; choose another layer, or the module before it by its path"

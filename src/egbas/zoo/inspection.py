@@ -45,7 +45,7 @@ def inspect(model: Model, seed: int = 0) -> dict[str, Any]:
         "parameters": sum(value.numel() for value in model.generator.parameters()),
         "discriminator_parameters": _count(model),
         "facts": model.facts,
-        "layers": [asdict(layer) for layer in network.layers],
+        "layers": [asdict(layer) for layer in network.measured(z)],
         "check": check(model, network, z, images),
     }
 

@@ -37,7 +37,7 @@ class LastLinear:
 
 
 def write_last_linear(
-    module: nn.Module, layer: Layer, site: Site | None, trace: Trace, conditions: Conditions
+    module: nn.Module, layer: Layer, site: Site | None, trace: Trace, conditions: Conditions | None = None
 ) -> LastLinear | None:
     """Take the head of a layer apart; None where it has no such map, or torch.fx cannot follow it.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from egbas.network.conditions import Conditions, as_latents, is_row, rows_of
+from egbas.network.functions import main_tensor
 from egbas.network.graph.rebinding import Rebinding
 from egbas.network.torchscript import Scripted
 
@@ -24,14 +25,14 @@ _NOTHING = object()
 class Tracer(fx.Tracer):
     """Traces as fx does, and notes which node came out of each call of each module, those that fx goes into too."""
 
-    def __init__(self, conditions: Conditions) -> None:
+    def __init__(self, conditions: Conditions | None = None) -> None:
         """Start with nothing noted.
 
         Args:
             conditions: what forward is given beside the latents.
         """
         super().__init__()
-        self.conditions = conditions
+        self.conditions = conditions or Conditions()
         self.came_out: dict[str, list[fx.Node | None]] = {}
         self._qualname_counter = defaultdict[str, int](int)  # torch's own is shared by all tracers
 
@@ -58,7 +59,7 @@ class Tracer(fx.Tracer):
         rebinding = Rebinding()
         run = rebinding.function(forward)
         # Only the latents are a stand-in: an argument with a default is that default, as in a call.
-        latents = self.create_proxy("placeholder", "latents", (), {})
+        latents = self.create_proxy("placeholder", _first_argument(forward), (), {})
         beside = self.conditions.mapped(lambda tensor: self._handed(latents, tensor))
         with _caught(root, self, rebinding):
             self.create_node("output", "output", (self.create_arg(run(root, latents, **beside)),), {})
@@ -78,9 +79,15 @@ class Tracer(fx.Tracer):
     ) -> Any:
         """Trace a call of a module as fx does, and note what came out."""
         output = super().call_module(m, forward, args, kwargs)
-        node = output.node if isinstance(output, fx.Proxy) else None
+        proxy = main_tensor(output)
+        node = proxy.node if isinstance(proxy, fx.Proxy) else None
         self.came_out.setdefault(self.path_of_module(m), []).append(node)
         return output
+
+
+def _first_argument(forward: FunctionType) -> str:
+    names = forward.__code__.co_varnames[1 : forward.__code__.co_argcount]
+    return names[0] if names else "latents"
 
 
 @contextmanager
