@@ -59,10 +59,8 @@ def vit() -> nn.Module:
 
 def mobilenet() -> nn.Module:
     """A MobileNetV2 of transformers: from an image to features."""
-    config = _of("transformers", "MobileNetV2Config")(depth_multiplier=0.25, image_size=32)
-    return _made(
-        lambda: _of("transformers", "MobileNetV2Model")(config, add_pooling_layer=False), _normal(3, 32, 32)
-    )
+    config = _of("transformers", "MobileNetV2Config")(depth_multiplier=0.25, image_size=32, initializer_range=0.3)
+    return _made(lambda: _of("transformers", "MobileNetV2Model")(config, add_pooling_layer=False), _normal(3, 32, 32))
 
 
 def gpt2_block() -> nn.Module:
@@ -135,14 +133,22 @@ def biggan() -> nn.Module:
         class_embed_dim=32,
         channel_width=8,
         num_classes=10,
-        layers=[(False, 16, 16), (True, 16, 8), (True, 8, 1)],
-        attention_layer_position=2,
+        layers=[(False, 16, 16), (True, 16, 8), (True, 8, 4), (False, 4, 2), (False, 2, 1)],
+        attention_layer_position=3,
     )
-    return _made(lambda: _of("pytorch_pretrained_biggan", "BigGAN")(config), _normal(32))
+
+    def build() -> nn.Module:
+        network = _of("pytorch_pretrained_biggan", "BigGAN")(config)
+        for name, values in network.named_buffers():
+            if name.endswith("running_vars"):  # zeros, before they are loaded
+                values.fill_(1)
+        return network
+
+    return _made(build, _normal(32))
 
 
 class Inverse(nn.Module):
-    """A flow from its base distribution to the data."""
+    """One step of a flow, from its base distribution towards the data; a module, so that its output has a name."""
 
     def __init__(self, transform: nn.Module) -> None:
         """Take the transform from data to base."""
@@ -151,7 +157,7 @@ class Inverse(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         """Invert it."""
-        return self.transform.inverse(noise)[0]
+        return self.transform.inverse(noise)[0]  # pyright: ignore[reportCallIssue]
 
 
 def flow() -> nn.Module:
@@ -165,7 +171,7 @@ def flow() -> nn.Module:
             coupling(mask.float(), lambda n_in, n_out: network(n_in, n_out, hidden_features=24, num_blocks=1))
             for mask in masks
         ]
-        return Inverse(_of("nflows.transforms.base", "CompositeTransform")(steps))
+        return nn.Sequential(*map(Inverse, reversed(steps)))
 
     return _made(build, _normal(16))
 
@@ -199,7 +205,10 @@ def siren() -> nn.Module:
 
 
 def stylegan2() -> nn.Module:
-    """The official StyleGAN2 with ten classes, in z: from 32 numbers to 3 x 32 x 32; ``training`` is NVlabs/stylegan3."""
+    """The official StyleGAN2 with ten classes, in z: from 32 numbers to 3 x 32 x 32.
+
+    ``training`` is a folder of NVlabs/stylegan3, which has the classes of stylegan2-ada, too.
+    """
     generator = _of("training.networks_stylegan2", "Generator")
     return _made(
         lambda: generator(
@@ -275,7 +284,9 @@ def stylegan2_w() -> nn.Module:
 def stylegan2_w_plus() -> nn.Module:
     """The same in w+: a style of its own for every layer; ``synthesis`` of the official class, as it is."""
     generator = stylegan2()
-    return _made(lambda: generator.synthesis, _styles(generator, per_layer=True))
+    synthesis = generator.synthesis
+    assert isinstance(synthesis, nn.Module)
+    return _made(lambda: synthesis, _styles(generator, per_layer=True))
 
 
 class _Block(nn.Module):

@@ -75,10 +75,14 @@ def sentence(layer: Layer, share: float | None, other: Layer | None) -> str | No
     """What is to be told of a bypassed layer; None where hardly anything flows past it."""
     if share is None or share < MUCH_PAST:
         return None
-    to_do = "" if other is None else f" Take the state after the skip instead: --layer {other.key} ({_told(other)})."
+    to_do = (
+        " No state between it and the image has all of it."
+        if other is None
+        else f" Take the state after the skip instead: --layer {other.key} ({_told(other)})."
+    )
     return (
-        f"Layer {layer.path!r} is bypassed: {min(share, 1):.0%} of what makes images differ flows past it, through a "
-        f"skip, and its units hold none of that.{to_do}"
+        f"Layer {layer.path!r} is bypassed: {min(share, 1):.0%} of what makes images differ flows past it (a skip, or "
+        f"styles that enter above it), and its units hold none of that.{to_do}"
     )
 
 

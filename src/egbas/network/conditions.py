@@ -110,6 +110,7 @@ class Conditions:
             as_given = error
         else:
             return self
+        failed = as_given
         tried = {name: list(_readings(generator, name, self.used[name])) for name in whole}
         for chosen in itertools.product(*tried.values()):
             known = dict(zip(whole, chosen, strict=True))
@@ -119,14 +120,18 @@ class Conditions:
             if told:
                 try:
                     run(candidate)
-                except NetworkError:
-                    continue
-                return candidate
+                except NetworkError as error:
+                    failed = error
+                else:
+                    return candidate
         ways = "; ".join(
             f"{name}={self.used[name]} as {', '.join(words or 'a number' for words, _ in tried[name])}"
             for name in whole
         )
-        raise NetworkError(f"{as_given}. Tried: {ways}. In another form give a tensor, @FILE or [...]") from as_given
+        last = "" if failed is as_given else f" The last of these: {failed.__cause__ or failed}."
+        raise NetworkError(
+            f"{as_given}. Tried: {ways}.{last} In another form give a tensor, @FILE or [...]"
+        ) from as_given
 
     def record(self) -> dict[str, Any]:
         """For JSON: numbers and texts as they are, of a tensor its name in ``tensors()`` with shape and checksum."""

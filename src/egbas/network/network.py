@@ -28,11 +28,11 @@ from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
 from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
 from egbas.network.graph.chain import chain_of
-from egbas.network.images import check_choice, find_image, images_at_once, other_images
+from egbas.network.images import check_choice, find_image, image_of, images_at_once, other_images
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
-from egbas.network.torchscript import is_scripted_activation, not_seen
+from egbas.network.torchscript import is_exported, is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
 
@@ -210,7 +210,14 @@ class Network:
     def instead_of(self, layer: Layer, z: Tensor | None = None) -> Layer | None:
         """The first layer after a bypassed one that nothing flows past; None where there is none."""
         order = self._catalogue.calls[layer.path].order
-        return instead_of(layer, self._catalogue.in_order, order, lambda one: self.past(one, z))
+        candidates = [(at, one) for at, one in self._catalogue.in_order if not self._is_image(one)]
+        return instead_of(layer, candidates, order, lambda one: self.past(one, z))
+
+    def _is_image(self, layer: Layer) -> bool:
+        """Whether a layer is the image itself, or its last non-linearity."""
+        value = self._catalogue.calls[layer.path].value
+        is_last = layer.number == len(self.layers) and layer.units == self.image_size
+        return is_last or (value is not None and value == self._image)
 
     def bypass_of(self, layer: Layer, z: Tensor | None = None) -> str | None:
         """A sentence where a layer is bypassed, with the one to take instead; None else."""
@@ -290,6 +297,7 @@ class Network:
                 steps = find_image(returned, n, self.output)
                 self._forward = forward = replace(forward, steps=steps)
                 first = forward.images_in(returned, n)
+                self._image = seen.made(image_of(returned, n, steps))  # as the trace names it
                 if self.output is None and (told := other_images(returned, n, steps)) is not None:
                     self.notices += (told,)
             refuse_unrepeatable(forward, z, first)
@@ -370,6 +378,11 @@ def count_units(generator: nn.Module, latent_shape: tuple[int, ...], inputs: Inp
 
 
 def _refuse_unfit(generator: nn.Module) -> None:
+    if is_exported(generator):
+        raise NetworkError(
+            "the network comes from torch.export: its layers have no names, and nobody sees its non-linearities; give "
+            "the nn.Module that was exported, with these weights: module.load_state_dict(exported.state_dict())"
+        )
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):

@@ -162,7 +162,16 @@ def frozen_copy(generator: nn.Module, dtype: torch.dtype | None = None) -> nn.Mo
         for tensor in itertools.chain.from_iterable(values.values() for values in held):
             if isinstance(tensor, Tensor):
                 memo[id(tensor)] = _frozen(tensor, dtype)
-    return copy.deepcopy(generator, memo)
+    return _uncompiled(copy.deepcopy(generator, memo))
+
+
+def _uncompiled(module: nn.Module) -> nn.Module:
+    """Let what torch has compiled inside a module run as it is written: hooks compile again at every pass."""
+    for compiled in module.modules():
+        inner = compiled._modules.get("_orig_mod")
+        if inner is not None:
+            vars(compiled)["forward"] = inner.__call__
+    return module
 
 
 def _frozen(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

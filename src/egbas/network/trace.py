@@ -9,7 +9,7 @@ all alike. An activation that is written out by hand takes several calls, and is
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -89,6 +89,7 @@ class Trace:
         modules: the calls of its modules, in order.
         joins: sums and concatenations of what depends on the latents, where a skip may end.
         n_joins: how many there are, with those that are a part of an activation.
+        made: the value of a tensor in what the pass returned; None where the latents do not reach it.
         curves: paths of the modules in which the non-linearities are called, for all calls in order.
     """
 
@@ -97,6 +98,7 @@ class Trace:
     curves: Sequence[str]
     joins: Sequence[Call] = ()
     n_joins: int = 0
+    made: Callable[[Tensor], Hashable | None] = field(default=lambda tensor: None, repr=False)
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -115,6 +117,7 @@ def trace(module: nn.Module, run: Callable[[], Any]) -> tuple[Trace, Any]:
         curves=[call.path for call in recorder.curves],
         joins=recorder.joins(),
         n_joins=len(recorder.joined),
+        made=recorder.flow.value,
     )
     return seen, output
 

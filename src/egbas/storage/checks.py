@@ -25,6 +25,7 @@ from egbas.storage.contents import Contents, refuse
 from egbas.storage.destination import BOUNDARY, CONFIG, METRICS, REGION, SAMPLES
 from egbas.storage.expected import NUMBER, Wanted, check_json, check_tensors, join, list_of, one_of, shown
 
+_IMAGE = (1, 1, 1)  # a shape of an image, where one is missing
 _STRAY = 0.01  # of a step: an edge of a tree is as long as a step, up to rounding
 _SLACK = 30.0  # another processor, or a GPU, rounds otherwise, and networks enlarge that
 _ULPS = 8  # of the largest coordinate, for the same
@@ -96,12 +97,13 @@ def check_run(contents: Contents, run: Exploration) -> None:
     _check_told(contents.directory / METRICS, contents.metrics, metrics)
     if run.tree is not None:
         _check_edges(contents.directory / SAMPLES, run, run.tree)
-    image = dict(zip("chw", run.query_image.shape, strict=True))
+    shape = run.query_image.shape
+    image = tables.sizes_of(shape)
     check_tensors(contents.directory / BOUNDARY, contents.boundary, tables.FOCUS, image)
     if run.facts is not None:
-        check_tensors(contents.directory / REGION, contents.exact, tables.FREEDOM, image)
+        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(shape), image)
     if run.certainty is not None and run.certainty.agreement is not None:
-        check_tensors(contents.directory / REGION, contents.exact, tables.FREEDOM_OVER_SETS, image)
+        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(shape, "freedom_over_sets"), image)
 
 
 def _check_config(contents: Contents) -> None:
@@ -165,7 +167,7 @@ def _check_samples(contents: Contents, name: str) -> None:
     if told["kind"] == "chains":
         table["chain"] = tables.chain_of(told["facts"]["chains"])
         if file.name == REGION and contents.metrics["region"].get("freedom") is not None:
-            table |= tables.FREEDOM
+            table |= tables.freedom_of(tensors["freedom"].shape if "freedom" in tensors else _IMAGE)
     elif f"{name}/chain" in tensors:
         refuse(contents.directory / METRICS, f"samplers.{name}.kind", told["kind"], f"chains, for {file.name} has them")
     sizes = {"d": len(contents.config["query"])}
