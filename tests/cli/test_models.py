@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from egbas.cli import app
+from egbas.errors import ConfigError
 
 
 def test_layers_table() -> None:
@@ -108,17 +110,25 @@ def test_every_command_that_runs_a_network_takes_inputs(tmp_path: Path, monkeypa
         "--input",
         "mode=const",
     ]
-    few = ["--max-steps", "60"]
+    few = ["--max-steps", "20"]
     for words in (
         ["estimate", "--iterations", "20"],
-        ["explore", "--iterations", "40", "--samples", "10", "--max-evaluations", "500", "--out", "run"],
-        ["path", "--level", "3", "--samples", "10", "--max-evaluations", "500", "--out", "path"],
+        ["explore", "--iterations", "20", "--samples", "0", "--out", "run"],
+        ["path", "--level", "3", "--samples", "4", "--max-evaluations", "100", "--out", "path"],
         ["neighbours", "--bank", "50", "--count", "2", "--out", "near"],
-        ["compare", "--queries", "1", "--iterations", "40", "--out", "compared"],
-        ["sanity", "--samples", "10", "--max-evaluations", "500", "--sets", "1", "--out", "sane"],
+        ["sanity", "--samples", "4", "--max-evaluations", "100", "--sets", "1", "--out", "sane"],
     ):
         result = CliRunner().invoke(app, [*words, *given, *few])
         assert result.exit_code == 0, (words, result.stderr)
+    given_to_compare: list[Any] = []
+
+    def seen(*_: Any, **known: Any) -> None:
+        given_to_compare.append(known["inputs"])
+        raise ConfigError("seen")
+
+    monkeypatch.setattr("egbas.exploration.explore.explore", seen)
+    assert CliRunner().invoke(app, ["compare", *given, "--out", "compared"]).exit_code == 2
+    assert given_to_compare[0]["mode"] == "const"
     assert "--input" in (tmp_path / "sane" / "sanity.html").read_text()
     assert "--input" in (tmp_path / "path" / "path.html").read_text()
     assert json.loads((tmp_path / "path" / "path.json").read_text())["inputs"]["mode"] == "const"

@@ -29,7 +29,7 @@ def layers(
     from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import set_threads
     from egbas.inputs.models import find_model
-    from egbas.network import Network
+    from egbas.network import Layer, Network
     from egbas.network.bypass import NONE_PAST
     from egbas.network.layers import spelled
 
@@ -38,9 +38,14 @@ def layers(
     set_threads(chosen.generator, chosen.latent.shape, None, inputs)
     network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs)
     draws = chosen.latent.sample(_DRAWS, torch.Generator().manual_seed(0))
+    others: list[Layer | None] = []
     with show.progress_bar(json) as progress:
-        listed = network.measured(draws, progress=lambda done, total: progress("layers", done, total, ""))
-        others = [network.instead_of(layer, draws) if (layer.past or 0) > NONE_PAST else None for layer in listed]
+        n = len(network.layers)
+        listed = network.measured(draws, progress=lambda done, _: progress("layers", done, 2 * n, ""))
+        for layer in listed:
+            is_bypassed = (layer.past or 0) > NONE_PAST
+            others.append(network.instead_of(layer, draws) if is_bypassed else None)
+            progress("layers", n + len(others), 2 * n, "")
         joins = [replace(layer, past=network.past(layer, draws)) for layer in network.joins]
     for text in network.notices:
         show.warning(text)

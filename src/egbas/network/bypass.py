@@ -18,9 +18,10 @@ from egbas.network.forward import Forward
 from egbas.network.hooks import Exchange, hooked
 from egbas.network.images import image_of
 from egbas.network.layers import Layer
-from egbas.network.trace import Call
+from egbas.network.trace import N_PROBES, Call
 
 NONE_PAST = 0.01  # share up to which nothing is said to flow past: rounding, and what no image shows
+_LEAST_DIMENSIONS = 2
 MUCH_PAST = 0.5  # from which a layer is said to be bypassed
 
 
@@ -36,6 +37,8 @@ def share_past(forward: Forward, layer: Layer, call: Call, z: Float[Tensor, "n d
     Returns:
         None where it cannot be told: the images are alike, or the network does not run so.
     """
+    if call.dtype is None or len(call.shape) < _LEAST_DIMENSIONS or call.shape[0] != N_PROBES:
+        return None  # no row for each latent
     hook, replica = Exchange(), forward.replica
     try:
         with torch.no_grad():

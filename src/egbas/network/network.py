@@ -33,7 +33,7 @@ from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
 from egbas.network.torchscript import is_exported, is_scripted_activation, not_seen
-from egbas.network.trace import N_PROBES, Trace, trace
+from egbas.network.trace import N_PROBES, Trace, at_rest, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
 
 _LARGE = 200_000  # values of an image, from which two latents tell what flows past a layer, instead of three
@@ -109,6 +109,7 @@ class Network:
         self.notices = hooks.notices if self._not_seen is None else (*hooks.notices, self._not_seen)
         self._trace, self.image_shape = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
+        self._pasts: dict[tuple[str, bytes], float | None] = {}  # shares, by the layer's path and the latents
         self._catalogue: Catalogue = catalogue(self._trace, generator)
 
     @property
@@ -197,7 +198,10 @@ class Network:
         if resolved.path in self._chain:
             return 0.0
         probes = (self._probes if z is None else z)[: 2 if self.image_size > _LARGE else None]
-        return share_past(self._forward, resolved, self._catalogue.calls[resolved.path], probes)
+        known = resolved.path, probes.cpu().numpy().tobytes()
+        if known not in self._pasts:
+            self._pasts[known] = share_past(self._forward, resolved, self._catalogue.calls[resolved.path], probes)
+        return self._pasts[known]
 
     @cached_property
     def _chain(self) -> set[str]:
@@ -303,7 +307,7 @@ class Network:
             refuse_unrepeatable(forward, z, first)
             refuse_mixing(forward, z, first)
             refuse_large_batches(forward, z, first)
-        return seen, tuple(first.shape[1:])
+        return at_rest(seen), tuple(first.shape[1:])
 
     def _settle(self, conditions: Conditions) -> None:
         """Find out what the inputs mean to the network, and give it that from now on."""

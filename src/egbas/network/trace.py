@@ -80,6 +80,11 @@ class Call:
     value: Hashable | None = None
 
 
+def _not_known(tensor: Tensor) -> Hashable | None:
+    """No value: what the pass has made is gone."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trace:
     """One forward pass.
@@ -89,7 +94,7 @@ class Trace:
         modules: the calls of its modules, in order.
         joins: sums and concatenations of what depends on the latents, where a skip may end.
         n_joins: how many there are, with those that are a part of an activation.
-        made: the value of a tensor in what the pass returned; None where the latents do not reach it.
+        made: gives the value of a tensor in what the pass returned; None where the latents do not reach it.
         curves: paths of the modules in which the non-linearities are called, for all calls in order.
     """
 
@@ -98,12 +103,17 @@ class Trace:
     curves: Sequence[str]
     joins: Sequence[Call] = ()
     n_joins: int = 0
-    made: Callable[[Tensor], Hashable | None] = field(default=lambda tensor: None, repr=False)
+    made: Callable[[Tensor], Hashable | None] = field(default=_not_known, repr=False)
 
 
 def is_activation(module: nn.Module) -> bool:
     """Whether a module is one of torch.nn's activations, or derived from one."""
     return any(base.__module__ == "torch.nn.modules.activation" for base in type(module).__mro__)
+
+
+def at_rest(seen: Trace) -> Trace:
+    """The same without the pass itself, to be kept."""
+    return replace(seen, made=_not_known)
 
 
 def trace(module: nn.Module, run: Callable[[], Any]) -> tuple[Trace, Any]:
