@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 import json
+from pathlib import Path
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from egbas.cli import app
+from egbas.errors import ConfigError
 
 
 def test_layers_table() -> None:
@@ -16,7 +20,8 @@ def test_layers_table() -> None:
 def test_layers_as_json() -> None:
     listed = json.loads(CliRunner().invoke(app, ["layers", "dcgan-mnist", "--json"]).stdout)
     assert [layer["number"] for layer in listed] == [1, 2, 3, 4, 5]
-    assert listed[0] == {"number": 1, "path": "relu1", "kind": "ReLU", "shape": [128, 4, 4], "units": 2048}
+    told = {"number": 1, "path": "relu1", "kind": "ReLU", "shape": [128, 4, 4], "units": 2048}
+    assert listed[0] == told | {"past": 0.0, "instead": None}
 
 
 def test_layers_of_the_users_network() -> None:
@@ -44,3 +49,86 @@ def test_models() -> None:
         assert word in text
     cards = json.loads(CliRunner().invoke(app, ["models", "--json"]).stdout)
     assert "lenet-mnist" in [card["name"] for card in cards]
+
+
+SKIPPING = """
+import egbas, torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.lift, self.back = nn.Linear(4, 8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        return x + 0.1 * self.back(torch.relu(self.lift(x)))
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block, self.out = Block(), nn.Linear(4, 4)
+
+    def forward(self, z, c, mode="random"):
+        assert mode == "const"
+        return self.out(self.block(z) + c)
+
+def generator():
+    net = Net().eval()
+    net.latent = egbas.LatentSpace(shape=(4,))
+    return net
+"""
+
+
+def test_layers_show_what_a_skip_carries_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "skipping_net.py").write_text(SKIPPING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["layers", "skipping_net:generator", "--input", "c=[0.5,0,0,1]", "--input", "mode=const"]
+    (layer,) = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert layer["past"] > 0.9
+    assert layer["instead"] == "block"
+    text = CliRunner().invoke(app, words).stdout
+    for word in ("past", "instead", "joined at", "block ", "with c=a tensor of 1 x 4, mode=const"):
+        assert word in text
+    refused = CliRunner().invoke(app, words[:-2])
+    assert refused.exit_code == 2
+    assert "AssertionError" in refused.stderr
+
+
+def test_every_command_that_runs_a_network_takes_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "skipping_net.py").write_text(SKIPPING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = [
+        "--model",
+        "skipping_net:generator",
+        "--layer",
+        "block",
+        "--input",
+        "c=[0.5,0,0,1]",
+        "--input",
+        "mode=const",
+    ]
+    few = ["--max-steps", "20"]
+    for words in (
+        ["estimate", "--iterations", "20"],
+        ["explore", "--iterations", "20", "--samples", "0", "--out", "run"],
+        ["path", "--level", "3", "--samples", "4", "--max-evaluations", "100", "--out", "path"],
+        ["neighbours", "--bank", "50", "--count", "2", "--out", "near"],
+        ["sanity", "--samples", "4", "--max-evaluations", "100", "--sets", "1", "--out", "sane"],
+    ):
+        result = CliRunner().invoke(app, [*words, *given, *few])
+        assert result.exit_code == 0, (words, result.stderr)
+    given_to_compare: list[Any] = []
+
+    def seen(*_: Any, **known: Any) -> None:
+        given_to_compare.append(known["inputs"])
+        raise ConfigError("seen")
+
+    monkeypatch.setattr("egbas.exploration.explore.explore", seen)
+    assert CliRunner().invoke(app, ["compare", *given, "--out", "compared"]).exit_code == 2
+    assert given_to_compare[0]["mode"] == "const"
+    assert "--input" in (tmp_path / "sane" / "sanity.html").read_text()
+    assert "--input" in (tmp_path / "path" / "path.html").read_text()
+    assert json.loads((tmp_path / "path" / "path.json").read_text())["inputs"]["mode"] == "const"

@@ -20,6 +20,39 @@ def test_the_network_that_is_meant(given: Any) -> None:
     assert network_of(given) is PLAIN
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.DataParallel,
+        lambda network: torch.compile(network, backend="eager"),
+        lambda network: nn.DataParallel(torch.compile(network, backend="eager")),
+    ],
+)
+def test_what_computes_the_same_is_taken_off(wrap: Any) -> None:
+    assert network_of(wrap(PLAIN)) is PLAIN
+    assert [layer.path for layer in Network(wrap(PLAIN), (2,)).layers] == ["1"]
+
+
+def test_a_compiled_part_is_run_as_it_is_written() -> None:
+    network = problems.Plain().eval()
+
+    def never(graph: Any, inputs: Any) -> Any:
+        raise AssertionError("torch compiled it")
+
+    network[1] = torch.compile(network[1], backend=never)
+    (layer,) = Network(network, (2,)).layers
+    assert layer.path == "1._orig_mod"
+    assert Network(network, (2,)).split(1).head(problems.QUERY[None]).tolist() == [problems.QUERY_H.tolist()]
+
+
+def test_weights_of_inference_mode() -> None:
+    with torch.inference_mode():
+        made = problems.Plain().eval()
+    few = egbas.GbRrtConfig(iterations=10)
+    run = egbas.explore(made, problems.QUERY, 1, rng=0, samples=0, gbrrt=few)
+    assert torch.equal(run.latents, egbas.explore(PLAIN, problems.QUERY, 1, rng=0, samples=0, gbrrt=few).latents)
+
+
 def test_a_model_is_explored_in_its_latent_space() -> None:
     model: Any = egbas.load_model("dcgan-mnist-2d")
     z0, few = torch.tensor([0.3, -0.2]), egbas.GbRrtConfig(iterations=10)

@@ -195,9 +195,10 @@ def test_batch_statistics_in_eval_mode_are_refused() -> None:
         Network(generator, (2,))
 
 
-def test_wrapped_and_lazy_networks_are_refused() -> None:
-    with pytest.raises(NetworkError, match=r"pass generator\.module instead"):
-        Network(nn.DataParallel(problems.Plain()), (2,))
+def test_exported_and_lazy_networks_are_refused() -> None:
+    exported = torch.export.export(problems.Plain().eval(), (torch.ones(2, 2),)).module()
+    with pytest.raises(NetworkError, match=r"comes from torch\.export: .*load_state_dict\(exported\.state_dict\(\)\)"):
+        Network(exported, (2,))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that lazy modules are young
         lazy = nn.Sequential(nn.LazyLinear(3))

@@ -39,6 +39,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     level: options.Level = None,
     out: Annotated[
         Path | None,
@@ -66,6 +67,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.exploration.explore import explore
     from egbas.geometry import choose_geometry
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_query, seeded, warnings_of
@@ -93,10 +95,11 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         step_size=step_size,
         iterations=iterations,
     )
+    inputs = find_inputs(input)
     where = find_device(device)
     generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape, output=output)
+    set_threads(generator, chosen.latent.shape, threads, inputs)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     discriminator = None if chosen.discriminator is None else chosen.discriminator.to(where)
@@ -117,6 +120,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 latent=space,
                 geometry=space.geometry,
                 output=output,
+                inputs=inputs,
                 beropt=beropt,
                 gbrrt=gbrrt,
                 samples=0,

@@ -17,6 +17,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     level: options.Level = None,
     max_steps: options.MaxSteps = None,
     samples: options.Samples = options.DEFAULT_SAMPLES,
@@ -35,6 +36,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import settings
     from egbas.exploration.estimate import estimate as reckon
     from egbas.geometry import choose_geometry
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_query
@@ -43,10 +45,11 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(level=level, max_steps=max_steps, iterations=iterations)
+    inputs = find_inputs(input)
     where = find_device(device)
     generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape, output=output)
+    set_threads(generator, chosen.latent.shape, threads, inputs)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     result = reckon(
@@ -59,6 +62,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
         gbrrt=gbrrt,
         samples=samples,
         output=output,
+        inputs=inputs,
     )
     for text in network.notices:
         show.warning(text)

@@ -19,6 +19,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Run directory to write.", show_default="runs/MODEL-lL-sS"),
@@ -58,6 +59,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.exploration.judges import Panel
     from egbas.exploration.path import level_within
     from egbas.geometry import choose_geometry
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
     from egbas.inputs.models import find_callable, find_model
@@ -83,10 +85,11 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
         step_size=step_size,
         iterations=iterations,
     )
+    inputs = find_inputs(input)
     where = find_device(device)
     generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape, output=output)
+    set_threads(generator, chosen.latent.shape, threads, inputs)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     within = None
@@ -108,6 +111,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
                 max_evaluations=max_evaluations,
                 focus=part,
                 output=output,
+                inputs=inputs,
                 latent=space,
                 geometry=space.geometry,
                 beropt=beropt,
@@ -128,6 +132,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             max_evaluations=max_evaluations,
             focus=part,
             output=output,
+            inputs=inputs,
             judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
             mass=mass,

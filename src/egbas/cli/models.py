@@ -1,47 +1,88 @@
 # SPDX-License-Identifier: MIT
 """``egbas layers`` and ``egbas models``: what there is to explore."""
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egbas.cli import options, show
 
+if TYPE_CHECKING:
+    from egbas.network import Layer
 
-def layers(
+_DRAWS = 3  # of the prior: the images that tell what flows past a layer
+
+
+def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     json: options.Json = False,
 ) -> None:
-    """List the non-linearities of a model in forward order: what --layer takes."""
+    """List the non-linearities of a model in forward order, what --layer takes, and how much of an image flows past."""
     from dataclasses import asdict
 
+    import torch
+
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import set_threads
     from egbas.inputs.models import find_model
-    from egbas.network import Network
+    from egbas.network import Layer, Network
+    from egbas.network.bypass import NONE_PAST
     from egbas.network.layers import spelled
 
     chosen = find_model(model, latent_size, key=key, activation=activation)
-    set_threads(chosen.generator, chosen.latent.shape, None)
-    network = Network(chosen.generator, chosen.latent.shape, output=output)
-    listed = network.layers
+    inputs = find_inputs(input)
+    set_threads(chosen.generator, chosen.latent.shape, None, inputs)
+    network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs)
+    draws = chosen.latent.sample(_DRAWS, torch.Generator().manual_seed(0))
+    others: list[Layer | None] = []
+    with show.progress_bar(json) as progress:
+        n = len(network.layers)
+        listed = network.measured(draws, progress=lambda done, _: progress("layers", done, 2 * n, ""))
+        for layer in listed:
+            is_bypassed = (layer.past or 0) > NONE_PAST
+            others.append(network.instead_of(layer, draws) if is_bypassed else None)
+            progress("layers", n + len(others), 2 * n, "")
+        joins = [replace(layer, past=network.past(layer, draws)) for layer in network.joins]
     for text in network.notices:
         show.warning(text)
+    instead = [None if other is None else other.key for other in others]
     if json:
-        show.as_json([asdict(layer) for layer in listed])
+        show.as_json([{**asdict(layer), "instead": key} for layer, key in zip(listed, instead, strict=True)])
         return
-    paths = [spelled(layer.path) for layer in listed]
+    is_bypassed = any((layer.past or 0) > NONE_PAST for layer in listed)
+    headings = ["layer", "path", "kind", "shape", "units", *(["past", "instead"] if is_bypassed else [])]
     rows = [
-        (layer.number, path, layer.kind, " x ".join(map(str, layer.shape)), layer.units)
-        for layer, path in zip(listed, paths, strict=True)
+        [layer.number, *_told(layer), *([_share(layer.past), "" if key is None else key] if is_bypassed else [])]
+        for layer, key in zip(listed, instead, strict=True)
     ]
-    show.table(("layer", "path", "kind", "shape", "units"), rows)
+    show.table(headings, rows)
+    if is_bypassed:
+        show.say("past: how much of what makes images differ flows past the layer, through a skip; its units hold none")
+        show.say("of that. instead: the next layer that nothing flows past, such as the state after the addition.")
+        if joins:
+            show.table(
+                ["joined at", "kind", "shape", "units", "past"], [[*_told(one), _share(one.past)] for one in joins]
+            )
     show.say(f"The image: {network.told_image}.")
-    if any(path.startswith(".") for path in paths):
+    if any(spelled(layer.path).startswith(".") for layer in listed):
         show.say("--layer 3 is the third non-linearity, --layer .3 the module of the path 3.")
+
+
+def _told(layer: "Layer") -> list[object]:
+    from egbas.network.layers import spelled
+
+    return [spelled(layer.path), layer.kind, " x ".join(map(str, layer.shape)), layer.units]
+
+
+def _share(past: float | None) -> str:
+    """A share as people read it; empty where it is not known."""
+    return "" if past is None else f"{min(past, 1):.0%}"
 
 
 def models(

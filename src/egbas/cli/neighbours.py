@@ -21,6 +21,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     bank: Annotated[
         str, typer.Option(metavar="N|FILE", help="Latents to look among: so many draws of the prior, or a file.")
     ] = "10000",
@@ -55,6 +56,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.exploration.supports import supports_of
     from egbas.figures import samples_sheet
     from egbas.figures.style import as_images
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
     from egbas.inputs.models import find_model
@@ -73,9 +75,9 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     latents = find_bank(bank, chosen.latent, rng_of("bank", seed))
     beropt, _ = settings.configs(level=level, sparsity=sparsity, max_steps=max_steps)
-    where = find_device(device)
+    where, inputs = find_device(device), find_inputs(input)
     generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads)
+    set_threads(generator, chosen.latent.shape, threads, inputs)
     problem = Problem.of(
         generator,
         [z0.to(where)],
@@ -86,6 +88,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
         model_name=chosen.name,
         focus=None if focus is None else find_focus(focus),
         output=output,
+        inputs=inputs,
     )
     for text in problem.network.notices:
         show.warning(text)
@@ -102,6 +105,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     content = {
         "model": chosen.name,
         "output": output,
+        "inputs": problem.network.conditions.record(),
         "layer": layer,
         "level": found.beropt.config.level,
         "units": len(found.beropt.units),

@@ -91,6 +91,15 @@ Output = Annotated[
         show_default="its entry 'image', or the first that may be",
     ),
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=VALUE",
+        help="What the network's forward takes beside the latent: c=3, psi=0.7, noise_mode=const, c=[0,1], ws=@FILE. "
+        "Repeatable.",
+    ),
+]
 Geometry = Annotated[
     str,
     typer.Option(

@@ -37,6 +37,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
     ] = None,
@@ -78,6 +79,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import ranges, settings
     from egbas.exploration.path import explore_path
     from egbas.geometry import choose_geometry
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
     from egbas.inputs.models import find_callable, find_model
@@ -98,13 +100,13 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
     beropt, _ = settings.configs(masks=masks, max_steps=max_steps)
-    where = find_device(device)
+    where, inputs = find_device(device), find_inputs(input)
     generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape, output=output)
+    set_threads(generator, chosen.latent.shape, threads, inputs)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     layers = [network.resolve(one) for one in ranges.layers(layer, network.layers, network.image_size)]
     space = choose_geometry(chosen.latent, network, geometry)
-    for text in network.notices:
+    for text in (*network.notices, *filter(None, map(network.bypass_of, layers))):
         show.warning(text)
     with show.progress_bar(quiet) as progress:
         found = explore_path(
@@ -117,6 +119,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
             max_evaluations=max_evaluations,
             focus=part,
             output=output,
+            inputs=inputs,
             judges=[*judges, *settings.class_judges(chosen, z0)],
             features=known,
             mass=mass,
@@ -130,6 +133,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         "--latent": latent,
         "--latent-size": latent_size,
         "--output": output,
+        "--input": input,
         "--max-evaluations": max_evaluations,
         "--mass": mass or None,
         "--focus": focus,
@@ -144,6 +148,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     content = {
         "model": chosen.name,
         "output": output,
+        "inputs": network.conditions.record(),
         "seed": seed,
         "query": found.query.tolist(),
         "rows": found.rows(),
@@ -163,9 +168,9 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     )
     for row in content["rows"]:
         if row["status"] == "NOT_CONVERGED":
-            where_not = f"layer {row['layer']}, level {row['level']}"
             show.warning(
-                f"{where_not}: not converged after {row['evaluations']:,} evaluations; raise --max-evaluations"
+                f"layer {row['layer']}, level {row['level']}: not converged after {row['evaluations']:,} evaluations; "
+                "raise --max-evaluations"
             )
     if json:
         show.as_json(content)
@@ -188,7 +193,8 @@ def _command(  # noqa: PLR0913, PLR0917
     words = ["egbas", "path", "--model", model, "--layer", taken, "--level", level]
     words += ["--seed", str(seed), "--samples", str(samples)]
     for option, value in others.items():
-        words += [] if value is None else [option] if value is True else [option, str(value)]
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each is None else [option] if each is True else [option, str(each)]
     for judge in judges:
         words += ["--judge", judge]
     return shlex.join(words)

@@ -25,6 +25,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     key: options.Key = None,
     activation: options.Activation = None,
     output: options.Output = None,
+    input: options.Inputs = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/sanity-MODEL-lL-sS")
     ] = None,
@@ -57,6 +58,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import settings
     from egbas.evaluation.sanity import check_sanity
     from egbas.geometry import choose_geometry
+    from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_query, seeded, warnings_of
@@ -72,10 +74,11 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, _ = settings.configs(level=level, max_steps=max_steps)
+    inputs = find_inputs(input)
     where = find_device(device)
     generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads)
-    network = Network(generator, chosen.latent.shape, output=output)
+    set_threads(generator, chosen.latent.shape, threads, inputs)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     with show.progress_bar(quiet) as progress:
@@ -91,6 +94,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
             latent=space,
             geometry=space.geometry,
             output=output,
+            inputs=inputs,
             beropt=beropt,
             model_name=chosen.name,
             progress=progress,
@@ -103,6 +107,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--latent": latent,
         "--latent-size": latent_size,
         "--output": output,
+        "--input": input,
         "--samples": samples,
         "--max-evaluations": max_evaluations,
         "--sets": sets,
@@ -111,7 +116,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--device": None if device == options.DEFAULT_DEVICE else device,
         "--threads": threads,
     }
-    content = {**found.rows(), "output": output}
+    content = {**found.rows(), "output": output, "inputs": network.conditions.record()}
     save_files(
         {
             TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
@@ -132,5 +137,8 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
 
 def _command(asked: Mapping[str, object]) -> str:
     """The command line that asks again."""
-    given = [word for option, value in asked.items() if value is not None for word in (option, str(value))]
-    return shlex.join(["egbas", "sanity", *given])
+    words = ["egbas", "sanity"]
+    for option, value in asked.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each is None else [option, str(each)]
+    return shlex.join(words)

@@ -100,6 +100,7 @@ def _sampled(run: Exploration, region: SupportingRegion, settings: ExactSettings
         geometry=run.latent.geometry,
         model_name=run.model_name,
         output=run.network.output,
+        inputs=run.network.inputs,
     )
 
 

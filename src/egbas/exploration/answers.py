@@ -190,6 +190,7 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             seconds=clock.seconds,
             warnings=(
                 *problem.network.notices,
+                *([] if problem.bypass is None else [problem.bypass]),
                 *warnings_of(start, latent, one.beropt, taken, checks, facts=fact),
                 *sampling.notices,
             ),

@@ -19,7 +19,7 @@ from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found, config_of, supports_of
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
-from egbas.network.given import Given
+from egbas.network.given import Given, Inputs
 from egbas.region import Region
 from egbas.samplers.contract import Sampler
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -39,6 +39,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     level: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
+    inputs: Inputs | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -73,6 +74,10 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         output: which of the generator's outputs is the image: an index, a key or an attribute, or several with dots
             between (``"images.-1"``). None: the entry ``"image"``, or else the first tensor that may be images; where
             there are several, a warning says so.
+        inputs: what the generator's forward takes beside the latent, by the names of its arguments: labels, noise,
+            styles, switches. They stay the same for all latents. A tensor (1, ...) is repeated for each latent; other
+            tensors, texts, numbers and lists of these are handed over as they are. A whole number that the network does
+            not take as such is a class: a label for each latent (n,), or one-hot.
         judges: each called with images (n, c, h, w) on the CPU, gives a dict from names to scores (n,), the same names
             each time; what the region does to a score stands in ``run.facts.scores``. Brightness, contrast and colour
             are always judged. All are asked about the query's image before any work.
@@ -122,6 +127,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         level=level,
         focus=focus,
         output=output,
+        inputs=inputs,
         judges=judges,
         features=features,
         mass=mass,
@@ -150,6 +156,7 @@ def explore_many(  # noqa: PLR0913
     level: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
+    inputs: Inputs | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -179,6 +186,7 @@ def explore_many(  # noqa: PLR0913
         level: as for ``explore``.
         focus: as for ``explore``.
         output: as for ``explore``.
+        inputs: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -226,6 +234,7 @@ def explore_many(  # noqa: PLR0913
             model_name=model_name,
             focus=focus,
             output=output,
+            inputs=inputs,
             judges=judges,
             features=features,
         )

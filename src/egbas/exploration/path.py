@@ -26,7 +26,7 @@ from egbas.exploration.supports import Found, check_active, levels_of, region_of
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer
-from egbas.network.given import Given
+from egbas.network.given import Given, Inputs
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, rng_of
 from egbas.samplers.diagnostics import Diagnostics
@@ -128,6 +128,7 @@ def explore_path(  # noqa: PLR0913
     max_evaluations: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
+    inputs: Inputs | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -151,6 +152,7 @@ def explore_path(  # noqa: PLR0913
         max_evaluations: latents asked about in each region, at most; None: half of what ``explore`` may take.
         focus: as for ``explore``.
         output: as for ``explore``.
+        inputs: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -179,6 +181,7 @@ def explore_path(  # noqa: PLR0913
             model_name=model_name,
             focus=focus,
             output=output,
+            inputs=inputs,
             judges=judges,
             features=features,
         )
@@ -216,6 +219,7 @@ def level_within(  # noqa: PLR0913
     max_evaluations: int | None = None,
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
+    inputs: Inputs | None = None,
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
@@ -237,6 +241,7 @@ def level_within(  # noqa: PLR0913
         max_evaluations: in each region, at most.
         focus: part of the image.
         output: that is the image.
+        inputs: of the generator beside the latent.
         latent: the latent space.
         geometry: of the latents.
         beropt: settings of BerOpt; sparsity and level are not used.
@@ -259,6 +264,7 @@ def level_within(  # noqa: PLR0913
         model_name=None,
         focus=focus,
         output=output,
+        inputs=inputs,
     )
     _check_samplable(problem)
     sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)
@@ -287,6 +293,7 @@ def level_within(  # noqa: PLR0913
         raise ConfigError(
             f"no level of this layer needs a unit, and 95 % of the images do not stay within {delta:g} of the query's: "
             "what is looked at does not hang on the layer; choose another layer, or another focus"
+            + ("" if problem.bypass is None else f". {problem.bypass}")
         )
     least = min(reached, key=reached.__getitem__)
     raise ConfigError(

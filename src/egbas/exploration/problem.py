@@ -4,6 +4,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -15,11 +16,11 @@ from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
-from egbas.network.given import Given, network_of
+from egbas.network.given import Given, Inputs, network_of
 from egbas.region import Precisions, Region
 
 _MASK = 2  # dimensions
-_N_ASKED = 3  # latents that a region of the user's own is asked about first
+_N_ASKED = 3  # latents that a region of the user's own is asked about first, and that tell of a skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +49,14 @@ class Problem:
     judges: Sequence[Judge] = ()
     features: Features | None = None
 
+    @cached_property
+    def bypass(self) -> str | None:
+        """A sentence where the image flows past the layer through a skip, with the layer to take instead."""
+        if self.precisions is None:
+            return None
+        draws = self.latent.sample(_N_ASKED, torch.Generator().manual_seed(0)).to(self.queries[0])
+        return self.network.bypass_of(self.precisions.split.layer, draws)
+
     @classmethod
     def of(  # noqa: PLR0913
         cls,
@@ -61,6 +70,7 @@ class Problem:
         model_name: str | None,
         focus: object = None,
         output: int | str | None = None,
+        inputs: Inputs | None = None,
         judges: Sequence[Judge] = (),
         features: Features | None = None,
     ) -> "Problem":
@@ -70,7 +80,7 @@ class Problem:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
         latent, generator = latent or latent_of(generator, queries[0]), network_of(generator)
-        network = Network(generator, latent.shape, output=output)
+        network = Network(generator, latent.shape, output=output, inputs=inputs)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:

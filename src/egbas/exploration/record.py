@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from egbas.network import Network
+from egbas.network import Layer, Network
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -59,7 +59,8 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "model": {"name": run.model_name, "sha256": state_sha256(run.generator), **choices_of(run.generator)},
         "latent": run.latent.record(),
         "output": run.network.output,
-        "layer": None if run.layer is None else dataclasses.asdict(run.layer),
+        "inputs": run.network.conditions.record(),
+        "layer": None if run.layer is None else _layer(run.layer),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
         "seed": run.seed,
@@ -88,6 +89,11 @@ def choices_of(generator: nn.Module) -> dict[str, str]:
     """What had to be said for a checkpoint file to be read, such as the key of a network in it; mostly nothing."""
     carried = getattr(generator, "zoo_choices", None)
     return dict(carried) if isinstance(carried, dict) else {}
+
+
+def _layer(layer: Layer) -> dict[str, Any]:
+    """What names a layer, and its size."""
+    return {name: value for name, value in dataclasses.asdict(layer).items() if name != "past"}
 
 
 def kind_of(samples: Samples) -> str:

@@ -72,7 +72,7 @@ def supports_of(problem: Problem, config: BerOptConfig, half_width: float, clock
         rng = torch.Generator().manual_seed(seed)
         result = optimize(tail, config, rng=rng, focus=problem.focus, progress=progress)
         progress(config.max_steps, config.max_steps, f"{len(result.units)} units kept")
-        return _refused_if_empty(tail, result)
+        return _refused_if_empty(problem, tail, result)
 
     results = side_by_side(work, list(zip(tails, problem.seeds, strict=True)), n_threads)
     return [
@@ -125,23 +125,23 @@ def check_active(tail: Tail) -> None:
         )
 
 
-def _refused_if_empty(tail: Tail, result: BerOptResult) -> BerOptResult:
+def _refused_if_empty(problem: Problem, tail: Tail, result: BerOptResult) -> BerOptResult:
     if len(result.units):
         return result
-    config = result.config
+    config, bypass = result.config, "" if problem.bypass is None else f". {problem.bypass}"
     if config.level is not None and result.fidelity <= error_of(FINEST):
         raise ConfigError(
             f"the supporting set of layer {tail.layer.path!r} is empty at every level: without any of its units the "
             f"image's error is {result.fidelity:.2g}, so that what is looked at does not hang on this layer; choose "
-            "another layer, or another focus"
+            f"another layer, or another focus{bypass}"
         )
     if config.level is not None:
         raise ConfigError(
             f"the supporting set of layer {tail.layer.path!r} is empty at level {config.level}: without any of its "
             f"units the image's error is {result.fidelity:.2f}, and the level allows {error_of(config.level):.2f}; "
-            "choose a finer level"
+            f"choose a finer level{bypass}"
         )
     raise ConfigError(
         f"the supporting set of layer {tail.layer.path!r} is empty: no unit has theta above "
-        f"{config.threshold}; lower the sparsity (now {config.sparsity}) or the threshold"
+        f"{config.threshold}; lower the sparsity (now {config.sparsity}) or the threshold{bypass}"
     )

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The device that a name means, and how many processor threads torch gets."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -27,7 +30,9 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def set_threads(generator: nn.Module, latent_shape: tuple[int, ...], threads: int | None) -> None:
+def set_threads(
+    generator: nn.Module, latent_shape: tuple[int, ...], threads: int | None, inputs: Mapping[str, Any] | None = None
+) -> None:
     """Choose how many processor threads torch uses, for this process; before the network's first pass.
 
     Small networks are as fast on one thread as on several where the machine is free, and many times as fast
@@ -38,8 +43,9 @@ def set_threads(generator: nn.Module, latent_shape: tuple[int, ...], threads: in
         generator: whose units are counted, by one pass of one thread.
         latent_shape: of one latent.
         threads: that the user wants.
+        inputs: what the network takes beside the latent.
     """
     several = torch.get_num_threads()
     torch.set_num_threads(threads or 1)
-    if threads is None and count_units(generator, latent_shape) >= SMALL_NETWORK_UNITS:
+    if threads is None and count_units(generator, latent_shape, inputs) >= SMALL_NETWORK_UNITS:
         torch.set_num_threads(several)

@@ -73,12 +73,25 @@ def read_latent(path: Path, option: str = "--latent") -> Tensor:
     Raises:
         CheckpointError: it is missing, damaged, or not one array of numbers.
     """
+    return _one_tensor(path, read_arrays(path, option)).to(torch.float32)
+
+
+def read_arrays(path: Path, option: str) -> dict[str, Tensor]:
+    """Read all tensors of a safetensors, npy or npz file by name; no pickles.
+
+    Args:
+        path: of the file.
+        option: that it was typed after, for messages.
+
+    Raises:
+        CheckpointError: it is missing, or damaged.
+    """
     readers = {".safetensors": load_file, ".npy": _read_npy, ".npz": _read_npz}
     if path.suffix.lower() not in readers:
         given = "" if path == Path() else str(path)  # an empty text, which a shell makes of a variable that is not set
         raise CheckpointError(f"{option} {given!r} is neither a number nor a .safetensors, .npy or .npz file")
     try:
-        named = readers[path.suffix.lower()](path)
+        return readers[path.suffix.lower()](path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no file {path}; {option} takes a number, a .safetensors, .npy or .npz file"
@@ -88,7 +101,6 @@ def read_latent(path: Path, option: str = "--latent") -> Tensor:
         raise CheckpointError(
             f"{path} cannot be read ({reason}); it is truncated, damaged or of another format"
         ) from error
-    return _one_tensor(path, named).to(torch.float32)
 
 
 def warnings_of(z0: Tensor, latent: LatentSpace) -> list[str]:

@@ -53,7 +53,7 @@ def find_composites(steps: Sequence[Step]) -> list[Composite]:
     """
     made = {step.value: step for step in steps}
     order = {value: position for position, value in enumerate(made)}
-    parents = _parents(steps)
+    parents = elementwise_parents(steps)
     found: list[tuple[Hashable, Hashable, list[Hashable]]] = []  # start, end, and the values after start, in order
     for step in steps:
         start = parents.get(step.value)
@@ -79,7 +79,7 @@ def find_composites(steps: Sequence[Step]) -> list[Composite]:
     return composites
 
 
-def _parents(steps: Sequence[Step]) -> dict[Hashable, Hashable | None]:
+def elementwise_parents(steps: Sequence[Step]) -> dict[Hashable, Hashable | None]:
     """For each value the nearest other one of which it is a function element by element; None where there is none."""
     parents: dict[Hashable, Hashable | None] = {}
 

@@ -90,6 +90,10 @@ class Flow:
             self.places[value], self.read[value] = place, read
         return output
 
+    def value(self, tensor: Tensor) -> Hashable | None:
+        """The value that a tensor holds; None where it does not depend on the latents."""
+        return self._values.get(tensor)
+
     def _name(self, tensor: Tensor) -> int:
         self._values[tensor] = self._n_values = self._n_values + 1
         return self._n_values

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from egbas.errors import ShapeError
+from egbas.network.conditions import Conditions
 from egbas.network.images import Steps, image_of, refuse_nonfinite
 from egbas.network.replica import Replica, freeze, frozen_copy
 from egbas.network.user_hooks import Key, silenced
@@ -49,10 +50,16 @@ class Forward:
         """Whether float64 is finer than what it computes in."""
         return self.dtype != torch.float64
 
+    @property
+    def conditions(self) -> Conditions:
+        """What the network is given beside the latents."""
+        return self.replica.conditions
+
     def in_float64(self) -> "Forward":
         """The same of a copy whose weights are in float64; raises whatever the copying of the network does."""
         generator = silenced(frozen_copy(self.generator, torch.float64), self.silent)
-        return replace(self, generator=generator, replica=Replica(module=generator), dtype=torch.float64)
+        replica = Replica(module=generator, conditions=self.conditions)
+        return replace(self, generator=generator, replica=replica, dtype=torch.float64)
 
     def fresh(self) -> nn.Module:
         """Another copy of the network, which is nobody else's."""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The functions of torch by their names: which are non-linearities, which go element by element."""
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, fx
 
 # By the name that torch tells, without underscores: relu_ is relu, F.threshold is _threshold.
 # Elementwise only: a softmax or a gated unit has no pre-activation per unit.
@@ -24,6 +25,10 @@ ELEMENTWISE = frozenset(
     "reciprocal rmul round rpow rsqrt rsub rtruediv sgn sign sin sinh special_erf special_erfc special_expm1 "
     "special_log1p sqrt square sub subtract tan to true_divide truediv type_as where xlogy zeros_like".split()
 )
+
+
+# Where a skip and the branch that it bypasses come together.
+_JOINS = frozenset({"add", "iadd", "radd", "cat", "concat", "concatenate"})
 
 
 def function_name(function: Callable[..., Any] | str) -> str:
@@ -49,9 +54,36 @@ def is_elementwise(function: Callable[..., Any] | str) -> bool:
     return curve_name(function) is not None or function_name(function) in ELEMENTWISE
 
 
+def is_join(function: Callable[..., Any] | str) -> bool:
+    """Whether a function makes one tensor of several, such as the sum of a residual block."""
+    return function_name(function) in _JOINS
+
+
 def activation_input(args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
     """The pre-activation: first argument of a non-linearity's call."""
     return args[0] if args else kwargs["input"]
+
+
+def main_tensor(value: Any) -> Any:
+    """The tensor in what a module returned: itself, or the first of what a tuple, list or dict holds; else None."""
+    if isinstance(value, Mapping):
+        value = next(iter(value.values()), None)
+    elif isinstance(value, tuple | list):
+        value = value[0] if value else None
+    return value if isinstance(value, Tensor | fx.Proxy) else None
+
+
+def with_main(value: Any, tensor: Tensor) -> Any:
+    """The same as a module returned, with another tensor in place of that one."""
+    if isinstance(value, Mapping):
+        changed = copy.copy(value)
+        changed[next(iter(value))] = tensor  # pyright: ignore[reportIndexIssue]  a dict, or one of a library's own
+        return changed
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(tensor, *value[1:])
+    if isinstance(value, tuple | list):
+        return type(value)([tensor, *value[1:]])
+    return tensor
 
 
 def tensors_in(*values: Any) -> list[Tensor]:

@@ -5,27 +5,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from egbas.errors import NetworkError, ShapeError
 
 Given = Any  # where a network is expected: a module is meant, and other things come
+Inputs = Mapping[str, Any]  # of a network beside the latent, by the names of forward's arguments
 Shape = Any  # likewise, of a latent: a tuple of sizes
 
 
 def network_of(given: Any) -> nn.Module:
     """The network that is meant: a module itself, the generator of a model, the module whose ``forward`` it is.
 
+    What wraps a network without changing what it computes is taken off: ``DataParallel``, ``torch.compile``.
+
     Raises:
         NetworkError: it is something else; the message says what to give instead.
     """
     if isinstance(given, nn.Module):
-        return given
+        return _unwrapped(given)
     generator = getattr(given, "generator", None)
     if isinstance(generator, nn.Module):  # a model, as egbas.load_model gives it
-        return generator
+        return _unwrapped(generator)
     owner = getattr(given, "__self__", None)
     if isinstance(owner, nn.Module) and given.__name__ in ("forward", "__call__", "_wrapped_call_impl"):
-        return owner
+        return _unwrapped(owner)
     raise NetworkError(f"got {_told(given)} as the network; expected a torch.nn.Module in eval mode: {_todo(given)}")
 
 
@@ -44,6 +48,17 @@ def shape_of(given: Any) -> tuple[int, ...]:
     if not is_shape:
         raise ShapeError(f"latent shape {given} is not a list of positive sizes, such as (64,)")
     return tuple(map(int, shape))
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network in what computes the same: a wrapper for several devices, or one that torch has compiled."""
+    while True:
+        if isinstance(module, nn.DataParallel | DistributedDataParallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        else:
+            return module
 
 
 def _told(given: Any) -> str:

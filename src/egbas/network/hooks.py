@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from egbas.network.flow import Counter
-from egbas.network.functions import activation_input, curve_name, tensors_in
+from egbas.network.functions import activation_input, curve_name, main_tensor, tensors_in, with_main
 from egbas.network.layers import Layer, split_index
 from egbas.network.trace import Site
 
@@ -90,6 +90,24 @@ class Replace:
         return self.a.reshape(output.shape).clone()
 
 
+class Exchange:
+    """Gives each latent the layer's values of the one before it, and goes on."""
+
+    is_done = False
+
+    def before(self, h: Tensor) -> None:
+        """The pre-activation stays."""
+
+    def after(self, output: Tensor, is_inplace: bool) -> Tensor:
+        """In place where the call is."""
+        self.is_done = True
+        return output.copy_(output.roll(1, 0)) if is_inplace else output.roll(1, 0)
+
+    def at_output(self, output: Any) -> Any:
+        """The same."""
+        return self.after(output, is_inplace=False)
+
+
 class AtZero:
     """Puts zeros in for the pre-activation, keeps what the non-linearity makes of them, and stops."""
 
@@ -110,7 +128,7 @@ class AtZero:
         raise Stop
 
 
-Hook = Capture | Record | Replace | AtZero  # what each hands back goes on through the network
+Hook = Capture | Record | Replace | Exchange | AtZero  # what each hands back goes on through the network
 
 
 @contextmanager
@@ -127,7 +145,11 @@ def hooked(module: nn.Module, layer: Layer, hook: Hook, site: Site | None = None
         site = Site(number=layer.number)
     path, index = split_index(layer.path, dict(module.named_modules()) if "#" in layer.path else ())
     nth_call = _NthCall(index or 1, hook)
-    if site is not None and site.end is not None:
+    if site is not None and site.join is not None:
+        join = _Join(site, hook)
+        with module.register_forward_pre_hook(join.begin, prepend=True), join:
+            yield
+    elif site is not None and site.end is not None:
         calls = _Composite(site, hook)
         with module.register_forward_pre_hook(calls.begin, prepend=True), calls:
             yield
@@ -169,7 +191,10 @@ class _NthCall:
         if threading.get_ident() != self.thread:
             return None
         self.remaining -= 1
-        return self.hook.at_output(output) if not self.remaining else None
+        if self.remaining:
+            return None
+        tensor = main_tensor(output)
+        return with_main(output, self.hook.at_output(output if tensor is None else tensor))
 
 
 class _NthActivation(TorchFunctionMode):
@@ -192,6 +217,33 @@ class _NthActivation(TorchFunctionMode):
                 output = func(*args, **kwargs)
                 return self.hook.after(output, output is h)
         return func(*args, **kwargs)
+
+
+class _Join(TorchFunctionMode):
+    """Finds the call that makes a sum or a concatenation, and calls the hook there."""
+
+    def __init__(self, site: Site, hook: Hook) -> None:
+        super().__init__()
+        self.site = site
+        self.hook = hook
+        self.thread = threading.get_ident()
+        self.counter = Counter()
+
+    def begin(self, module: nn.Module, inputs: Any) -> None:
+        if threading.get_ident() == self.thread:
+            self.counter = Counter()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        place = self.counter.next(func)
+        output = func(*args, **kwargs)
+        if place != self.site.end:
+            return output
+        is_inplace = any(output is tensor for tensor in tensors_in(*args, kwargs))
+        goes_on = isinstance(self.hook, Replace | Exchange)  # an in-place sum is answered in place
+        return self.hook.after(output, is_inplace) if goes_on else self.hook.at_output(output)
 
 
 class _Composite(TorchFunctionMode):

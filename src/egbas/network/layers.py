@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -28,6 +28,7 @@ class Layer:
         kind: class of the module or name of the function, such as ``"ReLU"`` or ``"relu"``.
         shape: of one sample at the layer, such as ``(64, 7, 7)``.
         units: number of single elements, the product of the shape.
+        past: share of what makes images differ that flows past the layer, through a skip; None: not measured.
     """
 
     number: int | None
@@ -35,6 +36,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     units: int
+    past: float | None = field(default=None, compare=False)
 
     @property
     def key(self) -> int | str:
@@ -72,6 +74,26 @@ class Catalogue:
     several: dict[str, list[str]]
     aliases: dict[str, str]
     modules: dict[str, str]
+
+    @property
+    def joins(self) -> list[Layer]:
+        """The sums and concatenations where a skip may end, by the path of the module that returns them if one does."""
+        paths = [path for path, call in self.calls.items() if call.site is not None and call.site.join is not None]
+        returned = {
+            call.value: path
+            for path, call in reversed(self.calls.items())
+            if path and call.site is None and path not in self.aliases
+        }
+        return [self.layers[returned.get(self.calls[path].value, path)] for path in paths]
+
+    @property
+    def in_order(self) -> list[tuple[int, Layer]]:
+        """What an image may be made of, with its place in the order of calls: joins, then blocks, then the others."""
+        joins = {layer.path: layer for layer in self.joins}
+        found = joins | {
+            path: layer for path, layer in self.layers.items() if path and self.calls[path].dtype is not None
+        }
+        return [(self.calls[path].order, layer) for path, layer in found.items()]
 
     @property
     def numbered(self) -> list[Layer]:
@@ -140,7 +162,7 @@ def catalogue(trace: Trace, generator: nn.Module) -> Catalogue:
     calls: dict[str, Call] = {}
     layers: dict[str, Layer] = {}
     several: dict[str, list[str]] = {}
-    for group, numbered in ((trace.activations, True), (trace.modules, False)):
+    for group, numbered in ((trace.activations, True), (trace.joins, False), (trace.modules, False)):
         named = [call for call in group if numbered or (call.name not in layers and call.name not in several)]
         totals = Counter(call.name for call in named)
         seen: Counter[str] = Counter()

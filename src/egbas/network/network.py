@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.machine.settings import alone, settles
 from egbas.machine.threads import settle_fork
+from egbas.network.bypass import MUCH_PAST, instead_of, sentence, share_past
 from egbas.network.checks import (
     HEADS,
     large_batch,
@@ -22,15 +24,19 @@ from egbas.network.checks import (
     refuse_mixing,
     refuse_unrepeatable,
 )
+from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
-from egbas.network.given import Given, Shape, network_of, shape_of
-from egbas.network.images import check_choice, find_image, images_at_once, other_images
+from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
+from egbas.network.graph.chain import chain_of
+from egbas.network.images import check_choice, find_image, image_of, images_at_once, other_images
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
-from egbas.network.torchscript import is_scripted_activation, not_seen
-from egbas.network.trace import N_PROBES, Trace, trace
+from egbas.network.torchscript import is_exported, is_scripted_activation, not_seen
+from egbas.network.trace import N_PROBES, Trace, at_rest, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
+
+_LARGE = 200_000  # values of an image, from which two latents tell what flows past a layer, instead of three
 
 
 class Network:
@@ -51,7 +57,14 @@ class Network:
     """
 
     @alone
-    def __init__(self, generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> None:
+    def __init__(
+        self,
+        generator: Given,
+        latent_shape: Shape,
+        *,
+        output: int | str | None = None,
+        inputs: Inputs | Conditions | None = None,
+    ) -> None:
         """Run the generator on a few latents and check what comes out.
 
         Args:
@@ -59,23 +72,26 @@ class Network:
             latent_shape: of one latent as the generator takes it.
             output: index, key or attribute of the image in what the generator returns, or several with dots between
                 (``"images.-1"``); None: the entry ``"image"``, or else the first tensor that may be images.
+            inputs: what forward takes beside the latent, by name, as ``egbas.explore`` says.
 
         Raises:
             NetworkError: it raised, is in train mode, does not give one finite, repeatable image for each
                 latent, or has no such output.
             ShapeError: the latent shape is not a list of positive sizes.
-            ConfigError: ``output`` is no index and no name.
+            ConfigError: ``output`` is no index and no name, or an input is nothing that a network takes.
         """
         check_choice(output)
+        conditions = Conditions.of(inputs)
         generator, latent_shape = network_of(generator), shape_of(latent_shape)
         settle_fork()
         _refuse_unfit(generator)
+        refuse_unknown(generator, conditions)
         self.generator = generator
         self.latent_shape = tuple(latent_shape)
         self.dtype, self.device = _dtype_and_device(generator)
         self._forward = Forward(
             generator=generator,
-            replica=freeze(generator),
+            replica=freeze(generator, conditions),
             latent_shape=self.latent_shape,
             dtype=self.dtype,
             device=self.device,
@@ -84,7 +100,8 @@ class Network:
             N_PROBES, self.latent_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32
         )
         self.output = output
-        hooks = user_hooks(generator, lambda: self._forward.prepare(self._probes), output)
+        self._settle(conditions)
+        hooks = user_hooks(generator, lambda: self._forward.prepare(self._probes), output, self.conditions)
         if hooks.silent:
             silenced(self._forward.replica.module, hooks.silent)
             self._forward = replace(self._forward, silent=hooks.silent)
@@ -92,6 +109,7 @@ class Network:
         self.notices = hooks.notices if self._not_seen is None else (*hooks.notices, self._not_seen)
         self._trace, self.image_shape = self._check(self._probes)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
+        self._pasts: dict[tuple[str, bytes], float | None] = {}  # shares, by the layer's path and the latents
         self._catalogue: Catalogue = catalogue(self._trace, generator)
         self.notices += tuple(getattr(generator, "zoo_notices", ()))  # what was assumed where a file tells nothing
 
@@ -107,9 +125,20 @@ class Network:
 
     @property
     def told_image(self) -> str:
-        """The shape of an image in words, and which output it is where that was asked for."""
+        """The shape of an image in words, with which output it is and of which inputs where these were asked for."""
         shape = " x ".join(map(str, self.image_shape))
-        return shape if self.output is None else f"{shape}, output {self.output}"
+        output = "" if self.output is None else f", output {self.output}"
+        return f"{shape}{output}{f', with {self.conditions.told}' if self.conditions else ''}"
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the network is given beside the latent."""
+        return self._forward.conditions
+
+    @property
+    def inputs(self) -> Inputs:
+        """The same as it was asked for: by the names of forward's arguments."""
+        return self.conditions.given
 
     @property
     def layers(self) -> list[Layer]:
@@ -149,6 +178,71 @@ class Network:
             done += len(batch)
             if progress is not None:
                 progress(done, len(z))
+
+    @property
+    def joins(self) -> list[Layer]:
+        """Where a skip may end: sums and concatenations of what depends on the latent, in forward order."""
+        return self._catalogue.joins
+
+    @alone
+    def past(self, layer: int | str | nn.Module | Layer, z: Tensor | None = None) -> float | None:
+        """The share of what makes images differ that flows past a layer, by one pass; see ``bypass.share_past``.
+
+        Args:
+            layer: as for ``resolve``.
+            z: latents (n, d), at least two; None: three of N(0, 1).
+
+        Returns:
+            0 where all goes through the layer, 1 where nothing does; None where it cannot be told.
+        """
+        resolved = self.resolve(layer)
+        if resolved.path in self._chain:
+            return 0.0
+        probes = (self._probes if z is None else z)[: 2 if self.image_size > _LARGE else None]
+        known = resolved.path, probes.cpu().numpy().tobytes()
+        if known not in self._pasts:
+            self._pasts[known] = share_past(self._forward, resolved, self._catalogue.calls[resolved.path], probes)
+        return self._pasts[known]
+
+    @cached_property
+    def _chain(self) -> set[str]:
+        """Paths of the layers past which nothing flows, as far as the graph of the network shows it."""
+        if self._forward.replica.borrowed is not None:
+            return set()
+        known = [(layer, self._catalogue.calls[path]) for path, layer in self._catalogue.layers.items()]
+        return chain_of(self._forward.fresh(), known, self._trace, self._forward.steps or (), self.conditions)
+
+    def instead_of(self, layer: Layer, z: Tensor | None = None) -> Layer | None:
+        """The first layer after a bypassed one that nothing flows past; None where there is none."""
+        order = self._catalogue.calls[layer.path].order
+        candidates = [(at, one) for at, one in self._catalogue.in_order if not self._is_image(one)]
+        return instead_of(layer, candidates, order, lambda one: self.past(one, z))
+
+    def _is_image(self, layer: Layer) -> bool:
+        """Whether a layer is the image itself, or its last non-linearity."""
+        value = self._catalogue.calls[layer.path].value
+        is_last = layer.number == len(self.layers) and layer.units == self.image_size
+        return is_last or (value is not None and value == self._image)
+
+    def bypass_of(self, layer: Layer, z: Tensor | None = None) -> str | None:
+        """A sentence where a layer is bypassed, with the one to take instead; None else."""
+        share = self.past(layer, z)
+        is_bypassed = share is not None and share >= MUCH_PAST
+        return sentence(layer, share, self.instead_of(layer, z) if is_bypassed else None)
+
+    def measured(self, z: Tensor | None = None, *, progress: Callable[[int, int], None] | None = None) -> list[Layer]:
+        """The non-linearities with the share of the image that flows past each, by a pass for each.
+
+        Args:
+            z: as for ``past``.
+            progress: called with (layers measured, all of them).
+        """
+        found: list[Layer] = []
+        for layer in self.layers:
+            found.append(replace(layer, past=self.past(layer, z)))
+            if progress is not None:
+                progress(len(found), len(self.layers))
+        return found
 
     def resolve(self, layer: int | str | nn.Module | Layer) -> Layer:
         """Find the layer meant by a number l = 1..L, a path, a module of the generator or a ``Layer``.
@@ -208,12 +302,23 @@ class Network:
                 steps = find_image(returned, n, self.output)
                 self._forward = forward = replace(forward, steps=steps)
                 first = forward.images_in(returned, n)
+                self._image = seen.made(image_of(returned, n, steps))  # as the trace names it
                 if self.output is None and (told := other_images(returned, n, steps)) is not None:
                     self.notices += (told,)
             refuse_unrepeatable(forward, z, first)
             refuse_mixing(forward, z, first)
             refuse_large_batches(forward, z, first)
-        return seen, tuple(first.shape[1:])
+        return at_rest(seen), tuple(first.shape[1:])
+
+    def _settle(self, conditions: Conditions) -> None:
+        """Find out what the inputs mean to the network, and give it that from now on."""
+
+        def run(candidate: Conditions) -> None:
+            with torch.no_grad():
+                replace(self._forward.replica, conditions=candidate)(self._forward.prepare(self._probes))
+
+        settled = conditions.settled(self.generator, run)
+        self._forward = replace(self._forward, replica=replace(self._forward.replica, conditions=settled))
 
     def _path_of(self, module: nn.Module) -> str:
         for path, candidate in self.generator.named_modules():
@@ -225,13 +330,18 @@ class Network:
         )
 
 
-def list_layers(generator: Given, latent_shape: Shape, *, output: int | str | None = None) -> list[Layer]:
+def list_layers(
+    generator: Given, latent_shape: Shape, *, output: int | str | None = None, inputs: Inputs | None = None
+) -> list[Layer]:
     """List the non-linearities of a generator in the order of its forward pass, the output's among them.
+
+    ``past`` of each tells how much of the image flows past it, through a skip.
 
     Args:
         generator: any module in eval mode; left as it is.
         latent_shape: of one latent as the generator takes it, for example ``(64,)``.
         output: which output is the image, as ``egbas.explore`` says.
+        inputs: what forward takes beside the latent, as ``egbas.explore`` says.
 
     Raises:
         NetworkError: the generator does not run, or cannot be explored.
@@ -242,25 +352,30 @@ def list_layers(generator: Given, latent_shape: Shape, *, output: int | str | No
         >>> [layer.path for layer in list_layers(generator, (2,))]
         ['1']
     """
-    return Network(generator, latent_shape, output=output).layers
+    return Network(generator, latent_shape, output=output, inputs=inputs).measured()
 
 
-def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
+def count_units(generator: nn.Module, latent_shape: tuple[int, ...], inputs: Inputs | None = None) -> int:
     """Count the units of all non-linearities by one pass of one latent: how large a network is.
 
     Args:
         generator: any module in eval mode; left as it is.
         latent_shape: of one latent as the generator takes it.
+        inputs: what forward takes beside the latent.
 
     Returns:
         So many; 0 where the pass fails, for which ``Network`` has a message.
     """
     try:
-        replica, (dtype, device) = freeze(generator), _dtype_and_device(generator)
+        replica, (dtype, device) = freeze(generator, Conditions.of(inputs)), _dtype_and_device(generator)
         if replica.borrowed is None:
             all_silenced(replica.module)  # whether these change the images is not asked here
         latents = torch.ones(1, *latent_shape, dtype=dtype, device=device)
         with torch.no_grad(), replica.door:
+            settled = replica.conditions.settled(
+                generator, lambda candidate: replace(replica, conditions=candidate)(latents)
+            )
+            replica = replace(replica, conditions=settled)
             seen, _ = trace(replica.module, lambda: replica(latents))
     except EgbasError:
         return 0
@@ -268,9 +383,11 @@ def count_units(generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
 
 
 def _refuse_unfit(generator: nn.Module) -> None:
-    if isinstance(generator, nn.DataParallel) or hasattr(generator, "_orig_mod"):
-        inner = "module" if isinstance(generator, nn.DataParallel) else "_orig_mod"
-        raise NetworkError(f"the network is wrapped in {type(generator).__name__}; pass generator.{inner} instead")
+    if is_exported(generator):
+        raise NetworkError(
+            "the network comes from torch.export: its layers have no names, and nobody sees its non-linearities; give "
+            "the nn.Module that was exported, with these weights: module.load_state_dict(exported.state_dict())"
+        )
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):

@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from egbas.errors import EgbasError, NetworkError
 from egbas.machine.settings import as_caller
+from egbas.network.conditions import Conditions
 from egbas.network.torchscript import frozen_script, is_script_function, of_python, scripted_in
 
 _N_TRIES = 3  # at a copy, where another thread runs forward meanwhile
@@ -66,12 +67,14 @@ class Replica:
         module: a copy of the generator, or the generator itself where it cannot be copied.
         borrowed: None for a copy; else the frozen tensors that stand in for the generator's own
             parameters and buffers for the length of each call.
+        conditions: what it is given beside the latents.
         door: to be held from the setting of a hook to its removal, and during a call: forward may keep tensors on the
             module from one line to the next.
     """
 
     module: nn.Module
     borrowed: dict[str, Tensor] | None = None
+    conditions: Conditions = field(default_factory=Conditions)
     door: Door = field(default_factory=Door, repr=False)
 
     def __call__(self, latents: Tensor) -> Any:
@@ -82,10 +85,11 @@ class Replica:
         """
         try:
             with self.door, as_caller(latents.device):
+                beside = self.conditions.rows(latents)
                 try:
                     if self.borrowed is None:
-                        return self.module(latents)
-                    return functional_call(self.module, self.borrowed, (latents,))
+                        return self.module(latents, **beside)
+                    return functional_call(self.module, self.borrowed, (latents,), beside)
                 finally:
                     if torch.is_grad_enabled():
                         self._forget()
@@ -94,8 +98,13 @@ class Replica:
         except (Exception, SystemExit) as error:
             raise NetworkError(
                 f"the network raised {type(error).__name__} on latents of shape {tuple(latents.shape)}: {error}; "
-                "it must run as generator(latents) on a batch of any size (wrap it where it needs more arguments)"
+                f"it must run as {self._called} on a batch of any size; what its forward takes beside the latents is "
+                "given by --input NAME=VALUE, in Python inputs={'NAME': VALUE}"
             ) from error
+
+    @property
+    def _called(self) -> str:
+        return f"generator({', '.join(['latents', *(f'{name}=...' for name in self.conditions.given)])})"
 
     def _forget(self) -> None:
         """Cut what forward has kept off from the pass that made it: the next pass may overwrite it."""
@@ -109,12 +118,13 @@ class Replica:
                     values[name] = value.detach()
 
 
-def freeze(generator: nn.Module) -> Replica:
+def freeze(generator: nn.Module, conditions: Conditions | None = None) -> Replica:
     """Make the stand-in: a copy that shares the weights, or the generator itself where none can be made."""
+    conditions = conditions or Conditions()
     _refuse_lazy(generator)
     for _ in range(_N_TRIES):
         try:
-            return Replica(module=frozen_copy(generator))
+            return Replica(module=frozen_copy(generator), conditions=conditions)
         except RuntimeError:  # attributes that came or went meanwhile
             continue
         except Exception:  # locks, open files: whatever deepcopy stumbles over
@@ -122,7 +132,7 @@ def freeze(generator: nn.Module) -> Replica:
     with _of_the_borrowed:  # not while another exploration has tensors of its own there
         tensors = itertools.chain(generator.named_parameters(), generator.named_buffers())
         frozen = {name: _frozen(tensor, tensor.dtype) for name, tensor in tensors}
-    return Replica(module=generator, borrowed=frozen, door=_of_the_borrowed)
+    return Replica(module=generator, borrowed=frozen, conditions=conditions, door=_of_the_borrowed)
 
 
 def channels_last(module: nn.Module) -> nn.Module:
@@ -152,7 +162,16 @@ def frozen_copy(generator: nn.Module, dtype: torch.dtype | None = None) -> nn.Mo
         for tensor in itertools.chain.from_iterable(values.values() for values in held):
             if isinstance(tensor, Tensor):
                 memo[id(tensor)] = _frozen(tensor, dtype)
-    return copy.deepcopy(generator, memo)
+    return _uncompiled(copy.deepcopy(generator, memo))
+
+
+def _uncompiled(module: nn.Module) -> nn.Module:
+    """Let what torch has compiled inside a module run as it is written: hooks compile again at every pass."""
+    for compiled in module.modules():
+        inner = compiled._modules.get("_orig_mod")
+        if inner is not None:
+            vars(compiled)["forward"] = inner.__call__
+    return module
 
 
 def _frozen(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
 from egbas.network.forward import Forward
@@ -101,7 +101,9 @@ class Split:
         """The head taken apart at its last linear map; None where that cannot be done."""
         if self._forward.replica.borrowed is not None:
             return None
-        return write_last_linear(self._forward.fresh(), self.layer, self._call.site, self._trace)
+        return write_last_linear(
+            self._forward.fresh(), self.layer, self._call.site, self._trace, self._forward.conditions
+        )
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
@@ -223,7 +225,11 @@ class Split:
         if self._forward.replica.borrowed is not None:
             return None  # tracing runs forward, and may leave things on the user's own module
         module = self._forward.fresh()
-        return write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
+        return self._written(module)
+
+    def _written(self, module: nn.Module) -> Program | None:
+        forward = self._forward
+        return write_program(module, self.layer, self._call.site, self._trace, forward.steps or (), forward.conditions)
 
     @torch.no_grad()
     def _folded(self, tail: TailProgram, a0: Tensor) -> Program | None:
@@ -235,7 +241,7 @@ class Split:
         if self.device.type != "cpu":
             return None
         module = channels_last(self._forward.fresh())
-        again = write_program(module, self.layer, self._call.site, self._trace, self._forward.steps or ())
+        again = self._written(module)
         if again is None:
             return None
         a, skips, latents = masked(a0, 2), tail.program.skips, tail.latents(2)
@@ -272,7 +278,7 @@ class Split:
     def _refuse_unmaskable(self, z0: Tensor, a: Tensor) -> None:
         """Refuse a composite activation that no mask can take a unit out of."""
         site = self._call.site
-        if site is None or site.end is None:
+        if site is None or site.end is None or site.join is not None:
             return
         told = f"layer {self.layer.path!r} is a {self.layer.kind}, an activation that is written out by hand"
         todo = "; choose another layer, or the module before it by its path"

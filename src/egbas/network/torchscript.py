@@ -8,7 +8,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 
 class Scripted(nn.Module):
@@ -64,6 +64,13 @@ def is_scripted_activation(module: nn.Module) -> bool:
 def is_script_function(value: object) -> bool:
     """Whether it is a function of TorchScript: it cannot be copied, and need not be."""
     return isinstance(value, torch.jit.ScriptFunction)
+
+
+def is_exported(module: nn.Module) -> bool:
+    """Whether a module is the graph that ``torch.export`` wrote: it calls torch's operators, which tell nobody."""
+    if not isinstance(module, fx.GraphModule):
+        return False
+    return any(isinstance(node.target, torch._ops.OpOverload) for node in module.graph.nodes)
 
 
 def not_seen(generator: nn.Module) -> str | None:

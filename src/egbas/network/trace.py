@@ -7,18 +7,26 @@ all alike. An activation that is written out by hand takes several calls, and is
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from egbas.network.composite import find_composites
+from egbas.network.composite import elementwise_parents, find_composites
 from egbas.network.flow import Flow, Place
-from egbas.network.functions import activation_input, activation_name, curve_name, tensors_in
+from egbas.network.functions import (
+    activation_input,
+    activation_name,
+    curve_name,
+    function_name,
+    is_join,
+    main_tensor,
+    tensors_in,
+)
 from egbas.network.torchscript import kind_of, of_python
 
 N_PROBES = 3  # latents in the traced batch: a size that few models have among their own dimensions by design
@@ -33,12 +41,14 @@ class Site:
         start: of a composite activation, the call and the operand in which the pre-activation comes in; else None.
         end: of a composite activation, the call that makes its output; else None.
         is_closed: whether what a composite activation makes on the way to its output is read by nothing else.
+        join: of a sum or a concatenation, its number among all of them, from 1; else None.
     """
 
     number: int
     start: Place | None = None
     end: Place | None = None
     is_closed: bool = True
+    join: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,8 @@ class Call:
         varies: whether the rows of that tensor differ, that is, whether the latent reaches it.
         site: where a non-linearity is; None for a module.
         within: names of the other calls that a composite activation is made of.
+        order: number of calls of torch functions on what depends on the latents, before it ended.
+        value: what it made, as the flow names it; None where the latents do not reach it.
     """
 
     path: str
@@ -64,6 +76,13 @@ class Call:
     varies: bool
     site: Site | None = None
     within: tuple[str, ...] = ()
+    order: int = 0
+    value: Hashable | None = None
+
+
+def _not_known(tensor: Tensor) -> Hashable | None:
+    """No value: what the pass has made is gone."""
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +92,18 @@ class Trace:
     Attributes:
         activations: its non-linearities in the order of their calls; a composite activation is one.
         modules: the calls of its modules, in order.
+        joins: sums and concatenations of what depends on the latents, where a skip may end.
+        n_joins: how many there are, with those that are a part of an activation.
+        made: gives the value of a tensor in what the pass returned; None where the latents do not reach it.
         curves: paths of the modules in which the non-linearities are called, for all calls in order.
     """
 
     activations: Sequence[Call]
     modules: Sequence[Call]
     curves: Sequence[str]
+    joins: Sequence[Call] = ()
+    n_joins: int = 0
+    made: Callable[[Tensor], Hashable | None] = field(default=_not_known, repr=False)
 
 
 def is_activation(module: nn.Module) -> bool:
@@ -86,13 +111,25 @@ def is_activation(module: nn.Module) -> bool:
     return any(base.__module__ == "torch.nn.modules.activation" for base in type(module).__mro__)
 
 
+def at_rest(seen: Trace) -> Trace:
+    """The same without the pass itself, to be kept."""
+    return replace(seen, made=_not_known)
+
+
 def trace(module: nn.Module, run: Callable[[], Any]) -> tuple[Trace, Any]:
     """Watch ``run``, which calls the module once; return what was seen, and what it returned."""
     recorder = _Recorder(module)
     with recorder.following(), recorder:
         output = run()
-    curves = [call.path for call in recorder.curves]
-    return Trace(activations=recorder.activations(), modules=recorder.calls, curves=curves), output
+    seen = Trace(
+        activations=recorder.activations(),
+        modules=recorder.calls,
+        curves=[call.path for call in recorder.curves],
+        joins=recorder.joins(),
+        n_joins=len(recorder.joined),
+        made=recorder.flow.value,
+    )
+    return seen, output
 
 
 class _Recorder(TorchFunctionMode):
@@ -106,6 +143,7 @@ class _Recorder(TorchFunctionMode):
         self.stack: list[str] = []
         self.curves: list[Call] = []
         self.numbered: set[int] = set()  # those that are layers also by themselves
+        self.joined: list[Call] = []
         self.calls: list[Call] = []
         self.flow = Flow()
         self.is_paused = False  # in our own hooks
@@ -123,11 +161,29 @@ class _Recorder(TorchFunctionMode):
             name = f"{path}.{kind}()".removeprefix(".")
             if path and is_activation(module):
                 name, kind = path, type(module).__name__
-            call = _call(path, name, kind, activation_input(args, kwargs))
+            call = replace(_call(path, name, kind, activation_input(args, kwargs)), order=len(self.flow.steps))
             if activation_name(func) is not None:
                 self.numbered.add(len(self.curves))
             self.curves.append(replace(call, site=Site(number=len(self.curves) + 1)))
-        return self.flow.call(func, args, kwargs)
+        output = self.flow.call(func, args, kwargs)
+        if is_join(func) and isinstance(output, Tensor):
+            self._note_join(func, output)
+        return output
+
+    def _note_join(self, func: Any, output: Tensor) -> None:
+        value = self.flow.value(output)
+        step = self.flow.steps[-1] if self.flow.steps else None
+        if step is None or step.value != value or len(set(step.operands)) < 2:
+            return
+        path, kind = self.stack[-1], function_name(func)
+        site = Site(number=0, end=self.flow.places[step.value], join=len(self.joined) + 1)
+        call = _call(path, f"{path}.{kind}()".removeprefix("."), kind, output)
+        self.joined.append(replace(call, site=site, order=len(self.flow.steps), value=value))
+
+    def joins(self) -> list[Call]:
+        """The sums and concatenations that are no part of an activation."""
+        parents = elementwise_parents(self.flow.steps)
+        return [call for call in self.joined if call.value is None or parents.get(call.value) is None]
 
     def activations(self) -> list[Call]:
         """The non-linearities in order; the calls of a composite activation are one."""
@@ -178,7 +234,10 @@ class _Recorder(TorchFunctionMode):
             self.stack.pop()
             if output is not None:  # None: the call raised, and somebody caught it
                 self.is_paused = True
-                self.calls.append(_call(path, path, kind_of(module), output))
+                tensor = main_tensor(output)
+                value = None if tensor is None else self.flow.value(tensor)
+                call = _call(path, path, kind_of(module), tensor)
+                self.calls.append(replace(call, order=len(self.flow.steps), value=value))
                 self.is_paused = False
 
         return hook

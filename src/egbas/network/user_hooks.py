@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
 
 from egbas.errors import EgbasError
+from egbas.network.conditions import Conditions
 from egbas.network.functions import tensors_in
 from egbas.network.images import close, find_image, image_of
 from egbas.network.replica import Replica, freeze
@@ -41,13 +42,16 @@ class UserHooks:
     notices: tuple[str, ...] = ()
 
 
-def user_hooks(generator: nn.Module, latents: Callable[[], Tensor], output: int | str | None) -> UserHooks:
+def user_hooks(
+    generator: nn.Module, latents: Callable[[], Tensor], output: int | str | None, conditions: Conditions
+) -> UserHooks:
     """Find out which hooks of a network only listen. Each is called once, and only where there are any.
 
     Args:
         generator: the user's module.
         latents: makes what the network takes, a few rows, the same each time.
         output: which output is the image.
+        conditions: what the network is given beside the latents.
     """
     notices = []
     if any(not _is_of_torch(hook) for kind in _GLOBAL for hook in getattr(global_hooks, kind, {}).values()):
@@ -64,7 +68,7 @@ def user_hooks(generator: nn.Module, latents: Callable[[], Tensor], output: int 
             "pass of egbas; remove them first, or let copy.deepcopy copy the network."
         )
         return UserHooks(notices=tuple(notices))
-    listening = _listening(generator, forward, latents, output) if forward else []
+    listening = _listening(generator, forward, latents, output, conditions) if forward else []
     others = [key for key in forward if key not in listening]
     if others:
         notices.append(
@@ -87,28 +91,34 @@ def all_silenced(module: nn.Module) -> nn.Module:
 
 
 def _listening(
-    generator: nn.Module, keys: Sequence[Key], latents: Callable[[], Tensor], output: int | str | None
+    generator: nn.Module,
+    keys: Sequence[Key],
+    latents: Callable[[], Tensor],
+    output: int | str | None,
+    conditions: Conditions,
 ) -> list[Key]:
     """Those of the hooks that change nothing; none of them where it cannot be told."""
-    watched = freeze(generator).module
+    watched = freeze(generator, conditions)
     watches = {}
     for path, kind, key in keys:
-        hooks = getattr(watched.get_submodule(path), kind)
+        hooks = getattr(watched.module.get_submodule(path), kind)
         hooks[key] = watches[path, kind, key] = _Watch(hooks[key])
     try:
         with torch.no_grad():
             expected = _image(watched, latents(), output)
             quiet = [key for key, watch in watches.items() if not watch.has_changed]
             # Another copy: the watched one may keep what a hook has set.
-            got = _image(silenced(freeze(generator).module, quiet), latents(), output)
+            other = freeze(generator, conditions)
+            silenced(other.module, quiet)
+            got = _image(other, latents(), output)
     except EgbasError:  # forward needs them, or raises anyhow, of which the network's own check tells
         return []
     return quiet if close(got, expected) else []
 
 
-def _image(module: nn.Module, latents: Tensor, output: int | str | None) -> Tensor:
+def _image(replica: Replica, latents: Tensor, output: int | str | None) -> Tensor:
     n = len(latents)
-    returned = Replica(module=module)(latents)
+    returned = replica(latents)
     return image_of(returned, n, find_image(returned, n, output)).clone()
 
 

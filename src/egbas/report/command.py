@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The command line that repeats a run."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,14 +35,7 @@ def command(run: Exploration) -> tuple[str, str]:
         "--layer",
         str(run.layer.key),
     ]
-    if ":" in run.model_name:
-        words += ["--latent-size", "x".join(map(str, run.latent.shape))]
-    for choice, said in choices_of(run.generator).items():
-        words += [f"--{choice}", said]
-    if run.network.output is not None:
-        words += ["--output", str(run.network.output)]
-    if run.network.device.type != "cpu":
-        words += ["--device", str(run.network.device)]
+    words += _given(run)
     words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]
     drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
     is_drawn = torch.equal(drawn.to(run.query), run.query)
@@ -61,6 +55,33 @@ def command(run: Exploration) -> tuple[str, str]:
     words += [] if run.certainty is None else ["--repeats", str(run.certainty.repeats)]
     words += ["--out", "again"]
     return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
+
+
+def _given(run: Exploration) -> list[str]:
+    """What had to be said for the network to be found and run, as options."""
+    words: list[str] = []
+    if ":" in run.model_name:
+        words += ["--latent-size", "x".join(map(str, run.latent.shape))]
+    for choice, said in choices_of(run.generator).items():
+        words += [f"--{choice}", said]
+    if run.network.output is not None:
+        words += ["--output", str(run.network.output)]
+    typed = {name: value for name, value in run.network.inputs.items() if not isinstance(value, list)}
+    for name, value in typed.items():
+        words += ["--input", f"{name}={_typed(name, value)}"]
+    if run.network.device.type != "cpu":
+        words += ["--device", str(run.network.device)]
+    return words
+
+
+def _typed(name: str, value: object) -> str:
+    """An input as it is typed: a tensor by its name in the run directory."""
+    if isinstance(value, Tensor):
+        return f"@inputs.safetensors:{name}"
+    if isinstance(value, str):
+        is_plain = value[:1].isalpha() and value.lower() not in ("none", "true", "false", "nan", "infinity")
+        return value if is_plain else json.dumps(value)
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _searching(run: Exploration, beropt: BerOptConfig) -> list[str]:
@@ -114,6 +135,10 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
     notes = []
     if not is_drawn:
         notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
+    if any(isinstance(value, Tensor) for value in run.network.inputs.values()):
+        notes.append("Inputs lie in inputs.safetensors beside this page: run the command in its folder.")
+    if any(isinstance(value, list) for value in run.network.inputs.values()):
+        notes.append("Inputs that are lists can only be given in Python: inputs=.")
     if unlisted:
         notes.append(f"BerOpt also had {', '.join(unlisted)}, which only Python can set.")
     if run.focus is not None and not _is_box(run.focus):

@@ -8,7 +8,6 @@ the certificate fits them is.
 import json
 import math
 import reprlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from egbas.storage.contents import Contents, refuse
 from egbas.storage.destination import BOUNDARY, CONFIG, METRICS, REGION, SAMPLES
 from egbas.storage.expected import NUMBER, Wanted, check_json, check_tensors, join, list_of, one_of, shown
 
+_IMAGE = (1, 1, 1)  # a shape of an image, where one is missing
 _STRAY = 0.01  # of a step: an edge of a tree is as long as a step, up to rounding
 _SLACK = 30.0  # another processor, or a GPU, rounds otherwise, and networks enlarge that
 _ULPS = 8  # of the largest coordinate, for the same
@@ -97,24 +97,13 @@ def check_run(contents: Contents, run: Exploration) -> None:
     _check_told(contents.directory / METRICS, contents.metrics, metrics)
     if run.tree is not None:
         _check_edges(contents.directory / SAMPLES, run, run.tree)
-    shape = tuple(run.query_image.shape)
-    letters = _letters_of(len(shape))
-    image = dict(zip(letters, shape, strict=True))
+    shape = run.query_image.shape
+    image = tables.sizes_of(shape)
     check_tensors(contents.directory / BOUNDARY, contents.boundary, tables.FOCUS, image)
     if run.facts is not None:
-        check_tensors(contents.directory / REGION, contents.exact, _of_image(tables.FREEDOM, letters), image)
+        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(shape), image)
     if run.certainty is not None and run.certainty.agreement is not None:
-        check_tensors(contents.directory / REGION, contents.exact, _of_image(tables.FREEDOM_OVER_SETS, letters), image)
-
-
-def _letters_of(n_dims: int) -> tuple[str, ...]:
-    """The letters of an image's dimensions: (c, h, w), or others where it is no image but a vector, say."""
-    return tuple("chw") if n_dims == 3 else tuple(f"k{number}" for number in range(1, n_dims + 1))
-
-
-def _of_image(table: Mapping[str, Wanted], letters: tuple[str, ...]) -> dict[str, Wanted]:
-    """The same table for images that are no (c, h, w), such as vectors."""
-    return {name: wanted._replace(shape=" ".join(letters)) for name, wanted in table.items()}
+        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(shape, "freedom_over_sets"), image)
 
 
 def _check_config(contents: Contents) -> None:
@@ -178,8 +167,7 @@ def _check_samples(contents: Contents, name: str) -> None:
     if told["kind"] == "chains":
         table["chain"] = tables.chain_of(told["facts"]["chains"])
         if file.name == REGION and contents.metrics["region"].get("freedom") is not None:
-            known = contents.exact.get("freedom")  # the image's shape is compared with the network's later
-            table |= _of_image(tables.FREEDOM, _letters_of(3 if known is None else known.ndim))
+            table |= tables.freedom_of(tensors["freedom"].shape if "freedom" in tensors else _IMAGE)
     elif f"{name}/chain" in tensors:
         refuse(contents.directory / METRICS, f"samplers.{name}.kind", told["kind"], f"chains, for {file.name} has them")
     sizes = {"d": len(contents.config["query"])}

@@ -5,7 +5,7 @@ import json
 import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,8 +14,9 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from egbas.errors import EgbasError, RunDirectoryError
+from egbas.network.conditions import from_record
 from egbas.samplers.choice import PRIOR, TREE
-from egbas.storage.destination import BOUNDARY, CONFIG, METRICS, REGION, SAMPLES
+from egbas.storage.destination import BOUNDARY, CONFIG, INPUTS, METRICS, REGION, SAMPLES
 
 _WHAT_TO_DO = "explore again, or bring the file back from a copy"
 
@@ -31,6 +32,7 @@ class Contents:
         boundary: tensors of ``boundary.safetensors``; none in a region of the user's own.
         samples: tensors of ``samples.safetensors``.
         exact: tensors of ``region.safetensors``; none without exact samples.
+        inputs: of the network beside the latent, as they were given.
     """
 
     directory: Path
@@ -39,6 +41,7 @@ class Contents:
     boundary: dict[str, Tensor]
     samples: dict[str, Tensor]
     exact: dict[str, Tensor]
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def samplers(self) -> dict[str, Any]:
@@ -78,7 +81,15 @@ def read_contents(directory: Path) -> Contents:
         boundary={} if config.get("region") is not None else _read_tensors(directory / BOUNDARY),
         samples=_read_tensors(directory / SAMPLES),
         exact={} if metrics.get("region") is None else _read_tensors(directory / REGION),
+        inputs=_inputs(directory, config.get("inputs") or {}),
     )
+
+
+def _inputs(directory: Path, record: Any) -> dict[str, Any]:
+    """The inputs of the network; there is a file of them where one of them is a tensor."""
+    tensors = _read_tensors(directory / INPUTS) if '"tensor"' in json.dumps(record) else {}
+    with reading(directory / INPUTS if tensors else directory / CONFIG):
+        return from_record(record, tensors)
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from egbas.errors import RunDirectoryError
 
 CONFIG = "config.json"
 BOUNDARY = "boundary.safetensors"
+INPUTS = "inputs.safetensors"
 SAMPLES = "samples.safetensors"
 REGION = "region.safetensors"
 METRICS = "metrics.json"
 PICTURE = "samples.png"
 REPORT = "report.html"
 DONE = "DONE"
-FILES = (CONFIG, BOUNDARY, SAMPLES, REGION, METRICS, PICTURE, REPORT, DONE)
+FILES = (CONFIG, BOUNDARY, INPUTS, SAMPLES, REGION, METRICS, PICTURE, REPORT, DONE)
 
 
 def check_destination(path: str | os.PathLike[str], overwrite: bool = False, files: Collection[str] = FILES) -> Path:

@@ -22,6 +22,7 @@ from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer, Network
+from egbas.network.given import network_of
 from egbas.region import Certificate, Region, SupportingRegion
 from egbas.samplers.chains import Chains
 from egbas.samplers.contract import Samples
@@ -69,7 +70,7 @@ def load_run(
     _check_region(contents.config, region)
     if generator is None:
         generator = reopened(contents.config, directory, allow_code=allow_code)
-    run = _rebuild(contents, generator, region, latent)
+    run = _rebuild(contents, network_of(generator), region, latent)
     check_run(contents, run)
     return run
 
@@ -94,7 +95,7 @@ def _rebuild(
             "the callable draws its weights anew; pass the network of the run as generator="
         )
     latent = _latent_of(contents, latent)
-    network = Network(generator, latent.shape, output=config.get("output"))
+    network = Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs)
     check_network(contents, network)
     layer, beropt = None, None
     if contents.has_layer:

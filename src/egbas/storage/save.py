@@ -32,6 +32,7 @@ from egbas.storage.destination import (
     BOUNDARY,
     CONFIG,
     DONE,
+    INPUTS,
     METRICS,
     PICTURE,
     REGION,
@@ -157,10 +158,11 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
 def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
     """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
     galleries = galleries_of(run, progress=progress)
-    beropt, exact = run.beropt, run.exact
+    beropt, exact, beside = run.beropt, run.exact, run.network.conditions.tensors()
     return {
         CONFIG: lambda: _json(run.config()),
         **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(run, beropt))}),
+        **({} if not beside else {INPUTS: lambda: _tensors(**beside)}),
         SAMPLES: lambda: _tensors(query=run.query, outputs=outputs_of(run.network, run.query), **_samples(run)),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),

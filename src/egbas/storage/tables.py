@@ -2,6 +2,7 @@
 """What each file of a run directory has to hold, by itself; ``expected`` says how a table is read."""
 
 import re
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -49,6 +50,7 @@ CONFIG = {
     "features?": TEXT,
     "repeats?": SIZE,
     "output?": _OUTPUT,
+    "inputs?": OBJECT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }
@@ -187,7 +189,18 @@ TREE = {
     "rejected_reason": Wanted("r", (torch.int8,), f"{OUTSIDE} or {TOO_CLOSE} each", _are_reasons),
 }
 FREEDOM = {"freedom": Wanted("c h w", words="numbers of at least 0, or NaN", holds=_is_freedom)}
-FREEDOM_OVER_SETS = {"freedom_over_sets": FREEDOM["freedom"]}
+_SIZES = "chw", "uvxystpqrm"  # of an image (c, h, w), and of what has another number of dimensions
+
+
+def sizes_of(shape: Sequence[int]) -> dict[str, int]:
+    """What the letters of the shape of an image stand for."""
+    letters, others = _SIZES
+    return dict(zip(letters if len(shape) == len(letters) else others, shape, strict=False))
+
+
+def freedom_of(shape: Sequence[int], name: str = "freedom") -> dict[str, Wanted]:
+    """The freedom of an image of such a shape."""
+    return {name: FREEDOM["freedom"]._replace(shape=" ".join(sizes_of(shape)))}
 
 
 def chain_of(n_chains: int) -> Wanted:

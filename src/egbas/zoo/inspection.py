@@ -14,6 +14,7 @@ from egbas.network import Network
 from egbas.zoo.models import Model
 
 N_LATENTS = 4
+_N_MEASURED = 3  # of them, that tell what flows past a layer
 FLAT = 1e-3  # spread over latents, in units of the images' range [-1, 1], below which they are all alike
 LARGE = 4.0  # pixel value beyond which the weights do not fit the network
 TOO_HIGH = 1e6  # score beyond which the discriminator does not fit
@@ -45,7 +46,7 @@ def inspect(model: Model, seed: int = 0) -> dict[str, Any]:
         "parameters": sum(value.numel() for value in model.generator.parameters()),
         "discriminator_parameters": _count(model),
         "facts": model.facts,
-        "layers": [asdict(layer) for layer in network.layers],
+        "layers": [asdict(layer) for layer in network.measured(z[:_N_MEASURED])],
         "check": check(model, network, z, images),
     }
 

@@ -12,6 +12,7 @@ Statistics of batch norms whose weights are random are measured anew: they belon
 
 import copy
 from collections.abc import Collection
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from egbas.errors import NetworkError
 from egbas.latent import LatentSpace
 from egbas.network import Network
+from egbas.network.conditions import Conditions
 from egbas.network.images import image_of, images_at_once
 
 HEAD, TAIL, WHOLE = "head", "tail", "whole"
@@ -30,7 +32,14 @@ _PROBES = 8  # latents that tell which weights a layer hangs on
 _MEASURED = 256  # latents by which batch norms measure their statistics
 
 
-def randomised(generator: nn.Module, names: Collection[str], latent: LatentSpace, *, rng: torch.Generator) -> nn.Module:
+def randomised(
+    generator: nn.Module,
+    names: Collection[str],
+    latent: LatentSpace,
+    *,
+    rng: torch.Generator,
+    conditions: Conditions | None = None,
+) -> nn.Module:
     """A deep copy of a generator in which some parameters are random.
 
     Args:
@@ -38,6 +47,7 @@ def randomised(generator: nn.Module, names: Collection[str], latent: LatentSpace
         names: of the parameters, as ``named_parameters()`` gives them.
         latent: the latent space; draws of its prior measure the statistics of batch norms.
         rng: a CPU generator. Each parameter has the same random numbers whichever others are random.
+        conditions: what the generator is given beside the latents.
 
     Raises:
         NetworkError: the generator cannot be copied.
@@ -53,11 +63,13 @@ def randomised(generator: nn.Module, names: Collection[str], latent: LatentSpace
             if parameter.ndim > 1:
                 values = values * signs.to(values)
             parameter.copy_(values.view_as(parameter))
-    _measure_norms(made, names, latent.sample(_MEASURED, rng), latent.shape)
+    _measure_norms(made, names, latent.sample(_MEASURED, rng), latent.shape, conditions or Conditions())
     return made
 
 
-def parameters_below(generator: nn.Module, layer: str, latent: LatentSpace) -> set[str]:
+def parameters_below(
+    generator: nn.Module, layer: str, latent: LatentSpace, conditions: Conditions | None = None
+) -> set[str]:
     """Names of the parameters that a layer's pre-activations hang on: those of the head f_{l:1}.
 
     Each is permuted in a copy, one after the other, and the head is asked whether that changes anything. This finds
@@ -67,13 +79,14 @@ def parameters_below(generator: nn.Module, layer: str, latent: LatentSpace) -> s
         generator: G, in eval mode; it is left as it was found.
         layer: dotted path.
         latent: the latent space.
+        conditions: what the generator is given beside the latents.
 
     Raises:
         NetworkError: the generator cannot be copied.
     """
     rng = torch.Generator().manual_seed(0)
     made = _copied(generator)
-    split = Network(made, latent.shape).split(layer)
+    split = Network(made, latent.shape, inputs=conditions).split(layer)
     probes = latent.sample(_PROBES, rng)
     before, found = split.head(probes), set[str]()
     with torch.no_grad():
@@ -108,7 +121,11 @@ def _copied(generator: nn.Module) -> nn.Module:
 
 
 def _measure_norms(
-    generator: nn.Module, names: Collection[str], latents: Float[Tensor, "n d"], shape: tuple[int, ...]
+    generator: nn.Module,
+    names: Collection[str],
+    latents: Float[Tensor, "n d"],
+    shape: tuple[int, ...],
+    conditions: Conditions,
 ) -> None:
     """Measure the statistics of the batch norms among the random parameters' modules, all in the same passes."""
     random = {name.rpartition(".")[0] for name in names}
@@ -121,15 +138,20 @@ def _measure_norms(
         return
     first = next(generator.parameters())
     z = latents.to(device=first.device, dtype=first.dtype)
+
+    def run(batch: Tensor) -> Any:
+        made = batch.reshape(-1, *shape)
+        return generator(made, **conditions.rows(made))
+
     with torch.no_grad():
-        size = image_of(generator(z[:1].reshape(-1, *shape)), 1).numel()
+        size = image_of(run(z[:1]), 1).numel()
         for module, _ in norms:
             module.reset_running_stats()
             module.momentum = None  # the mean over all passes
             module.train()
         for batch in z.split(max(images_at_once(size), 2)):
             if len(batch) > 1:  # the statistics of one latent are none
-                generator(batch.reshape(-1, *shape))
+                run(batch)
     for module, momentum in norms:
         module.momentum = momentum
         module.eval()

@@ -26,6 +26,7 @@ from egbas.exploration.queries import seed_of
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import check_active, config_of, supports_of
 from egbas.latent import LatentSpace
+from egbas.network.given import Inputs
 from egbas.samplers.choice import PRIOR
 
 RANDOM_SETS, MAX_EVALUATIONS = 3, 100_000
@@ -94,6 +95,7 @@ def check_sanity(  # noqa: PLR0913
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     output: int | str | None = None,
+    inputs: Inputs | None = None,
     beropt: BerOptConfig | None = None,
     model_name: str | None = None,
     progress: Progress | None = None,
@@ -118,6 +120,7 @@ def check_sanity(  # noqa: PLR0913
         latent: the latent space.
         geometry: of the latents, as for ``egbas.explore``.
         output: which of the generator's outputs is the image, as for ``egbas.explore``.
+        inputs: of the generator beside the latent, as for ``egbas.explore``.
         beropt: settings of BerOpt.
         model_name: for reports.
         progress: called with (stage, done, total, text).
@@ -152,6 +155,7 @@ def check_sanity(  # noqa: PLR0913
             model_name=model_name,
             judges=judges,
             output=output,
+            inputs=inputs,
         )
 
     problem = problem_of(generator, layer)
@@ -178,11 +182,12 @@ def check_sanity(  # noqa: PLR0913
     latent_space = problem.latent  # with the geometry that was chosen: a random copy may ignore lengths otherwise
     latent, geometry = latent_space, latent_space.geometry
     weights = randomised_weights(
-        generator,
+        problem.network.generator,
         path,
         latent_space,
         trained,
         lambda copy: explored(problem_of(copy, path), None)[1],
+        conditions=problem.network.conditions,
         seed=seed,
         progress=progress,
     )

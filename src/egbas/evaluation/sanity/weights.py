@@ -15,6 +15,7 @@ from egbas.evaluation.sanity.measured import Measured, rank_correlation
 from egbas.evaluation.sanity.randomised import KINDS, parameters_below, parameters_of, randomised
 from egbas.exploration.clock import Progress
 from egbas.latent import LatentSpace
+from egbas.network.conditions import Conditions
 from egbas.samplers.chains import CONVERGED
 from egbas.samplers.choice import rng_of
 
@@ -122,6 +123,7 @@ def randomised_weights(  # noqa: PLR0913
     trained: Measured,
     explore: Callable[[nn.Module], Measured],
     *,
+    conditions: Conditions | None = None,
     seed: int,
     kinds: Sequence[str] = KINDS,
     progress: Progress | None = None,
@@ -134,6 +136,7 @@ def randomised_weights(  # noqa: PLR0913
         latent: the latent space.
         trained: the region of the generator itself.
         explore: puts the region of a copy, at the same query and level, into numbers.
+        conditions: what the generator is given beside the latents.
         seed: of the random weights.
         kinds: which copies.
         progress: called with (stage, done, total, text).
@@ -141,7 +144,7 @@ def randomised_weights(  # noqa: PLR0913
     Raises:
         NetworkError: the generator cannot be copied.
     """
-    below = parameters_below(generator, layer, latent)
+    below = parameters_below(generator, layer, latent, conditions)
     copies: list[Copy] = []
     for done, kind in enumerate(kinds):
         if progress:
@@ -150,7 +153,7 @@ def randomised_weights(  # noqa: PLR0913
         if not names:
             copies.append(Copy.without_region(kind, "there are no parameters there"))
             continue
-        made = randomised(generator, names, latent, rng=rng_of("randomised weights", seed))
+        made = randomised(generator, names, latent, rng=rng_of("randomised weights", seed), conditions=conditions)
         try:
             copies.append(Copy.of(kind, trained, explore(made)))
         except (ConfigError, NetworkError) as error:  # no active unit, an empty set, images that are all alike

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
+from egbas.network.conditions import Conditions
 from egbas.network.graph.program import find_nodes, keeps_values
 from egbas.network.graph.tracing import Tracer
 from egbas.network.layers import Layer
@@ -35,7 +36,9 @@ class LastLinear:
     post: Callable[[Tensor], Tensor]
 
 
-def write_last_linear(module: nn.Module, layer: Layer, site: Site | None, trace: Trace) -> LastLinear | None:
+def write_last_linear(
+    module: nn.Module, layer: Layer, site: Site | None, trace: Trace, conditions: Conditions | None = None
+) -> LastLinear | None:
     """Take the head of a layer apart; None where it has no such map, or torch.fx cannot follow it.
 
     Args:
@@ -43,9 +46,10 @@ def write_last_linear(module: nn.Module, layer: Layer, site: Site | None, trace:
         layer: where the head ends.
         site: where the layer is, if it is a non-linearity.
         trace: of a pass.
+        conditions: what forward is given beside the latents.
     """
     module = channels_last(module)  # a window of x is contiguous, too
-    tracer = Tracer()
+    tracer = Tracer(conditions)
     try:
         graph = tracer.trace(module)
     except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors

@@ -15,7 +15,8 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
 from egbas.network.composite import Step, find_composites
-from egbas.network.functions import activation_name, curve_name, is_elementwise
+from egbas.network.conditions import Conditions, as_latents, rows_of
+from egbas.network.functions import activation_name, curve_name, is_elementwise, is_join
 from egbas.network.graph.tracing import Tracer
 from egbas.network.images import Steps, follow_node
 from egbas.network.layers import Layer, split_index
@@ -77,7 +78,12 @@ class TailProgram:
 
 
 def write_program(
-    module: nn.Module, layer: Layer, site: Site | None, trace: Trace, steps: Steps = ()
+    module: nn.Module,
+    layer: Layer,
+    site: Site | None,
+    trace: Trace,
+    steps: Steps = (),
+    conditions: Conditions | None = None,
 ) -> Program | None:
     """Split a module at a layer; None where torch.fx cannot follow it or the layer is not found in its graph.
 
@@ -87,14 +93,14 @@ def write_program(
         site: where the layer is, if it is a non-linearity.
         trace: of a pass.
         steps: that lead to the image in what the module returns.
+        conditions: what forward is given beside the latents.
     """
-    tracer = Tracer()
+    tracer = Tracer(conditions)
     try:
         graph = tracer.trace(module)
     except Exception:  # fx raises whatever the forward makes of its stand-ins for tensors
         return None
-    overwriting = {node for node in graph.nodes if _is_inplace(node, module)}
-    _follow_overwrites(graph, overwriting)
+    overwriting = follow_overwrites(graph, module)
     start = find_nodes(graph, tracer, layer, site, trace, module)[1]
     result = next(node for node in graph.nodes if node.op == "output")
     image = follow_node(result.args[0], steps)
@@ -118,6 +124,9 @@ def find_nodes(
         came_out = tracer.came_out.get(path, [])
         node = came_out[(index or 1) - 1] if (index or 1) <= len(came_out) else None
         return node, node
+    if site.join is not None:
+        node = _join(graph, site.join, trace.n_joins)
+        return node, node
     enclosing = set(trace.curves)
     nodes = [node for node in graph.nodes if _is_curve(node, enclosing)]
     if len(nodes) != len(trace.curves):
@@ -131,6 +140,19 @@ def find_nodes(
     return None, None
 
 
+def _join(graph: fx.Graph, number: int, n_joins: int) -> fx.Node | None:
+    """The node of a sum or a concatenation, by its number among all of them; None where there are others."""
+    varying = varying_nodes(graph)
+    joins = [
+        node
+        for node in graph.nodes
+        if node.op in ("call_function", "call_method")
+        and is_join(node.target)
+        and sum(value in varying for value in node.all_input_nodes) > 1
+    ]
+    return joins[number - 1] if len(joins) == n_joins else None
+
+
 def _is_curve(node: fx.Node, enclosing: set[str]) -> bool:
     if node.op == "call_module":
         return node.target in enclosing
@@ -140,7 +162,7 @@ def _is_curve(node: fx.Node, enclosing: set[str]) -> bool:
 def _steps(graph: fx.Graph, enclosing: set[str]) -> list[Step]:
     """The nodes that depend on the latents, as the steps of a pass; shapes are not known, and may not fit."""
     steps: list[Step] = []
-    varying = _varying(graph)
+    varying = varying_nodes(graph)
     for node in graph.nodes:
         operands = tuple(value for value in node.all_input_nodes if value in varying)
         if operands and node.op != "output":
@@ -165,7 +187,7 @@ def keeps_values(graph: fx.Graph, nodes: Iterable[fx.Node]) -> bool:
 
     Such a tensor comes out again with other values, and with the gradients of an earlier pass.
     """
-    varying = _varying(graph)
+    varying = varying_nodes(graph)
     for node in nodes:
         if node.op not in ("call_function", "call_method"):
             continue
@@ -178,22 +200,26 @@ def keeps_values(graph: fx.Graph, nodes: Iterable[fx.Node]) -> bool:
     return False
 
 
-def _varying(graph: fx.Graph) -> set[fx.Node]:
+def varying_nodes(graph: fx.Graph) -> set[fx.Node]:
     """The nodes that depend on the latents."""
     varying: set[fx.Node] = set()
     for node in graph.nodes:
+        if node.target in (rows_of, as_latents):  # of the latents they have the size alone
+            continue
         if node.op == "placeholder" or any(value in varying for value in node.all_input_nodes):
             varying.add(node)
     return varying
 
 
-def _follow_overwrites(graph: fx.Graph, overwriting: set[fx.Node]) -> None:
-    """Let what reads a tensor after it was overwritten read the node that overwrote it."""
+def follow_overwrites(graph: fx.Graph, module: nn.Module) -> set[fx.Node]:
+    """Let what reads a tensor after it was overwritten read the node that overwrote it; return such nodes."""
+    overwriting = {node for node in graph.nodes if _is_inplace(node, module)}
     order = {node: position for position, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         if node in overwriting and node.args and isinstance(node.args[0], fx.Node):
             now = order[node]
             node.args[0].replace_all_uses_with(node, delete_user_cb=lambda user, now=now: order[user] > now)
+    return overwriting
 
 
 def _program(

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from egbas.network.conditions import Conditions, as_latents, is_row, rows_of
+from egbas.network.functions import main_tensor
 from egbas.network.graph.rebinding import Rebinding
 from egbas.network.torchscript import Scripted
 
@@ -23,9 +25,14 @@ _NOTHING = object()
 class Tracer(fx.Tracer):
     """Traces as fx does, and notes which node came out of each call of each module, those that fx goes into too."""
 
-    def __init__(self) -> None:
-        """Start with nothing noted."""
+    def __init__(self, conditions: Conditions | None = None) -> None:
+        """Start with nothing noted.
+
+        Args:
+            conditions: what forward is given beside the latents.
+        """
         super().__init__()
+        self.conditions = conditions or Conditions()
         self.came_out: dict[str, list[fx.Node | None]] = {}
         self._qualname_counter = defaultdict[str, int](int)  # torch's own is shared by all tracers
 
@@ -34,7 +41,7 @@ class Tracer(fx.Tracer):
 
         Args:
             root: the module; as it was afterwards, but for what its forward set.
-            concrete_args: arguments that are no stand-ins, as in fx.
+            concrete_args: of no use here; arguments beside the latents are those of the conditions.
 
         Raises:
             TypeError: it has no forward that can be traced.
@@ -50,11 +57,18 @@ class Tracer(fx.Tracer):
         self.graph = fx.Graph(tracer_cls=type(self))
         self.tensor_attrs = dict(_tensors_of(root, ""))
         rebinding = Rebinding()
-        run, args = self.create_args_for_root(rebinding.function(forward), True, concrete_args)
+        run = rebinding.function(forward)
+        # Only the latents are a stand-in: an argument with a default is that default, as in a call.
+        latents = self.create_proxy("placeholder", _first_argument(forward), (), {})
+        beside = self.conditions.mapped(lambda tensor: self._handed(latents, tensor))
         with _caught(root, self, rebinding):
-            self.create_node("output", "output", (self.create_arg(run(*args)),), {})
+            self.create_node("output", "output", (self.create_arg(run(root, latents, **beside)),), {})
         self.submodule_paths = None
         return self.graph
+
+    def _handed(self, latents: fx.Proxy, tensor: Tensor) -> Any:
+        """A tensor beside the latents: rows for as many as there are, or as it is."""
+        return self.create_proxy("call_function", rows_of if is_row(tensor) else as_latents, (latents, tensor), {})
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one node: torch's own, and TorchScript, into which nobody sees."""
@@ -65,9 +79,15 @@ class Tracer(fx.Tracer):
     ) -> Any:
         """Trace a call of a module as fx does, and note what came out."""
         output = super().call_module(m, forward, args, kwargs)
-        node = output.node if isinstance(output, fx.Proxy) else None
+        proxy = main_tensor(output)
+        node = proxy.node if isinstance(proxy, fx.Proxy) else None
         self.came_out.setdefault(self.path_of_module(m), []).append(node)
         return output
+
+
+def _first_argument(forward: FunctionType) -> str:
+    names = forward.__code__.co_varnames[1 : forward.__code__.co_argcount]
+    return names[0] if names else "latents"
 
 
 @contextmanager
