@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from egbas.exploration.explore import explore, explore_many
     from egbas.exploration.path import explore_path
     from egbas.exploration.result import Exploration
+    from egbas.inversion import Inversion, InversionConfig, invert
     from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
     from egbas.network import list_layers
     from egbas.region import Intersection, Region, SupportingRegion
@@ -50,6 +51,8 @@ __all__ = [
     "Frozen",
     "GbRrtConfig",
     "Intersection",
+    "Inversion",
+    "InversionConfig",
     "LatentSpace",
     "LayerNotFoundError",
     "MissingExtraError",
@@ -73,6 +76,7 @@ __all__ = [
     "explore",
     "explore_many",
     "explore_path",
+    "invert",
     "list_layers",
     "load_classifier",
     "load_model",
@@ -88,6 +92,8 @@ _HOME = {
     "Frozen": "egbas.latent",
     "GbRrtConfig": "egbas.samplers.gbrrt",
     "Intersection": "egbas.region",
+    "Inversion": "egbas.inversion",
+    "InversionConfig": "egbas.inversion",
     "LatentSpace": "egbas.latent",
     "Normal": "egbas.latent",
     "Prior": "egbas.latent",
@@ -103,6 +109,7 @@ _HOME = {
     "explore": "egbas.exploration.explore",
     "explore_many": "egbas.exploration.explore",
     "explore_path": "egbas.exploration.path",
+    "invert": "egbas.inversion",
     "list_layers": "egbas.network",
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",

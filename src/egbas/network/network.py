@@ -24,10 +24,18 @@ from egbas.network.checks import (
 )
 from egbas.network.forward import Forward
 from egbas.network.given import Given, Shape, network_of, shape_of
-from egbas.network.images import check_choice, find_image, images_at_once, other_images
+from egbas.network.images import (
+    check_choice,
+    find_image,
+    image_of,
+    images_at_once,
+    other_images,
+    refuse_nonfinite,
+)
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
+from egbas.network.tail import keeping_copies
 from egbas.network.torchscript import is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
@@ -127,6 +135,24 @@ class Network:
             raise ShapeError("the latents hold NaN or infinite values; expected finite ones")
         with torch.no_grad():
             return self._forward.images(z)
+
+    def images_with_gradients(self, z: Tensor) -> Tensor:
+        """Compute images (n, c, h, w) of latents z (n, d), with gradients with respect to z.
+
+        Raises:
+            NetworkError: forward raised or returned NaN, or no gradient gets from the image to the latent.
+        """
+        latents = z.to(device=self.device, dtype=self.dtype).reshape(-1, *self.latent_shape)
+        # Copies, since a network may overwrite what it is given, returns, or needs for its backward pass.
+        run = keeping_copies(lambda given: image_of(self._forward.replica(given.clone()), len(z), self._forward.steps))
+        with torch.enable_grad():
+            images = refuse_nonfinite(run(latents).clone())
+        if z.requires_grad and not images.requires_grad:
+            raise NetworkError(
+                "no gradient gets from the image to the latent: forward runs under torch.no_grad() or detaches; remove "
+                "these from forward"
+            )
+        return images
 
     def image_batches(self, z: Tensor, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
         """Compute images (m, c, h, w) of latents z (n, d) a batch at a time, in order, and move them to the CPU.
