@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from egbas.inversion import Inversion, InversionConfig, invert
     from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
     from egbas.network import list_layers
+    from egbas.network.decoder import Decoder
     from egbas.region import Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
@@ -45,6 +46,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Decoder",
     "EgbasError",
     "Empirical",
     "Exploration",
@@ -87,6 +89,7 @@ __all__ = [
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
+    "Decoder": "egbas.network.decoder",
     "Empirical": "egbas.latent",
     "Exploration": "egbas.exploration.result",
     "Frozen": "egbas.latent",

@@ -43,10 +43,10 @@ class InversionConfig:
 
     draws: int = 1024
     starts: int = 16
-    adam_steps: int = 150
+    adam_steps: int = 100
     polished: int = 4
-    lbfgs_steps: int = 500
-    enough: float = 0.01
+    lbfgs_steps: int = 400
+    enough: float = 0.02
 
     def __post_init__(self) -> None:
         """Check the settings."""

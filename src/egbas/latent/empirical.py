@@ -110,3 +110,20 @@ class Empirical:
         """Its name, and what tells the bank; the bank itself is too large."""
         digest = hashlib.sha256(self.bank.double().contiguous().numpy().tobytes()).hexdigest()
         return {"prior": "empirical", "n": len(self.bank), "bank_sha256": digest, "shrinkage": self.shrinkage}
+
+
+def ledoit_wolf(bank: Float[Tensor, "m d"]) -> float:
+    """The shrinkage towards independent coordinates that has the least expected squared error, 0 to 1.
+
+    Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices", Lemma 3.3.
+    """
+    gaps = bank.double() - bank.double().mean(dim=0)
+    m, d = gaps.shape
+    covariance = gaps.T @ gaps / m
+    mean = covariance.diagonal().mean()
+    spread = (covariance.square().sum() - d * mean.square()) / d  # of the eigenvalues around their mean
+    if not spread > 0:
+        return 1.0
+    # Mean over latents of ||x x' - S||^2 is that of ||x||^4, less ||S||^2.
+    error = (gaps.square().sum(dim=1).square().mean() - covariance.square().sum()) / (m * d)
+    return float((error / spread).clamp(0, 1))

@@ -24,6 +24,7 @@ from egbas.network.checks import (
 )
 from egbas.network.forward import Forward
 from egbas.network.given import Given, Shape, network_of, shape_of
+from egbas.network.image_range import ImageRange, image_range_of
 from egbas.network.images import (
     check_choice,
     find_image,
@@ -55,6 +56,7 @@ class Network:
         device: of its parameters.
         output: which of its outputs is the image, as it was asked for.
         image_shape: of one image, (c, h, w).
+        image_range: pixel values that are black and white; None where nothing tells.
         notices: what its user should know, as sentences.
     """
 
@@ -98,7 +100,9 @@ class Network:
             self._forward = replace(self._forward, silent=hooks.silent)
         self._not_seen = not_seen(generator)
         self.notices = hooks.notices if self._not_seen is None else (*hooks.notices, self._not_seen)
-        self._trace, self.image_shape = self._check(self._probes)
+        self._trace, first = self._check(self._probes)
+        self.image_shape = tuple(first.shape[1:])
+        self.image_range: ImageRange | None = image_range_of(generator, first)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._catalogue: Catalogue = catalogue(self._trace, generator)
 
@@ -219,11 +223,11 @@ class Network:
             self._in_large_batches.add(resolved.path)
         return split
 
-    def _check(self, z: Tensor) -> tuple[Trace, tuple[int, ...]]:
+    def _check(self, z: Tensor) -> tuple[Trace, Tensor]:
         """Run four passes: their images must be equal, and none may depend on the others in its batch, or on its size.
 
         Returns:
-            What was called, and the shape of an image.
+            What was called, and the images.
         """
         forward, n = self._forward, len(z)
         replica = forward.replica
@@ -238,7 +242,7 @@ class Network:
             refuse_unrepeatable(forward, z, first)
             refuse_mixing(forward, z, first)
             refuse_large_batches(forward, z, first)
-        return seen, tuple(first.shape[1:])
+        return seen, first
 
     def _path_of(self, module: nn.Module) -> str:
         for path, candidate in self.generator.named_modules():
