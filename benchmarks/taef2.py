@@ -128,6 +128,4 @@ def bank(n: int = CROPS) -> Tensor:
 
 def whitened(n: int = CROPS) -> egbas.Decoder:
     """The decoder behind the Gaussian of the bank, with its encoder."""
-    return egbas.Decoder(
-        decoder(), shape=LATENT, bank=bank(n), encoder=encoder(), image_range=(0.0, 1.0)
-    )
+    return egbas.Decoder(decoder(), shape=LATENT, bank=bank(n), encoder=encoder(), image_range=(0.0, 1.0))

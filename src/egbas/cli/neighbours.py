@@ -52,7 +52,7 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.exploration.problem import Problem
     from egbas.exploration.supports import supports_of
     from egbas.figures import samples_sheet
-    from egbas.figures.style import as_images
+    from egbas.figures.look import Look
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
     from egbas.inputs.models import find_model
@@ -95,8 +95,8 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
         )
     assert found.beropt is not None
     images = torch.cat(list(problem.network.image_batches(torch.cat([problem.queries[0][None], near.latents]))))
-    picture = io.BytesIO()
-    samples_sheet(as_images(images.float())).save(picture, format="png")
+    look, picture = Look.of(images, problem.network.image_range), io.BytesIO()
+    samples_sheet(look.pictures(images), limits=look.limits).save(picture, format="png")
     content = {
         "model": chosen.name,
         "output": output,

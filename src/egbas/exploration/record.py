@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from egbas.network import Network
+from egbas.network import Network, kinds
+from egbas.network.decoder import Decoder
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -59,6 +60,8 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "model": {"name": run.model_name, "sha256": state_sha256(run.generator)},
         "latent": run.latent.record(),
         "output": run.network.output,
+        "image": image_record(run.network),
+        "decoder": decoder_record(run.generator),
         "layer": None if run.layer is None else dataclasses.asdict(run.layer),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
@@ -82,6 +85,17 @@ def config_of(run: "Exploration") -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def decoder_record(generator: nn.Module) -> dict[str, Any] | None:
+    """What whitens the latents of a decoder, and their scale and shift; None of other generators."""
+    return generator.record() if isinstance(generator, Decoder) else None
+
+
+def image_record(network: Network) -> dict[str, Any]:
+    """What an output is taken for, and which of its values are black and white."""
+    shape, known = tuple(network.image_shape), network.image_range
+    return {"shape": list(shape), "kind": kinds.kind_of(shape), "range": None if known is None else known.record()}
 
 
 def kind_of(samples: Samples) -> str:

@@ -7,7 +7,7 @@ front of the decoder as an affine map: what is explored is whitened, and every s
 
 import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,7 +29,7 @@ class _Outside:
     def __init__(self, held: Any) -> None:
         self.held = held
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+    def __deepcopy__(self, _: dict[int, Any]) -> "_Outside":
         return self
 
 

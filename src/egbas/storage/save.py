@@ -23,7 +23,7 @@ from egbas.beropt import BerOptResult
 from egbas.errors import RunDirectoryError
 from egbas.exploration.record import outputs_of
 from egbas.exploration.result import Exploration
-from egbas.figures import samples_sheet
+from egbas.figures import Gallery, samples_sheet
 from egbas.machine.settings import alone
 from egbas.report import galleries_of, render
 from egbas.samplers.chains import Chains
@@ -164,7 +164,7 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
         SAMPLES: lambda: _tensors(query=run.query, outputs=outputs_of(run.network, run.query), **_samples(run)),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
-        PICTURE: lambda: _picture(run, galleries[run.shown].shown),
+        PICTURE: lambda: _picture(run, galleries[run.shown]),
         REPORT: lambda: render(run, galleries).encode(),
     }
 
@@ -216,9 +216,9 @@ def _tensors(**tensors: Tensor) -> bytes:
     return dump_tensors({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
 
 
-def _picture(run: Exploration, images: Tensor) -> bytes:
+def _picture(run: Exploration, gallery: Gallery) -> bytes:
     buffer = io.BytesIO()
-    samples_sheet(images, freedom=run.freedom).save(buffer, format="png")
+    samples_sheet(gallery.shown, freedom=run.freedom, limits=gallery.limits).save(buffer, format="png")
     return buffer.getvalue()
 
 

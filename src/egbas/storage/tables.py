@@ -49,6 +49,12 @@ CONFIG = {
     "features?": TEXT,
     "repeats?": SIZE,
     "output?": _OUTPUT,
+    "image?": {
+        "shape": list_of(SIZE),
+        "kind": TEXT,
+        "range?": {"low": NUMBER, "high": NUMBER, "source": TEXT},
+    },
+    "decoder?": OBJECT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }
@@ -186,8 +192,16 @@ TREE = {
     "rejected": Wanted("r d"),
     "rejected_reason": Wanted("r", (torch.int8,), f"{OUTSIDE} or {TOO_CLOSE} each", _are_reasons),
 }
-FREEDOM = {"freedom": Wanted("c h w", words="numbers of at least 0, or NaN", holds=_is_freedom)}
-FREEDOM_OVER_SETS = {"freedom_over_sets": FREEDOM["freedom"]}
+
+
+def letters_of(ndim: int) -> str:
+    """A letter for each dimension of an output: ``c h w`` of an image, ``w`` of a vector, ``a c h w`` of frames."""
+    return " ".join([*(f"{'abdefgijk'[i % 9]}{i // 9 or ''}" for i in range(ndim - 3)), *"chw"[max(0, 3 - ndim) :]])
+
+
+def freedom_of(ndim: int, name: str = "freedom") -> dict[str, Wanted]:
+    """The freedom of an output of so many dimensions."""
+    return {name: Wanted(letters_of(ndim), words="numbers of at least 0, or NaN", holds=_is_freedom)}
 
 
 def chain_of(n_chains: int) -> Wanted:
