@@ -29,6 +29,7 @@ class Clamp(nn.Module):
     """Bounds latents softly to -3..3."""
 
     def forward(self, z: Tensor) -> Tensor:
+        """Of latents of any shape."""
         return torch.tanh(z / 3) * 3
 
 
@@ -36,6 +37,7 @@ class Block(nn.Module):
     """ReLU(conv(x) + x); where there is a pool, of x + pool(x)."""
 
     def __init__(self, *, has_pool: bool = False) -> None:
+        """Take random weights; those of the file come later."""
         super().__init__()
         self.conv = nn.Sequential(
             nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
@@ -57,6 +59,7 @@ class Block(nn.Module):
         self.fuse = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Of feature maps (n, 64, h, w)."""
         if self.pool is not None:
             x = x + self.pool(x)
         return self.fuse(self.conv(x) + x)
@@ -106,7 +109,7 @@ def crop(photo: Tensor, left: int, top: int, side: int) -> Tensor:
 
 
 def crops(n: int = CROPS, seed: int = 0) -> Tensor:
-    """Random squares of the photographs, a quarter of their height to all of it, half of them mirrored: (n, 3, 64, 64)."""
+    """Random squares of the photographs (n, 3, 64, 64), a quarter of their height or more; half are mirrored."""
     rng, photos = np.random.default_rng(seed), list(photographs().values())
     drawn = []
     for i in range(n):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
 
-def path(  # noqa: PLR0913, PLR0917  each option is an argument
+def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,
@@ -33,6 +33,9 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     ] = "1,3,5,7",
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the samples.")] = 0,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
     latent_size: options.LatentSize = None,
     output: options.Output = None,
     out: Annotated[
@@ -73,7 +76,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
 
     from safetensors.torch import save
 
-    from egbas.cli import ranges, settings
+    from egbas.cli import ranges, settings, starting
     from egbas.exploration.path import explore_path
     from egbas.geometry import choose_geometry
     from egbas.inputs.devices import find_device, set_threads
@@ -85,7 +88,8 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
 
-    named = default_out(model, "", latent or str(seed))
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    named = default_out(model, "", latent or image or str(seed))
     place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
     directory = check_destination(place, overwrite, (TABLE, PAGE, PICTURE, TENSORS, DONE))
     levels = ranges.numbers(level, "--level")
@@ -104,7 +108,14 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     space = choose_geometry(chosen.latent, network, geometry)
     for text in network.notices:
         show.warning(text)
+    source = None
     with show.progress_bar(quiet) as progress:
+        if image is not None:
+            z0, source, said = starting.query_of_image(
+                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
+            )
+            for text in said:
+                show.warning(text)
         found = explore_path(
             generator,
             z0.to(where),
@@ -126,6 +137,9 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         )
     again = {
         "--latent": latent,
+        "--image": image,
+        "--encoder": encoder,
+        "--force": force or None,
         "--latent-size": latent_size,
         "--output": output,
         "--max-evaluations": max_evaluations,
@@ -144,6 +158,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         "output": output,
         "seed": seed,
         "query": found.query.tolist(),
+        "source": None if source is None else source.record(),
         "rows": found.rows(),
     }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}

@@ -65,6 +65,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "layer": None if run.layer is None else dataclasses.asdict(run.layer),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
+        "source": None if run.source is None else run.source.record(),
         "seed": run.seed,
         "repeats": 1 if run.certainty is None else run.certainty.repeats,
         "level": run.level,

@@ -111,7 +111,7 @@ def _binned(row: Float[Tensor, " t"]) -> Float[Tensor, " w"]:
 
 
 def _curves(signal: NDArray[np.float32], values: tuple[float, float]) -> NDArray[np.float32]:
-    """A drawing (h, w, 3) in 0..1: the curve of each channel; where they are long, the spectrogram of their mean below."""
+    """A drawing (h, w, 3) in 0..1: the curve of each channel; of long ones the spectrogram of their mean below."""
     canvas = np.ones((HEIGHT, WIDTH, 3), dtype=np.float32)
     has_spectrum = signal.shape[1] >= _LEAST_SPECTRUM
     tall = (HEIGHT // 2 if has_spectrum else HEIGHT) // len(signal)

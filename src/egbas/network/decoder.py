@@ -120,16 +120,21 @@ class Decoder(nn.Module):
         """Whether there is an encoder."""
         return self._encoder.held is not None
 
-    def encode(self, images: Tensor) -> Float[Tensor, "n d"]:
-        """The latents e (n, d) of images, by the encoder.
+    def encode(self, images: Tensor, encoder: Encoder | None = None) -> Float[Tensor, "n d"]:
+        """The latents e (n, d) of images, by an encoder.
+
+        Args:
+            images: (n, c, h, w).
+            encoder: maps them to latents (n, *shape) that the decoder takes; None: the decoder's own.
 
         Raises:
             ConfigError: there is no encoder.
             NetworkError: it raised, or returned something else than one latent for each image.
         """
-        if not self.has_encoder:
+        encoder = self._encoder.held if encoder is None else encoder
+        if encoder is None:
             raise ConfigError("this decoder has no encoder; give it one: egbas.Decoder(..., encoder=...)")
-        encoded = encoded_by(self._encoder.held, images, self.latent.shape)
+        encoded = encoded_by(encoder, images, self.latent.shape)
         return self.whiten((encoded.double() - self._shift.to(encoded.device)) * self._scale.to(encoded.device))
 
     def whiten(self, z: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:

@@ -230,6 +230,10 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         "kept_alt": "",
         "history_chart": "",
     }
+    if run.source is not None:
+        given = gallery.look.pictures(run.source.image[None])[0]
+        words = {"alt": f"The image of {run.source.file}", "caption": f"{run.source.file}. {run.source.sentence}"}
+        content["pictures"].insert(0, {"src": picture(given, limits), **words})
     if run.layer is not None and run.beropt is not None:
         content |= _of_beropt(run, run.layer, run.beropt)
         masked = gallery.look.pictures(run.masked_image[None])[0]

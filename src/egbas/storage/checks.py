@@ -100,6 +100,9 @@ def check_run(contents: Contents, run: Exploration) -> None:
         _check_edges(contents.directory / SAMPLES, run, run.tree)
     image = dict(zip(tables.letters_of(run.query_image.ndim).split(), run.query_image.shape, strict=True))
     check_tensors(contents.directory / BOUNDARY, contents.boundary, tables.FOCUS, image)
+    if run.source is not None:
+        letters = tables.letters_of(run.query_image.ndim)
+        check_tensors(contents.directory / SAMPLES, contents.samples, {"source": Wanted(letters)}, image)
     if run.facts is not None:
         check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(run.query_image.ndim), image)
     if run.certainty is not None and run.certainty.agreement is not None:

@@ -161,7 +161,9 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
     return {
         CONFIG: lambda: _json(run.config()),
         **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(run, beropt))}),
-        SAMPLES: lambda: _tensors(query=run.query, outputs=outputs_of(run.network, run.query), **_samples(run)),
+        SAMPLES: lambda: _tensors(
+            query=run.query, outputs=outputs_of(run.network, run.query), **_source(run), **_samples(run)
+        ),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
         PICTURE: lambda: _picture(run, galleries[run.shown]),
@@ -179,6 +181,10 @@ def _boundary(run: Exploration, beropt: BerOptResult) -> dict[str, Tensor]:
         "losses": beropt.losses,
         "sizes": beropt.sizes,
     }
+
+
+def _source(run: Exploration) -> dict[str, Tensor]:
+    return {} if run.source is None else {"source": run.source.image}
 
 
 def _samples(run: Exploration) -> dict[str, Tensor]:

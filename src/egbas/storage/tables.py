@@ -8,6 +8,7 @@ from torch import Tensor
 
 from egbas.beropt import BerOptStatus
 from egbas.beropt.config import FINEST
+from egbas.exploration.source import ENCODER, INVERSION
 from egbas.samplers.gbrrt import GbRrtStatus
 from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE
 from egbas.storage.expected import (
@@ -55,6 +56,15 @@ CONFIG = {
         "range?": {"low": NUMBER, "high": NUMBER, "source": TEXT},
     },
     "decoder?": OBJECT,
+    "source?": {
+        "file": TEXT,
+        "sha256": _CHECKSUM,
+        "how": one_of((ENCODER, INVERSION)),
+        "encoder?": TEXT,
+        "error": NOT_NEGATIVE,
+        "start_error?": NOT_NEGATIVE,
+        "evaluations": COUNT,
+    },
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }
