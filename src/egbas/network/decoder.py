@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from egbas.errors import ConfigError, NetworkError, ShapeError
 from egbas.latent import Empirical, LatentSpace
-from egbas.latent.empirical import ledoit_wolf
+from egbas.latent.empirical import held_out_shrinkage
+from egbas.network.given import Given, network_of
 from egbas.network.image_range import checked_range
 
 Encoder = Callable[[Tensor], Any]
@@ -55,7 +56,7 @@ class Decoder(nn.Module):
 
     def __init__(  # noqa: PLR0913
         self,
-        decoder: nn.Module,
+        decoder: Given,
         *,
         shape: tuple[int, ...],
         bank: Tensor | None = None,
@@ -71,7 +72,8 @@ class Decoder(nn.Module):
             decoder: maps latents (n, *shape) to images; in eval mode.
             shape: of one latent.
             bank: (m, *shape) latents z, in the units before scale and shift; None: z = e.
-            shrinkage: of the bank's covariance, 0 to 1, as ``egbas.Empirical`` has it; None: that of Ledoit and Wolf.
+            shrinkage: of the bank's covariance, 0 to 1, as ``egbas.Empirical`` has it; None: the one under
+                which latents that are left out of the bank are most likely.
             scale: that latents z are divided by, as diffusers' ``scaling_factor``; a number, or a tensor that fits the
                 shape. Not zero.
             shift: that is added then, as ``shift_factor``; likewise.
@@ -83,8 +85,7 @@ class Decoder(nn.Module):
             NetworkError: the decoder is no module in eval mode.
         """
         super().__init__()
-        if not isinstance(decoder, nn.Module):
-            raise NetworkError(f"got {type(decoder).__name__} as the decoder; expected a torch.nn.Module in eval mode")
+        decoder = network_of(decoder)
         if encoder is not None and not callable(encoder):
             raise ConfigError(f"got {encoder!r} as the encoder; expected a callable that maps images to latents")
         self.latent = LatentSpace(shape=tuple(shape))
@@ -137,12 +138,12 @@ class Decoder(nn.Module):
         encoded = encoded_by(encoder, images, self.latent.shape)
         return self.whiten((encoded.double() - self._shift.to(encoded.device)) * self._scale.to(encoded.device))
 
-    def whiten(self, z: Float[Tensor, "n *shape"]) -> Float[Tensor, "n d"]:
+    def whiten(self, z: Float[Tensor, "n *latent"]) -> Float[Tensor, "n d"]:
         """The e (n, d), float32, of latents z in the units of the bank."""
         flat = z.reshape(len(z), self.latent.size)
         return (flat if self.prior is None else self.prior.whiten(flat)).float()
 
-    def latents_of(self, e: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
+    def latents_of(self, e: Float[Tensor, "n *flat"]) -> Float[Tensor, "n *shape"]:
         """The latents z (n, *shape), float32, in the units of the bank, of e."""
         flat = e.reshape(len(e), self.latent.size)
         z = flat if self.prior is None else self.prior.unwhiten(flat)
@@ -193,7 +194,7 @@ def _prior(bank: Tensor, latent: LatentSpace, shrinkage: float | None) -> Empiri
     if not bool(bank.isfinite().all()):
         raise ShapeError("the bank holds NaN or infinite values; expected finite latents")
     flat = bank.detach().reshape(len(bank), -1).float()
-    return Empirical(flat, shrinkage=ledoit_wolf(flat) if shrinkage is None else shrinkage)
+    return Empirical(flat, shrinkage=held_out_shrinkage(flat) if shrinkage is None else shrinkage)
 
 
 def _of_shape(value: float | Tensor, shape: tuple[int, ...], name: str) -> Float[Tensor, "*shape"]:
