@@ -25,6 +25,7 @@ class Squares(nn.Module):
     """Four grey squares, 8 x 8 pixels in 0..1, whose brightness is that of the latent's coordinates."""
 
     latent = egbas.LatentSpace(shape=(4,), prior="uniform")
+    image_range = (0.0, 1.0)
 
     def forward(self, z):
         return (z.relu() + 0.02 * z.abs()).reshape(-1, 1, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
@@ -39,9 +40,22 @@ def encoder(images):
 
 
 def coded():
-    return egbas.Decoder(Squares().eval(), shape=(4,), scale=2.0, encoder=encoder)
+    return egbas.Decoder(Squares().eval(), shape=(4,), scale=2.0, encoder=encoder, image_range=(0.0, 1.0))
 '''
-QUICK = ["--layer", "1", "--samples", "0", "--iterations", "40", "--max-steps", "60", "--sparsity", "0.3", "--out", "run"]
+QUICK = [
+    "--layer",
+    "1",
+    "--samples",
+    "0",
+    "--iterations",
+    "40",
+    "--max-steps",
+    "60",
+    "--sparsity",
+    "0.3",
+    "--out",
+    "run",
+]
 LEVELS = np.array([[0.2, 0.9], [0.5, 0.7]])
 
 
