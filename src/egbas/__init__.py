@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from egbas.exploration.explore import explore, explore_many
     from egbas.exploration.path import explore_path
     from egbas.exploration.result import Exploration
+    from egbas.inversion import Inversion, InversionConfig, invert
     from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
     from egbas.network import list_layers
+    from egbas.network.decoder import Decoder
     from egbas.region import Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
@@ -45,12 +47,15 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "Decoder",
     "EgbasError",
     "Empirical",
     "Exploration",
     "Frozen",
     "GbRrtConfig",
     "Intersection",
+    "Inversion",
+    "InversionConfig",
     "LatentSpace",
     "LayerNotFoundError",
     "MissingExtraError",
@@ -74,6 +79,7 @@ __all__ = [
     "explore",
     "explore_many",
     "explore_path",
+    "invert",
     "list_layers",
     "load_classifier",
     "load_model",
@@ -85,11 +91,14 @@ __all__ = [
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
+    "Decoder": "egbas.network.decoder",
     "Empirical": "egbas.latent",
     "Exploration": "egbas.exploration.result",
     "Frozen": "egbas.latent",
     "GbRrtConfig": "egbas.samplers.gbrrt",
     "Intersection": "egbas.region",
+    "Inversion": "egbas.inversion",
+    "InversionConfig": "egbas.inversion",
     "LatentSpace": "egbas.latent",
     "Normal": "egbas.latent",
     "Prior": "egbas.latent",
@@ -105,6 +114,7 @@ _HOME = {
     "explore": "egbas.exploration.explore",
     "explore_many": "egbas.exploration.explore",
     "explore_path": "egbas.exploration.path",
+    "invert": "egbas.inversion",
     "list_layers": "egbas.network",
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",

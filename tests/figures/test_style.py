@@ -7,7 +7,6 @@ from matplotlib import colormaps
 from egbas.figures.style import (
     DEVIATION_MAP,
     GREY,
-    as_images,
     as_picture,
     channels_of,
     coloured,
@@ -35,19 +34,6 @@ def test_grey_and_colour_pictures() -> None:
 
 def test_constant_images_are_drawn() -> None:
     assert as_picture(torch.full((1, 2, 2), 7.0), (7.0, 7.0)).shape == (2, 2)
-
-
-@pytest.mark.parametrize(
-    ("shape", "images"),
-    [
-        ((5, 3, 8, 8), (5, 3, 8, 8)),
-        ((5, 8, 6), (5, 1, 8, 6)),
-        ((5, 49), (5, 1, 7, 7)),
-        ((5, 10), (5, 1, 1, 10)),
-    ],
-)
-def test_outputs_of_any_shape_become_images(shape: tuple[int, ...], images: tuple[int, ...]) -> None:
-    assert as_images(torch.zeros(shape)).shape == images
 
 
 def test_deviations_have_the_colours_that_matplotlib_gives_them() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from egbas.errors import ConfigError
 from egbas.latent import Empirical
+from egbas.latent.empirical import held_out_shrinkage
 from tests.latent.priors import BANK, rng
 
 
@@ -56,3 +57,29 @@ def test_few_latents_need_shrinkage() -> None:
 def test_bad_settings_are_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_whitened_latents_that_were_left_out_are_as_long_as_draws() -> None:
+    # 60 latents of 40 dimensions, three of them large: the case of encoders.
+    large = torch.cat([torch.full((3,), 10.0), torch.ones(37)])
+    draws = large * torch.randn(2000, 40, generator=rng(1))
+    bank, others = draws[:60], draws[60:]
+    shrunk = Empirical(bank, shrinkage=held_out_shrinkage(bank))
+    hardly = Empirical(bank, shrinkage=0.001)
+
+    def length(prior: Empirical) -> float:
+        return float(prior.whiten(others).square().mean().sqrt())
+
+    assert length(shrunk) == pytest.approx(1.0, abs=0.35)
+    assert length(hardly) > 1.5
+
+
+def test_many_latents_need_hardly_any_shrinkage() -> None:
+    assert held_out_shrinkage(BANK) <= 0.01
+
+
+def test_two_latents_are_too_few_to_leave_some_out() -> None:
+    with pytest.raises(ConfigError, match="bank of 2 latents"):
+        held_out_shrinkage(BANK[:2])
+    with pytest.raises(ConfigError, match="equal ones"):
+        held_out_shrinkage(BANK[:1].repeat(9, 1))

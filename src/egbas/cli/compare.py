@@ -27,7 +27,7 @@ JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.pn
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
 
-def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
+def compare(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
@@ -35,6 +35,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         int, typer.Option(metavar="N", min=1, max=options.MOST_QUERIES, help="How many queries; intervals need two.")
     ] = 1,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -62,7 +65,9 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
 
     Writes comparison.json, comparison.csv, and of the first query comparison.png and report.html to --out; all or none.
     """
-    from egbas.cli import settings
+    from dataclasses import replace
+
+    from egbas.cli import settings, starting
     from egbas.errors import ConfigError
     from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
     from egbas.exploration.explore import explore
@@ -77,9 +82,11 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.storage.destination import DONE
     from egbas.zoo.models import load_classifier
 
-    if latent is not None and queries > 1:
-        raise ConfigError(f"--latent gives one query, --queries asks for {queries}; leave one of them out")
-    named = default_out(model, layer, latent or str(seed))
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    if (latent is not None or image is not None) and queries > 1:
+        option = "--latent" if image is None else "--image"
+        raise ConfigError(f"{option} gives one query, --queries asks for {queries}; leave one of them out")
+    named = default_out(model, layer, latent or image or str(seed))
     directory = check_destination(
         out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
     )
@@ -108,7 +115,14 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     scores, first_run, images = [], None, {}
     for text in network.notices:
         show.warning(text)
+    source = None
     with show.progress_bar(quiet) as progress:
+        if image is not None:
+            first, source, said = starting.query_of_image(
+                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
+            )
+            for text in said:
+                show.warning(text)
         for done, number in enumerate(range(seed, seed + queries)):
             tell = partial(_tell, progress, number, (done, queries))
             z0 = find_query(str(number), chosen.latent) if done else first
@@ -140,7 +154,7 @@ def compare(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 if text not in network.notices:
                     show.warning(f"query {number}: {text}")
             if not done:
-                first_run, images = run, pictured(run, samples)
+                first_run, images = replace(run, source=source), pictured(run, samples)
         assert first_run is not None  # there is at least one query
         galleries = galleries_of(
             first_run, progress=lambda done, total: progress("writing", done, total, str(directory))

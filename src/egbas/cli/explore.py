@@ -10,11 +10,14 @@ import typer
 from egbas.cli import options, show
 
 
-def explore(  # noqa: PLR0913, PLR0917  each option is an argument
+def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the exploration.")] = 0,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -53,7 +56,7 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     """
     from dataclasses import replace
 
-    from egbas.cli import settings
+    from egbas.cli import settings, starting
     from egbas.errors import ConfigError
     from egbas.exploration.explore import explore as run_exploration
     from egbas.exploration.judges import Panel
@@ -68,10 +71,12 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.storage import check_destination, save_run
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
-    directory = check_destination(out or default_out(model, layer, latent or str(seed)), overwrite)
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    directory = check_destination(out or default_out(model, layer, latent or image or str(seed)), overwrite)
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
+    source, said = None, ()
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
@@ -94,6 +99,10 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
     space = choose_geometry(chosen.latent, network, geometry)
     within = None
     with show.progress_bar(quiet) as progress:
+        if image is not None:
+            z0, source, said = starting.query_of_image(
+                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
+            )
         if delta is not None:
             if not samples:
                 raise ConfigError("got --delta and --samples 0; a distance is told by exact samples: ask for some")
@@ -140,8 +149,8 @@ def explore(  # noqa: PLR0913, PLR0917  each option is an argument
             progress=progress,
         )
         settings.refuse_empty(run)
-        told = (*warnings_of(z0, space), *(() if within is None else within.warnings))
-        run = replace(run, within=within, warnings=(*told, *run.warnings))
+        told = (*said, *warnings_of(z0, space), *(() if within is None else within.warnings))
+        run = replace(run, within=within, source=source, warnings=(*told, *run.warnings))
         progress("writing", 0, 1, str(directory))
         save_run(
             run,

@@ -12,11 +12,14 @@ from egbas.cli.explore import default_out
 TABLE, PICTURE, TENSORS = "neighbours.json", "neighbours.png", "neighbours.safetensors"
 
 
-def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
+def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query, of BerOpt and of the bank.")] = 0,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -49,24 +52,27 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     import torch
     from safetensors.torch import save
 
-    from egbas.cli import settings
+    from egbas.cli import settings, starting
     from egbas.evaluation.neighbours import neighbours_of
     from egbas.exploration.clock import Clock
     from egbas.exploration.problem import Problem
     from egbas.exploration.supports import supports_of
     from egbas.figures import samples_sheet
-    from egbas.figures.style import as_images
+    from egbas.figures.look import Look
+    from egbas.geometry import choose_geometry
     from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_bank, find_query, seeded
+    from egbas.network import Network
     from egbas.region import SupportingRegion
     from egbas.samplers.choice import rng_of
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
 
-    named = default_out(model, layer, latent or str(seed))
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    named = default_out(model, layer, latent or image or str(seed))
     directory = check_destination(
         out or named.with_name(f"neighbours-{named.name}"), overwrite, (TABLE, PICTURE, TENSORS, DONE)
     )
@@ -78,6 +84,16 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
     where, inputs = find_device(device), find_inputs(input)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads, inputs)
+    source = None
+    if image is not None:
+        network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
+        space = choose_geometry(chosen.latent, network)
+        with show.progress_bar(quiet) as progress:
+            z0, source, said = starting.query_of_image(
+                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
+            )
+        for text in said:
+            show.warning(text)
     problem = Problem.of(
         generator,
         [z0.to(where)],
@@ -100,12 +116,13 @@ def neighbours(  # noqa: PLR0913, PLR0917  each option is an argument
         )
     assert found.beropt is not None
     images = torch.cat(list(problem.network.image_batches(torch.cat([problem.queries[0][None], near.latents]))))
-    picture = io.BytesIO()
-    samples_sheet(as_images(images.float())).save(picture, format="png")
+    look, picture = Look.of(images, problem.network.image_range), io.BytesIO()
+    samples_sheet(look.pictures(images), limits=look.limits).save(picture, format="png")
     content = {
         "model": chosen.name,
         "output": output,
         "inputs": problem.network.conditions.record(),
+        "source": None if source is None else source.record(),
         "layer": layer,
         "level": found.beropt.config.level,
         "units": len(found.beropt.units),

@@ -62,6 +62,26 @@ Latent = Annotated[
         help="The query, if not the one of --seed: another seed, or a .safetensors, .npy or .npz file.",
     ),
 ]
+ImageFile = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        metavar="FILE",
+        help="The query as a picture: through the encoder where there is one, else by inversion.",
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:CALLABLE",
+        help="Maps images (n, c, h, w) to latents, for --image.",
+        show_default="the model's own, if any",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Explore the nearest image also where it differs from --image by over 20 %."),
+]
 LatentSize = Annotated[
     str | None,
     typer.Option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
 
-def path(  # noqa: PLR0913, PLR0917  each option is an argument
+def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,
@@ -33,6 +33,9 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     ] = "1,3,5,7",
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the samples.")] = 0,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -76,7 +79,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
 
     from safetensors.torch import save
 
-    from egbas.cli import ranges, settings
+    from egbas.cli import ranges, settings, starting
     from egbas.exploration.path import explore_path
     from egbas.geometry import choose_geometry
     from egbas.inputs.conditions import find_inputs
@@ -89,7 +92,8 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
 
-    named = default_out(model, "", latent or str(seed))
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    named = default_out(model, "", latent or image or str(seed))
     place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
     directory = check_destination(place, overwrite, (TABLE, PAGE, PICTURE, TENSORS, DONE))
     levels = ranges.numbers(level, "--level")
@@ -108,7 +112,14 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
     space = choose_geometry(chosen.latent, network, geometry)
     for text in (*network.notices, *filter(None, map(network.bypass_of, layers))):
         show.warning(text)
+    source = None
     with show.progress_bar(quiet) as progress:
+        if image is not None:
+            z0, source, said = starting.query_of_image(
+                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
+            )
+            for text in said:
+                show.warning(text)
         found = explore_path(
             generator,
             z0.to(where),
@@ -131,6 +142,9 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         )
     again = {
         "--latent": latent,
+        "--image": image,
+        "--encoder": encoder,
+        "--force": force or None,
         "--latent-size": latent_size,
         "--output": output,
         "--input": input,
@@ -151,6 +165,7 @@ def path(  # noqa: PLR0913, PLR0917  each option is an argument
         "inputs": network.conditions.record(),
         "seed": seed,
         "query": found.query.tolist(),
+        "source": None if source is None else source.record(),
         "rows": found.rows(),
     }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}

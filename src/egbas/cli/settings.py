@@ -106,6 +106,7 @@ def refuse_empty(run: Exploration) -> None:
 def summary(run: Exploration, directory: Path) -> list[str]:
     """Say in a few lines what came out, and where it is."""
     lines, certificate = [f"image    {run.network.told_image}"], run.certificate
+    lines += [] if run.source is None else [f"query    {run.source.sentence}"]
     if run.layer is not None and run.beropt is not None:
         kept, fidelity = len(run.beropt.units), run.beropt.fidelity
         level = "" if run.level is None else f", level {run.level}"

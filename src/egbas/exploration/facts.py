@@ -15,6 +15,7 @@ from egbas.exploration.judges import Features, Judge, Panel, Score
 from egbas.exploration.words import areas_of, sentence_of
 from egbas.latent import LatentSpace, Normal
 from egbas.network import Network
+from egbas.network.kinds import kind_of
 from egbas.samplers.chains import Chains
 
 HELD_SHARE = 0.01  # of the largest deviation over the prior: pixels that deviate less there have no freedom
@@ -24,6 +25,7 @@ _N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels, drawn 
 _FEW = 16  # samples, below which neither interval nor words mean anything
 _LEAST_SHARE = 0.9  # of the resamples that must have a freedom, for their quantiles to be an interval
 _QUANTILES = (0.05, 0.5, 0.95)
+_NOUNS = {"image": "image", "frames": "image", "signal": "signal", "vector": "vector"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +167,9 @@ def facts_of(  # noqa: PLR0913
         distance=_quantiles(inside.distances),
         prior_deviation=float(prior.mean()),
         scores=scores,
-        words="" if n < _FEW else sentence_of(areas_of(deviation, prior), scores),
+        words=""
+        if n < _FEW
+        else sentence_of(areas_of(deviation, prior), scores, _NOUNS[kind_of(tuple(query_image.shape))]),
         focus=None if focus is None else _in_focus(deviation, prior, focus),
         feature_distance=None if features is None else _quantiles(inside.feature_distances),
     )

@@ -27,6 +27,7 @@ from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer
 from egbas.network.given import Given, Inputs
+from egbas.network.image_range import ImageRange
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, rng_of
 from egbas.samplers.diagnostics import Diagnostics
@@ -101,6 +102,7 @@ class LevelPath:
         seed: of everything.
         points: layer by layer, the coarse levels first.
         exploring: gives an image (n, c, h, w) for latents (n, d).
+        image_range: of the network's images; None where nothing tells.
     """
 
     model_name: str
@@ -109,6 +111,7 @@ class LevelPath:
     seed: int
     points: tuple[PathPoint, ...]
     exploring: Callable[[Tensor], Tensor]
+    image_range: ImageRange | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """As ``path.json`` holds them."""
@@ -204,6 +207,7 @@ def explore_path(  # noqa: PLR0913
         seed=seed,
         points=tuple(points),
         exploring=lambda z: torch.cat(list(network.image_batches(z))),
+        image_range=network.image_range,
     )
 
 

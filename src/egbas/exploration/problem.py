@@ -17,6 +17,7 @@ from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.network.given import Given, Inputs, network_of
+from egbas.network.kinds import kind_of
 from egbas.region import Precisions, Region
 
 _MASK = 2  # dimensions
@@ -111,6 +112,9 @@ def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Ten
     Raises:
         ConfigError: it is neither, has another size than the image, or holds no pixel.
     """
+    shape = tuple(network.image_shape)
+    if kind_of(shape) not in ("image", "frames") or len(shape) == 1:
+        raise ConfigError(f"a focus is a part of images (c, h, w), and this network gives {shape}; leave it out")
     height, width = network.generate(query[None]).shape[-2:]
     if getattr(focus, "ndim", 1) == _MASK:
         focus = torch.as_tensor(focus)

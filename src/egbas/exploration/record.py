@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from egbas.network import Layer, Network
+from egbas.network import Layer, Network, kinds
+from egbas.network.decoder import Decoder
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -61,8 +62,11 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "output": run.network.output,
         "inputs": run.network.conditions.record(),
         "layer": None if run.layer is None else _layer(run.layer),
+        "image": image_record(run.network),
+        "decoder": decoder_record(run.generator),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
         "query": run.query.tolist(),
+        "source": None if run.source is None else run.source.record(),
         "seed": run.seed,
         "repeats": 1 if run.certainty is None else run.certainty.repeats,
         "level": run.level,
@@ -94,6 +98,17 @@ def choices_of(generator: nn.Module) -> dict[str, str]:
 def _layer(layer: Layer) -> dict[str, Any]:
     """What names a layer, and its size."""
     return {name: value for name, value in dataclasses.asdict(layer).items() if name != "past"}
+
+
+def decoder_record(generator: nn.Module) -> dict[str, Any] | None:
+    """What whitens the latents of a decoder, and their scale and shift; None of other generators."""
+    return generator.record() if isinstance(generator, Decoder) else None
+
+
+def image_record(network: Network) -> dict[str, Any]:
+    """What an output is taken for, and which of its values are black and white."""
+    shape, known = tuple(network.image_shape), network.image_range
+    return {"shape": list(shape), "kind": kinds.kind_of(shape), "range": None if known is None else known.record()}
 
 
 def kind_of(samples: Samples) -> str:

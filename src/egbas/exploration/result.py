@@ -16,6 +16,7 @@ from egbas.errors import ConfigError
 from egbas.exploration import record, writer
 from egbas.exploration.certainty import Certainty
 from egbas.exploration.facts import Distance, Facts, Within
+from egbas.exploration.source import Source
 from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import settles
@@ -92,6 +93,7 @@ class Exploration:
     seconds: dict[str, float]
     warnings: tuple[str, ...]
     certainty: Certainty | None = None
+    source: Source | None = None
 
     @property
     def generator(self) -> nn.Module:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.exploration.judges import FREE, HELD, Score
+from egbas.network.kinds import kind_of
 
 _ROWS, _COLUMNS = ("upper", "", "lower"), ("left", "middle", "right")
 _WHOLE_ROWS = "the top", "the middle row", "the bottom"
@@ -18,13 +19,13 @@ _PARTS = 3  # of each side
 def areas_of(deviation: Float[Tensor, "..."], prior: Float[Tensor, "..."]) -> dict[tuple[int, int], float]:
     """Freedom of each of nine areas of an image, by row and column; only of those that change over the prior.
 
-    What has no sides of three pixels, such as a vector, is one area.
+    What has no sides of three pixels, such as a vector or a signal, is one area.
 
     Args:
         deviation: (c, h, w) or (h, w), of each pixel over the region.
         prior: the same over the prior.
     """
-    if deviation.ndim < 2 or min(deviation.shape[-2:]) < _PARTS:
+    if deviation.ndim < 2 or kind_of(tuple(deviation.shape)) == "signal" or min(deviation.shape[-2:]) < _PARTS:
         everything = float(prior.sum())
         return {(1, 1): float(deviation.sum()) / everything} if everything > 0 else {}
     height, width = deviation.shape[-2:]
@@ -39,25 +40,26 @@ def areas_of(deviation: Float[Tensor, "..."], prior: Float[Tensor, "..."]) -> di
     return areas
 
 
-def sentence_of(areas: Mapping[tuple[int, int], float], scores: Mapping[str, Score]) -> str:
+def sentence_of(areas: Mapping[tuple[int, int], float], scores: Mapping[str, Score], noun: str = "image") -> str:
     """Say which areas of the image stay and which move, and which scores.
 
     Args:
         areas: as ``areas_of`` gives them.
         scores: of the judges, by name.
+        noun: what the areas are of, such as a signal.
     """
-    return " ".join(text for text in (_of_areas(areas), _of_scores(scores)) if text)
+    return " ".join(text for text in (_of_areas(areas, noun), _of_scores(scores)) if text)
 
 
-def _of_areas(areas: Mapping[tuple[int, int], float]) -> str:
+def _of_areas(areas: Mapping[tuple[int, int], float], noun: str) -> str:
     if not areas:
         return ""
     held = {place: value for place, value in areas.items() if value < HELD}
     free = {place: value for place, value in areas.items() if value > FREE}
     if len(held) == len(areas):
-        return f"The whole image stays ({_span(held.values())})."
+        return f"The whole {noun} stays ({_span(held.values())})."
     if len(free) == len(areas):
-        return f"The whole image moves ({_span(free.values())})."
+        return f"The whole {noun} moves ({_span(free.values())})."
     parts = []
     if held:
         parts.append(f"{_named(list(held))} {'stays' if _is_one(list(held)) else 'stay'} ({_span(held.values())})")
@@ -66,11 +68,11 @@ def _of_areas(areas: Mapping[tuple[int, int], float]) -> str:
     if len(held) + len(free) < len(areas):
         between = [value for value in areas.values() if HELD <= value <= FREE]
         if len(areas) == 1:
-            return f"The whole image moves in part ({_span(between)})."
+            return f"The whole {noun} moves in part ({_span(between)})."
         if not parts:
             least, most = min(areas, key=areas.__getitem__), max(areas, key=areas.__getitem__)
             return (
-                f"Every part of the image moves in part, {_named([least])} least ({areas[least]:.2f}), "
+                f"Every part of the {noun} moves in part, {_named([least])} least ({areas[least]:.2f}), "
                 f"{_named([most])} most ({areas[most]:.2f})."
             )
         parts.append(f"the rest moves in part ({_span(between)})")

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from egbas.evaluation.metrics.spread import PixelSpread
 from egbas.figures.drawing import Drawing
+from egbas.figures.look import Look
 from egbas.figures.plot import BAR, Plot, colour_bar, falling
-from egbas.figures.style import as_images, coloured
+from egbas.figures.style import coloured
 
 _SIDE, _MARGIN, _BESIDE = 380.0, 10.0, 110.0  # the longer side of a map, the room around it, and that for its bar
 
@@ -59,7 +60,7 @@ def freedom_picture(freedom: Tensor) -> Float[Tensor, "3 h w"]:
 
 
 def _freedom_of(freedom: Tensor) -> NDArray[np.float32]:
-    return as_images(freedom.float().cpu()[None])[0].nanmean(dim=0).clip(0, 1).numpy()
+    return Look(tuple(freedom.shape), (0.0, 1.0)).map(freedom).clip(0, 1).numpy()
 
 
 def _map_drawing(shares: NDArray[np.floating[Any]], largest: float, label: str) -> Drawing:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from egbas.evaluation.metrics.spread import PixelSpread
-from egbas.figures.style import as_images, range_of
+from egbas.figures.look import Look
+from egbas.network.image_range import ImageRange
+from egbas.network.kinds import as_image_shape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -20,42 +22,65 @@ class Gallery:
 
     Attributes:
         count: how many there are.
-        shown: (k, c, h, w), those chosen to be shown, the query first.
-        mean: (c, h, w), of all.
-        deviation: (h, w), standard deviation of each pixel over all, averaged over channels, in pixel units.
-        limits: pixel values to draw black and white.
+        shown: (k, c, h, w), pictures of those chosen to be shown, the query first.
+        mean: (c, h, w), picture of the mean of all.
+        deviation: (h, w), standard deviation of each pixel over all, averaged over channels, in pixel units; laid out
+            as the pictures are.
+        spread: the same of each value of an output, of its shape; of images, averaged over channels, (h, w).
+        look: how outputs are drawn.
     """
 
     count: int
     shown: Tensor
     mean: Tensor
     deviation: Tensor
-    limits: tuple[float, float]
+    spread: Tensor
+    look: Look
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Pixel values of the pictures that are black and white."""
+        return self.look.limits
 
     @classmethod
-    def of(cls, batches: Iterable[Tensor], chosen: Sequence[int], *, n_beside: int = 0) -> "Gallery":
+    def of(
+        cls,
+        batches: Iterable[Tensor],
+        chosen: Sequence[int],
+        *,
+        n_beside: int = 0,
+        image_range: ImageRange | None = None,
+    ) -> "Gallery":
         """Go through all images once.
 
         Args:
             batches: what the network gives (m, ...), one batch after another.
             chosen: positions of the images to show, in the order they are shown in.
             n_beside: so many images at the start are shown, but are no samples: they do not count.
+            image_range: of the network; None: the samples' own range.
         """
         spread, kept, n_seen = PixelSpread(), {}, 0
         low, high = torch.inf, -torch.inf
         wanted = set(chosen)
         for batch in batches:
-            images = as_images(batch.detach().float().cpu())
+            images = batch.detach().float().cpu()
             kept |= {i: images[i - n_seen].clone() for i in wanted if n_seen <= i < n_seen + len(images)}
             counted = images[max(0, n_beside - n_seen) :]
             if len(counted):
                 spread.add(counted)
             n_seen += len(images)
             low, high = min(low, images.min().item()), max(high, images.max().item())
+        shown = torch.stack([kept[i] for i in chosen])
+        look = Look.of_range(tuple(shown.shape[1:]), (low, high), image_range)
+        mean, deviation = (
+            (spread.mean.float(), spread.deviation.float()) if spread.n else 2 * (torch.zeros_like(shown[0]),)
+        )
+        is_image = look.kind == "image"
         return cls(
             count=spread.n,
-            shown=torch.stack([kept[i] for i in chosen]),
-            mean=spread.mean.float(),
-            deviation=spread.deviation.mean(dim=0).float(),
-            limits=range_of(low, high),
+            shown=look.pictures(shown),
+            mean=look.pictures(mean[None])[0],
+            deviation=look.map(deviation),
+            spread=deviation.reshape(as_image_shape(look.shape)).mean(dim=0) if is_image else deviation,
+            look=look,
         )

@@ -52,22 +52,29 @@ def choose_even(n_samples: int, count: int) -> list[int]:
     return [i * n_samples // count for i in range(count)]
 
 
-def samples_sheet(images: Tensor, columns: int = 8, *, freedom: Tensor | None = None) -> Image.Image:
+def samples_sheet(
+    images: Tensor,
+    columns: int = 8,
+    *,
+    freedom: Tensor | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Image.Image:
     """Draw images in a grid, the first one marked as the query.
 
     Each pixel becomes a square of pixels; large images are shown smaller.
 
     Args:
         images: (k, c, h, w), the query first.
-        freedom: of each pixel, drawn beside the query; None: without.
         columns: of the grid.
+        freedom: of each pixel, drawn beside the query; None: without.
+        limits: pixel values that are black and white; None: as the images tell.
 
     Raises:
         ShapeError: there is no image, or they are not (k, c, h, w).
     """
     if images.ndim != 4 or not len(images):
         raise ShapeError(f"images have shape {tuple(images.shape)}; expected (k, c, h, w) with k >= 1")
-    limits = pixel_range(images)
+    limits = pixel_range(images) if limits is None else limits
     cells = [as_picture(image, limits) for image in images]
     if freedom is not None:
         cells = [cells[0], as_picture(freedom_picture(freedom), (0.0, 1.0)), *cells[1:]][: max(len(cells), 2)]

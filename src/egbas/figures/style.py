@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What all figures share: colours that the colour-blind and a grey printer tell apart, images as pictures."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -46,20 +45,6 @@ def range_of(low: float, high: float) -> tuple[float, float]:
     if low >= -1 - tiny and high <= 1 + tiny:
         return -1.0, 1.0
     return low, high
-
-
-def as_images(outputs: Tensor) -> Tensor:
-    """Read what a network gives (n, ...) as images (n, c, h, w); its outputs need not be images.
-
-    Vectors become squares where their length allows it, else rows; (n, h, w) becomes (n, 1, h, w).
-    """
-    if outputs.ndim == 4:
-        return outputs
-    if outputs.ndim == 3:
-        return outputs[:, None]
-    flat = outputs.reshape(len(outputs), -1)
-    side = math.isqrt(flat.shape[1])
-    return flat.reshape(len(flat), 1, side, side) if side**2 == flat.shape[1] else flat[:, None, None, :]
 
 
 def as_picture(image: Tensor, limits: tuple[float, float]) -> Picture:

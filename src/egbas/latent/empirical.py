@@ -16,6 +16,8 @@ from egbas.latent.normal import Normal
 from egbas.latent.prior import FAR
 
 _EPS = torch.finfo(torch.float64).eps
+_FOLDS = 3
+_GRID = (1e-4, 1e-3, 0.003, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +112,36 @@ class Empirical:
         """Its name, and what tells the bank; the bank itself is too large."""
         digest = hashlib.sha256(self.bank.double().contiguous().numpy().tobytes()).hexdigest()
         return {"prior": "empirical", "n": len(self.bank), "bank_sha256": digest, "shrinkage": self.shrinkage}
+
+
+def held_out_shrinkage(bank: Float[Tensor, "m d"]) -> float:
+    """The shrinkage under which latents that were left out of a bank are most likely, of a grid from 0 to 1.
+
+    The shrinkage of Ledoit and Wolf (2004) has the least squared error of the covariance, which small variances hardly
+    matter to; latents that are whitened are divided by them. On 2,048-dimensional latents of photographs theirs gave
+    those that were left out twice the length that draws have.
+
+    Args:
+        bank: three latents at least; each third is left out once.
+
+    Raises:
+        ConfigError: there are fewer, or all are the same.
+    """
+    if len(bank) < _FOLDS or not bool((bank != bank[0]).any()):
+        raise ConfigError(
+            f"got a bank of {len(bank)} latents, or of equal ones; its shrinkage needs {_FOLDS} that differ"
+        )
+    # At random, for a bank may have an order; the same each time.
+    rows = torch.randperm(len(bank), generator=torch.Generator().manual_seed(0)) % _FOLDS
+    total = torch.zeros(len(_GRID), dtype=torch.float64)
+    for fold in range(_FOLDS):
+        fit, left_out = bank[rows != fold].double(), bank[rows == fold].double()
+        centre = fit.mean(dim=0)
+        gaps = fit - centre
+        variances, axes = torch.linalg.eigh(gaps.T @ gaps / len(gaps))
+        squares = ((left_out - centre) @ axes).square().sum(dim=0)
+        mean = variances.mean()
+        for place, shrinkage in enumerate(_GRID):
+            shrunk = torch.lerp(variances.clamp(min=0), mean.expand_as(variances), shrinkage)
+            total[place] -= (squares / shrunk).sum() + len(left_out) * shrunk.log().sum()
+    return _GRID[int(total.argmax())]

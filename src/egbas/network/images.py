@@ -140,7 +140,10 @@ def image_of(output: Any, n: int, steps: Steps | None = None) -> Tensor:
             f"its forward must keep the batch as the first dimension, for any batch size{way_out}"
         )
     if not image.is_floating_point():
-        raise NetworkError(f"the network returned {image.dtype}; expected real images such as torch.float32{way_out}")
+        todo = "" if image.is_complex() else ": return its pixels before they are rounded, which leaves no gradient"
+        raise NetworkError(
+            f"the network returned {image.dtype}; expected real images such as torch.float32{todo}{way_out}"
+        )
     return image
 
 

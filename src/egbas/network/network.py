@@ -28,10 +28,19 @@ from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
 from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
 from egbas.network.graph.chain import chain_of
-from egbas.network.images import check_choice, find_image, image_of, images_at_once, other_images
+from egbas.network.image_range import ImageRange, image_range_of
+from egbas.network.images import (
+    check_choice,
+    find_image,
+    image_of,
+    images_at_once,
+    other_images,
+    refuse_nonfinite,
+)
 from egbas.network.layers import Catalogue, Layer, catalogue
 from egbas.network.replica import freeze
 from egbas.network.split import Split
+from egbas.network.tail import keeping_copies
 from egbas.network.torchscript import is_exported, is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, at_rest, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
@@ -53,6 +62,7 @@ class Network:
         device: of its parameters.
         output: which of its outputs is the image, as it was asked for.
         image_shape: of one image, (c, h, w).
+        image_range: pixel values that are black and white; None where nothing tells.
         notices: what its user should know, as sentences.
     """
 
@@ -107,7 +117,9 @@ class Network:
             self._forward = replace(self._forward, silent=hooks.silent)
         self._not_seen = not_seen(generator)
         self.notices = hooks.notices if self._not_seen is None else (*hooks.notices, self._not_seen)
-        self._trace, self.image_shape = self._check(self._probes)
+        self._trace, first = self._check(self._probes)
+        self.image_shape = tuple(first.shape[1:])
+        self.image_range: ImageRange | None = image_range_of(generator, first)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
         self._pasts: dict[tuple[str, bytes], float | None] = {}  # shares, by the layer's path and the latents
         self._catalogue: Catalogue = catalogue(self._trace, generator)
@@ -157,6 +169,24 @@ class Network:
             raise ShapeError("the latents hold NaN or infinite values; expected finite ones")
         with torch.no_grad():
             return self._forward.images(z)
+
+    def images_with_gradients(self, z: Tensor) -> Tensor:
+        """Compute images (n, c, h, w) of latents z (n, d), with gradients with respect to z.
+
+        Raises:
+            NetworkError: forward raised or returned NaN, or no gradient gets from the image to the latent.
+        """
+        latents = z.to(device=self.device, dtype=self.dtype).reshape(-1, *self.latent_shape)
+        # Copies, since a network may overwrite what it is given, returns, or needs for its backward pass.
+        run = keeping_copies(lambda given: image_of(self._forward.replica(given.clone()), len(z), self._forward.steps))
+        with torch.enable_grad():
+            images = refuse_nonfinite(run(latents).clone())
+        if z.requires_grad and not images.requires_grad:
+            raise NetworkError(
+                "no gradient gets from the image to the latent: forward runs under torch.no_grad() or detaches; remove "
+                "these from forward"
+            )
+        return images
 
     def image_batches(self, z: Tensor, *, progress: Callable[[int, int], None] | None = None) -> Iterator[Tensor]:
         """Compute images (m, c, h, w) of latents z (n, d) a batch at a time, in order, and move them to the CPU.
@@ -288,11 +318,11 @@ class Network:
             self._in_large_batches.add(resolved.path)
         return split
 
-    def _check(self, z: Tensor) -> tuple[Trace, tuple[int, ...]]:
+    def _check(self, z: Tensor) -> tuple[Trace, Tensor]:
         """Run four passes: their images must be equal, and none may depend on the others in its batch, or on its size.
 
         Returns:
-            What was called, and the shape of an image.
+            What was called, and the images.
         """
         forward, n = self._forward, len(z)
         replica = forward.replica
@@ -308,7 +338,7 @@ class Network:
             refuse_unrepeatable(forward, z, first)
             refuse_mixing(forward, z, first)
             refuse_large_batches(forward, z, first)
-        return at_rest(seen), tuple(first.shape[1:])
+        return at_rest(seen), first
 
     def _settle(self, conditions: Conditions) -> None:
         """Find out what the inputs mean to the network, and give it that from now on."""

@@ -4,13 +4,14 @@
 import io
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 
 from egbas.evaluation.baselines import E_GBAS
 from egbas.evaluation.comparison import DEVIATION, Comparison, as_table
 from egbas.exploration.result import Exploration
 from egbas.figures.comparison import comparison_figure
-from egbas.figures.style import as_images
+from egbas.figures.look import Look
 from egbas.report.encode import data_url
 
 # What the rows of the table say, by the start of their names.
@@ -56,9 +57,11 @@ def beside_baselines(run: Exploration, comparison: Comparison) -> dict[str, Any]
 
 def baselines_figure(run: Exploration, comparison: Comparison) -> Figure:
     """The query and some samples of each method, chosen at random by the same rule for all."""
-    rows = {method: as_images(images) for method, images in comparison.images.items()}
+    query = run.query_image[None]
+    look = Look.of(torch.cat([query, *(images.to(query) for images in comparison.images.values())]))
+    rows = {method: look.pictures(images) for method, images in comparison.images.items()}
     title = f"{run.model_name}, layer {run.support.layer.key}: samples chosen at random"
-    return comparison_figure(as_images(run.query_image[None])[0], rows, title)
+    return comparison_figure(look.pictures(query)[0], rows, title)
 
 
 def _verdict(comparison: Comparison) -> str:

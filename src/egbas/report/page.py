@@ -27,7 +27,6 @@ from egbas.figures import (
     plane_window,
 )
 from egbas.figures.kept import FEATURE_MAPS
-from egbas.figures.style import as_images
 from egbas.network import Layer
 from egbas.region import SupportingRegion
 from egbas.report.command import command
@@ -97,7 +96,12 @@ def galleries_of(run: Exploration, *, progress: Callable[[int, int], None] | Non
 
         images = run.network.image_batches(latents, progress=tell)
         n_beside = len(latents) - len(run.samples[name].latents)
-        galleries[name] = Gallery.of(images, _chosen(run, name, PICTURED_SAMPLES), n_beside=n_beside)
+        galleries[name] = Gallery.of(
+            images,
+            _chosen(run, name, PICTURED_SAMPLES),
+            n_beside=n_beside,
+            image_range=run.network.image_range,
+        )
         done += len(latents)
     return galleries
 
@@ -226,9 +230,13 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         "kept_alt": "",
         "history_chart": "",
     }
+    if run.source is not None:
+        given = gallery.look.pictures(run.source.image[None])[0]
+        words = {"alt": f"The image of {run.source.file}", "caption": f"{run.source.file}. {run.source.sentence}"}
+        content["pictures"].insert(0, {"src": picture(given, limits), **words})
     if run.layer is not None and run.beropt is not None:
         content |= _of_beropt(run, run.layer, run.beropt)
-        masked = as_images(run.masked_image.detach().float().cpu()[None])[0]
+        masked = gallery.look.pictures(run.masked_image[None])[0]
         caption = f"Drawn from the {len(run.beropt.units):,} kept units alone, all others at zero"
         alt = "Image of the supporting units alone"
         content["pictures"].append({"src": picture(masked, limits), "alt": alt, "caption": caption})
@@ -271,9 +279,12 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     if not gallery.count:
         names = ("freedom_chart", "freedom_sentence", "deviation_chart", "acceptance_sentence", "deviation_of", "words")
         return {**dict.fromkeys(names, ""), "free_sentence": "There are no samples.", "n_free": 0, "judged": []}
-    deviation = gallery.deviation
-    low, high = gallery.limits
-    row, column = divmod(int(deviation.argmax()), deviation.shape[1])
+    deviation = gallery.spread
+    low, high = gallery.look.values
+    place = [int(index) for index in torch.unravel_index(deviation.argmax(), deviation.shape)]
+    is_image = gallery.look.kind == "image"
+    where = f"row {place[0]}, column {place[1]}" if is_image else f"index {', '.join(map(str, place))}"
+    noun = "pixels" if is_image else "values"
     still = float((deviation < 0.01 * (high - low)).float().mean())
     leading = run.samples[run.shown]
     return {
@@ -281,13 +292,13 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         "freedom_sentence": "" if run.facts is None else f"{_freedom(run.facts)}{_of_one_set(run)}",
         "words": "" if run.facts is None else run.facts.words,
         "judged": [] if run.facts is None else [_judged(name, score) for name, score in run.facts.scores.items()],
-        "deviation_chart": chart(deviation_drawing(deviation)),
+        "deviation_chart": chart(deviation_drawing(gallery.deviation)),
         "n_free": gallery.count,
         "deviation_of": "samples of the tree" if isinstance(leading, Tree) else _called(run.shown),
         "free_sentence": (
-            f"Over the samples the pixels (from {low:g} to {high:g}) deviate by {float(deviation.mean()):.3f} on "
-            f"average and by {float(deviation.max()):.3f} at most, at row {row}, column {column}. "
-            f"{still:.0%} of the pixels hardly move (below 1% of the pixel range)."
+            f"Over the samples the {noun} (from {low:g} to {high:g}) deviate by {float(deviation.mean()):.3f} on "
+            f"average and by {float(deviation.max()):.3f} at most, at {where}. "
+            f"{still:.0%} of the {noun} hardly move (below 1% of their range)."
         ),
         "acceptance_sentence": "" if run.tree is None else _acceptance(run.tree),
     }

@@ -12,7 +12,7 @@ from egbas.beropt import error_of
 from egbas.exploration.path import LevelPath, PathPoint
 from egbas.figures import choose_even, freedom_picture
 from egbas.figures.levels import Cell, levels_figure
-from egbas.figures.style import as_images, pixel_range
+from egbas.figures.look import Look
 from egbas.report.encode import picture
 from egbas.report.template import template
 from egbas.samplers.chains import NOT_CONVERGED
@@ -34,8 +34,8 @@ def render_path(path: LevelPath, command: str = "") -> str:
     Returns:
         An HTML page with everything inside: no other file, no network.
     """
-    query = as_images(path.query_image.float()[None])[0]
-    limits = pixel_range(query)
+    look = _look(path)
+    query, limits = look.pictures(path.query_image[None])[0], look.limits
     levels = sorted({point.level for point in path.points})
     names = list(dict.fromkeys(_name(point) for point in path.points))
     return template("path.html.j2").render(
@@ -61,7 +61,7 @@ def table_of(path: LevelPath) -> list[list[str]]:
 
 def figure_of(path: LevelPath) -> Figure:
     """Layers by levels as one picture."""
-    query = as_images(path.query_image.float()[None])[0]
+    look = _look(path)
     levels = sorted({point.level for point in path.points})
     rows: dict[str, list[Cell]] = {}
     for point in path.points:
@@ -74,7 +74,7 @@ def figure_of(path: LevelPath) -> Figure:
         )
         rows.setdefault(f"layer {_name(point)}", []).append(cell)
     columns = [f"level {level}: error {error_of(level):.2g}" for level in levels]
-    return levels_figure(query, pixel_range(query), list(rows.items()), columns)
+    return levels_figure(look.pictures(path.query_image[None])[0], look.limits, list(rows.items()), columns)
 
 
 def reading(points: Sequence[PathPoint]) -> str:
@@ -133,8 +133,12 @@ def _cell(path: LevelPath, point: PathPoint, limits: tuple[float, float]) -> dic
     }
 
 
+def _look(path: LevelPath) -> Look:
+    return Look.of(path.query_image[None], path.image_range)
+
+
 def _images(path: LevelPath, point: PathPoint) -> torch.Tensor:
-    return as_images(path.exploring(point.latents[choose_even(len(point.latents), SHOWN)]).float())
+    return _look(path).pictures(path.exploring(point.latents[choose_even(len(point.latents), SHOWN)]))
 
 
 def _line(point: PathPoint) -> list[str]:

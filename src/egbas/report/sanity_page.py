@@ -7,7 +7,7 @@ from egbas.evaluation.sanity import Sanity
 from egbas.evaluation.sanity.measured import Measured
 from egbas.evaluation.sanity.necessity import Crossings
 from egbas.figures import freedom_picture
-from egbas.figures.style import as_images, pixel_range
+from egbas.figures.look import Look
 from egbas.report.encode import picture
 from egbas.report.template import template
 from egbas.samplers.chains import CONVERGED
@@ -76,20 +76,19 @@ def render_sanity(found: Sanity, command: str = "") -> str:
 
 
 def _query(measured: Measured) -> str:
-    image = as_images(measured.query_image.float()[None])[0]
-    return picture(image, pixel_range(image))
+    look = Look.of(measured.query_image[None])
+    return picture(look.pictures(measured.query_image[None])[0], look.limits)
 
 
 def _region(name: str, measured: Measured) -> dict[str, Any]:
     """Pictures of a region; each network has its own query's image, which its pixel range is of."""
-    image = as_images(measured.query_image.float()[None])[0]
-    limits = pixel_range(image)
+    look = Look.of(measured.query_image[None])
     facts = measured.facts
     return {
         "name": name,
-        "query": picture(image, limits),
+        "query": picture(look.pictures(measured.query_image[None])[0], look.limits),
         "freedom": "" if facts is None else picture(freedom_picture(facts.freedom), (0.0, 1.0)),
-        "images": [picture(one, limits) for one in as_images(measured.images.float())],
+        "images": [picture(one, look.limits) for one in look.pictures(measured.images)],
         "told": f"{measured.units:,} of {measured.active:,} units"
         + ("" if facts is None else f", freedom {facts.mean:.2f}, distance {facts.distance.q50:.2f}"),
         "converged": measured.status == CONVERGED,

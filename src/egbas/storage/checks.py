@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from egbas.errors import RunDirectoryError
-from egbas.exploration.record import box_of, outputs_of
+from egbas.exploration.record import box_of, decoder_record, image_record, outputs_of
 from egbas.exploration.result import Exploration
 from egbas.network import Layer, Network
 from egbas.network.images import close
@@ -90,6 +90,8 @@ def check_run(contents: Contents, run: Exploration) -> None:
         "judges": list(run.judges),
         "features": run.features,
         "output": run.network.output,
+        "image": image_record(run.network),
+        "decoder": decoder_record(run.generator),
         "focus": None if run.focus is None else box_of(run.focus),
     }
     _check_told(contents.directory / CONFIG, contents.config, config)
@@ -97,13 +99,20 @@ def check_run(contents: Contents, run: Exploration) -> None:
     _check_told(contents.directory / METRICS, contents.metrics, metrics)
     if run.tree is not None:
         _check_edges(contents.directory / SAMPLES, run, run.tree)
-    shape = run.query_image.shape
-    image = tables.sizes_of(shape)
+    image = dict(zip(tables.letters_of(run.query_image.ndim).split(), run.query_image.shape, strict=True))
     check_tensors(contents.directory / BOUNDARY, contents.boundary, tables.FOCUS, image)
+    if run.source is not None:
+        letters = tables.letters_of(run.query_image.ndim)
+        check_tensors(contents.directory / SAMPLES, contents.samples, {"source": Wanted(letters)}, image)
     if run.facts is not None:
-        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(shape), image)
+        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(run.query_image.ndim), image)
     if run.certainty is not None and run.certainty.agreement is not None:
-        check_tensors(contents.directory / REGION, contents.exact, tables.freedom_of(shape, "freedom_over_sets"), image)
+        check_tensors(
+            contents.directory / REGION,
+            contents.exact,
+            tables.freedom_of(run.query_image.ndim, "freedom_over_sets"),
+            image,
+        )
 
 
 def _check_config(contents: Contents) -> None:
@@ -167,7 +176,7 @@ def _check_samples(contents: Contents, name: str) -> None:
     if told["kind"] == "chains":
         table["chain"] = tables.chain_of(told["facts"]["chains"])
         if file.name == REGION and contents.metrics["region"].get("freedom") is not None:
-            table |= tables.freedom_of(tensors["freedom"].shape if "freedom" in tensors else _IMAGE)
+            table |= tables.freedom_of(tensors["freedom"].ndim if "freedom" in tensors else 3)
     elif f"{name}/chain" in tensors:
         refuse(contents.directory / METRICS, f"samplers.{name}.kind", told["kind"], f"chains, for {file.name} has them")
     sizes = {"d": len(contents.config["query"])}

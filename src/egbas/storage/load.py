@@ -18,6 +18,8 @@ from egbas.exploration.facts import Distance, Facts, Within
 from egbas.exploration.judges import Score
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
+from egbas.exploration.source import KEYS as SOURCE_KEYS
+from egbas.exploration.source import Source
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
@@ -31,8 +33,8 @@ from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
 from egbas.storage.checks import check_contents, check_layer, check_network, check_run
-from egbas.storage.contents import Contents, read_contents, reading
-from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
+from egbas.storage.contents import Contents, read_contents, reading, refuse
+from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
 from egbas.storage.reopen import reopened
 
 
@@ -132,7 +134,17 @@ def _rebuild(
         seconds=metrics["seconds"],
         warnings=tuple(metrics["warnings"]),
         certainty=_certainty(contents),
+        source=_source(contents),
     )
+
+
+def _source(contents: Contents) -> Source | None:
+    told = contents.config.get("source")
+    if told is None:
+        return None
+    if "source" not in contents.samples:
+        refuse(contents.directory / SAMPLES, "source", "missing", f"the image that {CONFIG} tells of")
+    return Source(image=contents.samples["source"], **{name: told.get(name) for name in SOURCE_KEYS})
 
 
 def _within(told: dict[str, Any] | None) -> Within | None:

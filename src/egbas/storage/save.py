@@ -23,7 +23,7 @@ from egbas.beropt import BerOptResult
 from egbas.errors import RunDirectoryError
 from egbas.exploration.record import outputs_of
 from egbas.exploration.result import Exploration
-from egbas.figures import samples_sheet
+from egbas.figures import Gallery, samples_sheet
 from egbas.machine.settings import alone
 from egbas.report import galleries_of, render
 from egbas.samplers.chains import Chains
@@ -163,10 +163,12 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
         CONFIG: lambda: _json(run.config()),
         **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(run, beropt))}),
         **({} if not beside else {INPUTS: lambda: _tensors(**beside)}),
-        SAMPLES: lambda: _tensors(query=run.query, outputs=outputs_of(run.network, run.query), **_samples(run)),
+        SAMPLES: lambda: _tensors(
+            query=run.query, outputs=outputs_of(run.network, run.query), **_source(run), **_samples(run)
+        ),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
-        PICTURE: lambda: _picture(run, galleries[run.shown].shown),
+        PICTURE: lambda: _picture(run, galleries[run.shown]),
         REPORT: lambda: render(run, galleries).encode(),
     }
 
@@ -181,6 +183,10 @@ def _boundary(run: Exploration, beropt: BerOptResult) -> dict[str, Tensor]:
         "losses": beropt.losses,
         "sizes": beropt.sizes,
     }
+
+
+def _source(run: Exploration) -> dict[str, Tensor]:
+    return {} if run.source is None else {"source": run.source.image}
 
 
 def _samples(run: Exploration) -> dict[str, Tensor]:
@@ -218,9 +224,9 @@ def _tensors(**tensors: Tensor) -> bytes:
     return dump_tensors({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
 
 
-def _picture(run: Exploration, images: Tensor) -> bytes:
+def _picture(run: Exploration, gallery: Gallery) -> bytes:
     buffer = io.BytesIO()
-    samples_sheet(images, freedom=run.freedom).save(buffer, format="png")
+    samples_sheet(gallery.shown, freedom=run.freedom, limits=gallery.limits).save(buffer, format="png")
     return buffer.getvalue()
 
 

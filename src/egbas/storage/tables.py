@@ -2,13 +2,13 @@
 """What each file of a run directory has to hold, by itself; ``expected`` says how a table is read."""
 
 import re
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptStatus
 from egbas.beropt.config import FINEST
+from egbas.exploration.source import ENCODER, INVERSION
 from egbas.samplers.gbrrt import GbRrtStatus
 from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE
 from egbas.storage.expected import (
@@ -51,6 +51,21 @@ CONFIG = {
     "repeats?": SIZE,
     "output?": _OUTPUT,
     "inputs?": OBJECT,
+    "image?": {
+        "shape": list_of(SIZE),
+        "kind": TEXT,
+        "range?": {"low": NUMBER, "high": NUMBER, "source": TEXT},
+    },
+    "decoder?": OBJECT,
+    "source?": {
+        "file": TEXT,
+        "sha256": _CHECKSUM,
+        "how": one_of((ENCODER, INVERSION)),
+        "encoder?": TEXT,
+        "error": NOT_NEGATIVE,
+        "start_error?": NOT_NEGATIVE,
+        "evaluations": COUNT,
+    },
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }
@@ -188,19 +203,16 @@ TREE = {
     "rejected": Wanted("r d"),
     "rejected_reason": Wanted("r", (torch.int8,), f"{OUTSIDE} or {TOO_CLOSE} each", _are_reasons),
 }
-FREEDOM = {"freedom": Wanted("c h w", words="numbers of at least 0, or NaN", holds=_is_freedom)}
-_SIZES = "chw", "uvxystpqrm"  # of an image (c, h, w), and of what has another number of dimensions
 
 
-def sizes_of(shape: Sequence[int]) -> dict[str, int]:
-    """What the letters of the shape of an image stand for."""
-    letters, others = _SIZES
-    return dict(zip(letters if len(shape) == len(letters) else others, shape, strict=False))
+def letters_of(ndim: int) -> str:
+    """A letter for each dimension of an output: ``c h w`` of an image, ``w`` of a vector, ``a c h w`` of frames."""
+    return " ".join([*(f"{'abdefgijk'[i % 9]}{i // 9 or ''}" for i in range(ndim - 3)), *"chw"[max(0, 3 - ndim) :]])
 
 
-def freedom_of(shape: Sequence[int], name: str = "freedom") -> dict[str, Wanted]:
-    """The freedom of an image of such a shape."""
-    return {name: FREEDOM["freedom"]._replace(shape=" ".join(sizes_of(shape)))}
+def freedom_of(ndim: int, name: str = "freedom") -> dict[str, Wanted]:
+    """The freedom of an output of so many dimensions."""
+    return {name: Wanted(letters_of(ndim), words="numbers of at least 0, or NaN", holds=_is_freedom)}
 
 
 def chain_of(n_chains: int) -> Wanted:

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""The diffusion decoder of docs/photographs.md has the architecture of its weights."""
+
+import pytest
+import torch
+
+from benchmarks import taef2
+
+
+def test_a_photograph_comes_back() -> None:
+    if not (taef2.FOLDER / "taef2_decoder.pth").is_file():
+        pytest.skip("needs the weights of TAEF2: set EGBAS_TAEF2 to their folder")
+    photo = taef2.crop(taef2.photographs()["grace_hopper"], 100, 20, 330)[None]
+    with torch.no_grad():
+        z = taef2.encoder()(photo)
+        again = taef2.decoder()(z)
+    assert z.shape == (1, *taef2.LATENT)
+    assert float((again - photo).norm() / photo.norm()) < 0.15
+
+
+def test_crops_are_squares_of_photographs() -> None:
+    some = taef2.crops(4)
+    assert some.shape == (4, 3, taef2.SIDE, taef2.SIDE)
+    assert 0 <= float(some.min()) < float(some.max()) <= 1
+    assert torch.equal(taef2.crops(2), some[:2])
