@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from egbas.exploration.path import explore_path
     from egbas.exploration.result import Exploration
     from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
-    from egbas.network import list_layers
-    from egbas.region import Intersection, Region, SupportingRegion
+    from egbas.network import Classified, Pixels, list_layers
+    from egbas.region import DecisionRegion, Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
     from egbas.storage import load_run, save_run
@@ -42,8 +42,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BerOptConfig",
     "CheckpointError",
+    "Classified",
     "ConfigError",
     "DataError",
+    "DecisionRegion",
     "EgbasError",
     "Empirical",
     "Exploration",
@@ -56,6 +58,7 @@ __all__ = [
     "ModelNotFoundError",
     "NetworkError",
     "Normal",
+    "Pixels",
     "Prior",
     "Product",
     "Region",
@@ -83,6 +86,8 @@ __all__ = [
 
 _HOME = {
     "BerOptConfig": "egbas.beropt",
+    "Classified": "egbas.network",
+    "DecisionRegion": "egbas.region",
     "Empirical": "egbas.latent",
     "Exploration": "egbas.exploration.result",
     "Frozen": "egbas.latent",
@@ -90,6 +95,7 @@ _HOME = {
     "Intersection": "egbas.region",
     "LatentSpace": "egbas.latent",
     "Normal": "egbas.latent",
+    "Pixels": "egbas.network",
     "Prior": "egbas.latent",
     "Product": "egbas.latent",
     "Region": "egbas.region",

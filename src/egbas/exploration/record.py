@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.network import Network
+from egbas.network.classified import Classified
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -57,10 +58,13 @@ def config_of(run: "Exploration") -> dict[str, Any]:
     """Everything needed to repeat a run."""
     return {
         "model": {"name": run.model_name, "sha256": state_sha256(run.generator)},
+        "classifier": _classifier(run),
         "latent": run.latent.record(),
         "output": run.network.output,
         "layer": None if run.layer is None else dataclasses.asdict(run.layer),
+        "hold": run.held,
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
+        "class": None if run.decision is None else run.decision.target_class,
         "query": run.query.tolist(),
         "seed": run.seed,
         "repeats": 1 if run.certainty is None else run.certainty.repeats,
@@ -82,6 +86,13 @@ def config_of(run: "Exploration") -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def _classifier(run: "Exploration") -> dict[str, Any] | None:
+    """What judges the images, by its name; None where nothing does."""
+    if not isinstance(run.generator, Classified):
+        return None
+    return {"name": run.generator.classifier_name, "output": run.generator.output}
 
 
 def kind_of(samples: Samples) -> str:

@@ -45,7 +45,7 @@ def find_model(name: str, latent_size: str | None, latent_file: str | None = Non
                 "leave it out"
             )
         return model
-    made = _call(name)
+    made = call(name)
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):
@@ -135,10 +135,19 @@ def _imported(spec: str, option: str) -> Callable[..., Any]:
     return target
 
 
-def _call(spec: str) -> object:
-    """Call the user's callable; a module is taken as it is."""
+def call(spec: str, option: str = "--model") -> object:
+    """Call the user's ``package.module:callable``; a module is taken as it is.
+
+    Args:
+        spec: as typed.
+        option: that it was typed after, for messages.
+
+    Raises:
+        ModelNotFoundError: there is no such module or callable in it.
+        NetworkError: importing or calling it fails.
+    """
     with contained():  # both together: a seed that the module sets as it is imported is for what it makes then
-        target = _imported(spec, "--model")
+        target = _imported(spec, option)
         if isinstance(target, nn.Module):
             return target
         try:

@@ -89,6 +89,8 @@ def check_run(contents: Contents, run: Exploration) -> None:
         "judges": list(run.judges),
         "features": run.features,
         "output": run.network.output,
+        "hold": run.held,
+        "class": None if run.decision is None else run.decision.target_class,
         "focus": None if run.focus is None else box_of(run.focus),
     }
     _check_told(contents.directory / CONFIG, contents.config, config)

@@ -16,13 +16,15 @@ from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, RunDi
 from egbas.exploration.certainty import Agreement, Certainty
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.exploration.judges import Score
+from egbas.exploration.problem import precisions_of
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer, Network
-from egbas.region import Certificate, Region, SupportingRegion
+from egbas.network.classified import Classified, Pixels
+from egbas.region import Certificate, DecisionRegion, Intersection, Region, SupportingRegion
 from egbas.samplers.chains import Chains
 from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
@@ -32,7 +34,7 @@ from egbas.samplers.mass import Mass
 from egbas.storage.checks import check_contents, check_layer, check_network, check_run
 from egbas.storage.contents import Contents, read_contents, reading
 from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS
-from egbas.zoo.models import load_model
+from egbas.zoo.models import load_classifier, load_model
 
 
 @alone
@@ -69,6 +71,8 @@ def load_run(
 
 
 def _check_region(config: dict[str, Any], region: Region | None) -> None:
+    if _decision_told(config) and region is None:
+        return
     if config["layer"] is None and region is None:
         kind = config["region"]["kind"]
         raise ConfigError(f"the run explored a region of its user's own ({kind}); pass it: load_run(path, region=...)")
@@ -80,7 +84,7 @@ def _rebuild(
     contents: Contents, generator: nn.Module | None, region: Region | None, latent: LatentSpace | None
 ) -> Exploration:
     config, metrics, file = contents.config, contents.metrics, contents.directory / CONFIG
-    generator = generator if generator is not None else _zoo_generator(config["model"]["name"])
+    generator = generator if generator is not None else _zoo_generator(config)
     checksum = state_sha256(generator)
     if checksum != config["model"]["sha256"]:
         raise RunDirectoryError(
@@ -99,6 +103,8 @@ def _rebuild(
             beropt = _beropt_result(config["beropt"], metrics, contents.boundary)
         with reading(contents.directory / BOUNDARY):
             region = _supporting_region(contents, network, layer, latent)
+    if _decision_told(config):
+        region = _decision_region(config, generator, region, latent)
     assert region is not None  # one of both, as was checked
     with reading(file):
         exact_config = None if config.get("exact") is None else ExactConfig(**config["exact"])
@@ -113,6 +119,7 @@ def _rebuild(
         query=contents.samples["query"],
         seed=config["seed"],
         beropt=beropt,
+        held=config.get("hold"),
         region=region,
         focus=contents.boundary["focus"] != 0 if "focus" in contents.boundary else None,
         judges=tuple(config.get("judges") or ()),
@@ -156,7 +163,23 @@ def _supporting_region(contents: Contents, network: Network, layer: Layer, laten
     query, gbrrt = contents.samples["query"].to(network.device), contents.config["gbrrt"] or {}
     reach = geometry_around(latent, query).reach(max(gbrrt.get("half_width", 0.0), latent.largest_half_width))
     units, signs = contents.boundary["units"], contents.boundary["signs"]
-    return SupportingRegion.around(network, layer, query, units, signs, reach=reach)  # as egbas.explore had it
+    precisions = precisions_of(network, layer.path, contents.config.get("hold"))
+    return SupportingRegion.of(precisions, query, units, signs, reach=reach)  # as egbas.explore had it
+
+
+def _decision_told(config: dict[str, Any]) -> bool:
+    """Whether the files tell a decision region, which needs nothing else: the run's own network has the logits."""
+    return config.get("class") is not None and config.get("classifier") is not None
+
+
+def _decision_region(
+    config: dict[str, Any], generator: nn.Module, region: Region | None, latent: LatentSpace
+) -> Region:
+    """The decision region of a run, or what it has in common with that of a layer."""
+    if isinstance(region, DecisionRegion):  # the user's own, as the run had it
+        return region
+    decision = DecisionRegion(generator, config["class"], latent=latent)
+    return decision if region is None else Intersection([region, decision])
 
 
 def _drawn(contents: Contents, name: str) -> Samples:
@@ -261,9 +284,13 @@ def _beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: d
     )
 
 
-def _zoo_generator(name: str) -> nn.Module:
+def _zoo_generator(config: dict[str, Any]) -> nn.Module:
+    name, classifier = config["model"]["name"], config.get("classifier")
     try:
-        return load_model(name).generator
+        generator = Pixels(config["latent"]["shape"]) if name == Pixels.zoo_name else load_model(name).generator
+        if classifier is None:
+            return generator
+        return Classified(generator, load_classifier(classifier["name"]), output=classifier.get("output"))
     except (ModelNotFoundError, CheckpointError) as error:
         raise ModelNotFoundError(
             f"the run's model {name!r} is neither in the zoo nor a checkpoint to be read from here ({error}); load it "

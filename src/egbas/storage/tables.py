@@ -49,6 +49,9 @@ CONFIG = {
     "features?": TEXT,
     "repeats?": SIZE,
     "output?": _OUTPUT,
+    "classifier?": {"name": TEXT, "output?": _OUTPUT},
+    "hold?": TEXT,
+    "class?": COUNT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }

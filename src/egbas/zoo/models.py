@@ -65,7 +65,8 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
     """
     settle_fork()
     card = _card(name, ("lenet",), folder)
-    classifier = blank(LeNet)
+    classifier: Any = blank(LeNet)
+    classifier.zoo_name = name  # run directories tell it
     classifier.load_state_dict(load_weights(folder, card))
     return classifier.eval().requires_grad_(False)
 
@@ -111,6 +112,11 @@ def load_model(name: str | os.PathLike[str], folder: Path = WEIGHTS) -> Model:
         sha256=card.sha256,
         facts=_deviation(critic),
     )
+
+
+def classifiers(folder: Path = WEIGHTS) -> list[str]:
+    """Names of the embedded classifiers."""
+    return [card.name for card in cards(folder) if card.architecture["family"] == "lenet"]
 
 
 def is_path(name: str) -> bool:
