@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from egbas.beropt import BerOptConfig, error_of
     from egbas.evaluation.neighbours import neighbours_of
     from egbas.exploration.estimate import estimate
+    from egbas.exploration.exits import Exit, Exits, nearest_exits
     from egbas.exploration.explore import explore, explore_many
     from egbas.exploration.path import explore_path
     from egbas.exploration.result import Exploration
@@ -48,6 +49,8 @@ __all__ = [
     "DecisionRegion",
     "EgbasError",
     "Empirical",
+    "Exit",
+    "Exits",
     "Exploration",
     "Frozen",
     "GbRrtConfig",
@@ -80,6 +83,7 @@ __all__ = [
     "load_classifier",
     "load_model",
     "load_run",
+    "nearest_exits",
     "neighbours_of",
     "save_run",
 ]
@@ -89,6 +93,8 @@ _HOME = {
     "Classified": "egbas.network",
     "DecisionRegion": "egbas.region",
     "Empirical": "egbas.latent",
+    "Exit": "egbas.exploration.exits",
+    "Exits": "egbas.exploration.exits",
     "Exploration": "egbas.exploration.result",
     "Frozen": "egbas.latent",
     "GbRrtConfig": "egbas.samplers.gbrrt",
@@ -113,6 +119,7 @@ _HOME = {
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",
     "load_run": "egbas.storage",
+    "nearest_exits": "egbas.exploration.exits",
     "neighbours_of": "egbas.evaluation.neighbours",
     "save_run": "egbas.storage",
 }

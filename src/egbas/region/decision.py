@@ -33,6 +33,8 @@ class DecisionRegion(SupportingRegion):
     Attributes:
         target_class: c, its index among the logits.
         n_classes: how many there are.
+        module: the network that gives the logits.
+        latent: the latent space.
 
     Example:
         >>> import egbas, torch
@@ -46,6 +48,8 @@ class DecisionRegion(SupportingRegion):
 
     target_class: int
     n_classes: int
+    module: nn.Module
+    latent: LatentSpace
 
     @alone
     def __init__(self, network: Given, target_class: int, *, latent: LatentSpace | None = None) -> None:
@@ -78,7 +82,7 @@ class DecisionRegion(SupportingRegion):
             known = known._measured(precisions, centre, _reach_of(latent))
         told = {"split": split, "exact": exact, "units": units, "signs": signs}
         told |= {"rounding": known.rounding, "halfspaces": known.halfspaces}
-        told |= {"target_class": target_class, "n_classes": n_classes}
+        told |= {"target_class": target_class, "n_classes": n_classes, "module": module, "latent": latent}
         for name, value in told.items():
             object.__setattr__(self, name, value)  # the class that this one is made of is frozen
 
