@@ -36,7 +36,7 @@ def deepfool(both: torch.nn.Module, z0: Tensor) -> Tensor:
         steps = []
         for other in set(range(len(logits))) - {first}:
             (gradient,) = torch.autograd.grad(logits[other] - logits[first], inputs, retain_graph=True)
-            lead = float(logits[first] - logits[other])
+            lead = float((logits[first] - logits[other]).detach())
             steps.append((lead / float(gradient.norm()), lead * gradient / gradient.square().sum()))
         moved = moved + min(steps, key=lambda step: step[0])[1]
     return z0 + (1 + OVERSHOOT) * moved
@@ -55,13 +55,8 @@ def masses(both: Any, draws: int, config: MassConfig) -> list[dict[str, Any]]:
     rows = []
     for target in range(CLASSES):
         begin = time.process_time()
-        mass = mass_of(
-            egbas.DecisionRegion(both, target),
-            z[0],
-            both.latent,
-            torch.Generator().manual_seed(2 + target),
-            config=config,
-        )
+        region, rng = egbas.DecisionRegion(both, target), torch.Generator().manual_seed(2 + target)
+        mass = mass_of(region, z[0], both.latent, rng, config=config)
         interval = [10**mass.low if mass.is_complete else None, 10**mass.high]
         rows.append({"class": target, "mass": 10**mass.log10, "interval": interval, "log10": mass.log10})
         rows[-1] |= {"complete": mass.is_complete, "counted": float(counted[target])}
@@ -83,6 +78,8 @@ def explored(name: str, both: Any, z0: Tensor, settings: dict[str, Any], out: Pa
     both.double()
     fooled = deepfool(both, run.query.double())
     both.float()
+    bound = 1.0 if name == "pixels" else torch.inf
+    clipped = fooled.clamp(-bound, bound)
     row = {
         "space": name,
         "class": decision.target_class,
@@ -98,6 +95,8 @@ def explored(name: str, both: Any, z0: Tensor, settings: dict[str, Any], out: Pa
         },
         "back": None if found.back is None else [found.back.distance, found.back.next_class],
         "deepfool": [float((fooled - run.query).norm()), int(decision.classes(fooled[None])[0])],
+        "deepfool_outside_the_support": int((~run.latent.contains(fooled[None]))[0]),
+        "deepfool_clipped": [float((clipped - run.query).norm()), int(decision.classes(clipped[None])[0])],
         "cpu_s": [sampled, time.process_time() - begin - sampled],
     }
     print(row, flush=True)
@@ -108,7 +107,7 @@ def main() -> None:
     """Measure one space, and add it to the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("space", choices=["dcgan-mnist-2d", "dcgan-mnist", "pixels"])
-    parser.add_argument("--queries", nargs="+", default=["7", "3", "11"], help="seeds, or .npy files of images")
+    parser.add_argument("--queries", nargs="*", default=["7"], help="seeds, or .npy files of images")
     parser.add_argument("--draws", type=int, default=4000)
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--max-evaluations", type=int, default=60_000)
@@ -133,6 +132,7 @@ def main() -> None:
             z0 = torch.from_numpy(np.load(query)).float().reshape(-1)
         folder = None if given.runs is None else given.runs / f"{given.space}-{place}"
         mine["queries"].append({"query": Path(query).name, **explored(given.space, both, z0, settings, folder)})
+        given.out.write_text(json.dumps(content, indent=1) + "\n")
     given.out.write_text(json.dumps(content, indent=1) + "\n")
 
 

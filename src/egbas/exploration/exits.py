@@ -251,7 +251,8 @@ def _aims(
 ) -> Float[Tensor, "m d"]:
     """Of lines through some latents, as far as they lie in the support, the first latent seen outside."""
     shares = torch.linspace(_LONGEST / _STEPS, _LONGEST, _STEPS, dtype=torch.float64)
-    shares = torch.cat([shares[shares < 1.0], torch.tensor([1.0 + 1e-6], dtype=torch.float64), shares[shares > 1.0]])
+    # The end itself is among them: beyond it a line may leave the support.
+    shares = torch.cat([shares[shares < 1.0], torch.ones(1, dtype=torch.float64), shares[shares > 1.0]])
     points = z0 + shares[None, :, None] * (ends - z0)[:, None]  # (n, steps, d)
     flat = points.flatten(0, 1)
     outside = ~torch.cat([region.contains(batch.to(region.split.device)).cpu() for batch in flat.split(256)])

@@ -14,7 +14,7 @@ from egbas.latent import LatentSpace, Uniform
 from egbas.region import SupportingRegion
 
 WALLS = 16  # that are looked for, those nearest by their first plane
-_ROUNDS = 24
+_STEPS = (1.0,) * 8 + (0.5,) * 8 + (0.25,) * 8  # of the way to each next point: whole ones may turn in a circle
 _AT_ONCE = 64  # latents
 _OVER = 1.02  # of the way to the last point: on the far side of its wall
 _HALVINGS = 60
@@ -40,10 +40,11 @@ def nearest_on_walls(
     each = walls.repeat(len(starts))
     low, high = box_of(latent, origin)
     best, closest = z.clone(), torch.full((len(z),), torch.inf, dtype=torch.float64, device=device)
-    for _ in range(_ROUNDS):
+    values, gradients = _planes(region, z, each)
+    for step in _STEPS:
+        z = z + step * (_nearest(origin, z, values, gradients, low, high) - z)
         values, gradients = _planes(region, z, each)
-        z = _nearest(origin, z, values, gradients, low, high)
-        error = _planes(region, z, each)[0].abs() / gradients.norm(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
+        error = values.abs() / gradients.norm(dim=1).clamp(min=torch.finfo(torch.float64).tiny)
         distance = (z - origin).norm(dim=1)
         is_better = (error < 0.02 * distance) & (distance < closest) & z.isfinite().all(dim=1)
         best[is_better], closest[is_better] = z[is_better], distance[is_better]
