@@ -20,7 +20,7 @@ from scipy import stats
 import egbas
 from egbas.figures.panel import new_figure, show_picture
 
-LAYER = "classifier.relu2"
+LAYER = "classifier.relu2"  # the middle one of three
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("digit", type=Path, help=".npy of an image (1, 28, 28) in [-1, 1]")
+    parser.add_argument("--layer", default=LAYER)
     parser.add_argument("--level", type=int, default=6)
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--max-evaluations", type=int, default=30_000)
@@ -41,7 +42,7 @@ def main() -> None:
     run = egbas.explore(
         egbas.Pixels((1, 28, 28)),
         digit,
-        LAYER,
+        given.layer,
         classifier=classifier,
         level=given.level,
         samples=given.samples,
@@ -66,10 +67,10 @@ def main() -> None:
     units = run.support.beropt.units
     content: dict[str, Any] = {
         "class": target,
-        "layer": LAYER,
+        "layer": given.layer,
         "kept": len(units),
         "units": run.layer.units if run.layer else None,
-        "channels": len((units // (14 * 14)).unique()),
+        "channels": len((units // (run.layer.shape[1] * run.layer.shape[2])).unique()) if run.layer else None,
         "error_of_logits": run.support.beropt.fidelity,
         "status": run.exact.status,
         "r_hat": run.exact.facts["r_hat"],

@@ -52,7 +52,7 @@ class DecisionMap:
         return float(self.xs[0]), float(self.xs[-1]), float(self.ys[0]), float(self.ys[-1])
 
 
-def map_decisions(region: DecisionRegion, window: Window, *, resolution: int = 120) -> DecisionMap:
+def map_decisions(region: DecisionRegion, window: Window, *, resolution: int = 96) -> DecisionMap:
     """Ask the classifier on a grid of the latent plane, in the network's own precision.
 
     Args:
