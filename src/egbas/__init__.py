@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from egbas.beropt import BerOptConfig, error_of
     from egbas.evaluation.neighbours import neighbours_of
     from egbas.exploration.estimate import estimate
+    from egbas.exploration.exits import Exit, Exits, nearest_exits
     from egbas.exploration.explore import explore, explore_many
     from egbas.exploration.path import explore_path
     from egbas.exploration.result import Exploration
     from egbas.inversion import Inversion, InversionConfig, invert
     from egbas.latent import Empirical, Frozen, LatentSpace, Normal, Prior, Product, Sphere, Uniform
-    from egbas.network import list_layers
+    from egbas.network import Classified, Pixels, list_layers
     from egbas.network.decoder import Decoder
-    from egbas.region import Intersection, Region, SupportingRegion
+    from egbas.region import DecisionRegion, Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
     from egbas.storage import load_run, save_run
@@ -45,11 +46,15 @@ if TYPE_CHECKING:
 __all__ = [
     "BerOptConfig",
     "CheckpointError",
+    "Classified",
     "ConfigError",
     "DataError",
+    "DecisionRegion",
     "Decoder",
     "EgbasError",
     "Empirical",
+    "Exit",
+    "Exits",
     "Exploration",
     "Frozen",
     "GbRrtConfig",
@@ -62,6 +67,7 @@ __all__ = [
     "ModelNotFoundError",
     "NetworkError",
     "Normal",
+    "Pixels",
     "Prior",
     "Product",
     "Region",
@@ -85,6 +91,7 @@ __all__ = [
     "load_model",
     "load_run",
     "load_weights",
+    "nearest_exits",
     "neighbours_of",
     "save_run",
 ]
@@ -92,7 +99,11 @@ __all__ = [
 _HOME = {
     "BerOptConfig": "egbas.beropt",
     "Decoder": "egbas.network.decoder",
+    "Classified": "egbas.network",
+    "DecisionRegion": "egbas.region",
     "Empirical": "egbas.latent",
+    "Exit": "egbas.exploration.exits",
+    "Exits": "egbas.exploration.exits",
     "Exploration": "egbas.exploration.result",
     "Frozen": "egbas.latent",
     "GbRrtConfig": "egbas.samplers.gbrrt",
@@ -101,6 +112,7 @@ _HOME = {
     "InversionConfig": "egbas.inversion",
     "LatentSpace": "egbas.latent",
     "Normal": "egbas.latent",
+    "Pixels": "egbas.network",
     "Prior": "egbas.latent",
     "Product": "egbas.latent",
     "Region": "egbas.region",
@@ -120,6 +132,7 @@ _HOME = {
     "load_model": "egbas.zoo.models",
     "load_run": "egbas.storage",
     "load_weights": "egbas.zoo.state_dicts",
+    "nearest_exits": "egbas.exploration.exits",
     "neighbours_of": "egbas.evaluation.neighbours",
     "save_run": "egbas.storage",
 }

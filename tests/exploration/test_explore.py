@@ -29,6 +29,7 @@ from tests.problems import (
     OctantNet,
     RedundantUnit,
     ScaleInvariantNet,
+    linear,
     pair,
 )
 
@@ -507,3 +508,68 @@ def test_which_output_is_explored_is_told_where_there_are_several() -> None:
     chosen = egbas.explore(generator, QUERY, 1, rng=0, samples=0, gbrrt=few, output=-1)
     assert chosen.query_image.shape == (1, 2, 2)
     assert not [text for text in chosen.warnings if "may be the image" in text]
+
+
+def _classified() -> tuple[nn.Module, nn.Module]:
+    """Two pixels, of which the larger one is the class."""
+    generator = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), nn.Unflatten(1, (1, 1, 2)))
+    return generator, nn.Sequential(nn.Flatten(), linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU())
+
+
+def test_each_query_has_its_own_decision_region() -> None:
+    generator, classifier = _classified()
+    queries = [torch.tensor([2.0, 1.0]), torch.tensor([1.0, 2.0]), torch.tensor([3.0, 0.5])]
+    runs = egbas.explore_many(generator, queries, classifier=classifier, region="class", samples=0, rng=[0, 1, 2])
+    assert [run.decision and run.decision.target_class for run in runs] == [0, 1, 0]
+    assert all(run.layer is None and run.beropt is None and run.certificate.is_valid for run in runs)
+    for run in runs:
+        logits = run.generator(run.latents)["logits"]
+        assert run.decision is not None
+        assert bool((logits[:, run.decision.target_class] >= logits.amax(dim=1)).all())
+
+
+@pytest.mark.parametrize(("hold", "kept"), [("image", [0, 1]), ("logits", [0, 1]), ("probabilities", [0, 1])])
+def test_what_is_held_is_what_was_asked_for(hold: str, kept: list[int]) -> None:
+    generator, classifier = _classified()
+    run = egbas.explore(
+        generator, torch.tensor([2.0, 1.0]), "generator.1", classifier=classifier, hold=hold, samples=0, rng=0
+    )
+    assert run.support.beropt.units.tolist() == kept
+    assert run.held == (None if hold == "image" else hold)
+    assert run.masked_image.shape == ((1, 1, 2) if hold == "image" else (2,))
+    assert run.query_image.shape == (1, 1, 2)  # pictures are of the image, whatever is held
+
+
+def test_logits_are_held_where_there_is_a_classifier() -> None:
+    """The second pixel matters to the image, and not to a classifier that looks at the first alone."""
+    generator, _ = _classified()
+    blind = nn.Sequential(nn.Flatten(), linear([[1.0, 0.0], [-1.0, 0.0]]))
+    z0 = torch.tensor([2.0, 1.0])
+    run = egbas.explore(generator, z0, "generator.1", classifier=blind, samples=0, rng=0)
+    assert run.held == "logits" and run.support.beropt.units.tolist() == [0]
+    assert egbas.explore(generator, z0, 1, samples=0, rng=0).support.beropt.units.tolist() == [0, 1]
+
+
+def test_a_layer_within_a_decision_region() -> None:
+    generator, classifier = _classified()
+    z0 = torch.tensor([2.0, 1.0])
+    run = egbas.explore(
+        generator, z0, 1, classifier=classifier, region="class", samples=20, max_evaluations=2000, rng=0
+    )
+    assert run.decision is not None and run.decision.target_class == 0 and run.layer is not None
+    for samples in run.samples.values():
+        z = samples.latents.float()
+        assert bool((z[:, 0] >= z[:, 1]).all()) and bool((z > 0).all())
+    assert run.mass is not None and run.mass.low <= math.log10(1 / 8) <= run.mass.high  # half of a quarter
+    assert run.config()["class"] == 0 and run.config()["region"] is None
+
+
+def test_a_decision_region_needs_a_classifier_and_a_known_name() -> None:
+    generator, classifier = _classified()
+    z0 = torch.tensor([2.0, 1.0])
+    with pytest.raises(ConfigError, match="region='class' without a classifier"):
+        egbas.explore(generator, z0, region="class", rng=0)
+    with pytest.raises(ConfigError, match="got hold='logits' without a layer"):
+        egbas.explore(generator, z0, region="class", classifier=classifier, hold="logits", rng=0)
+    with pytest.raises(ConfigError, match="which BerOpt is skipped"):
+        egbas.explore(generator, z0, region="class", classifier=classifier, level=3, rng=0)

@@ -111,3 +111,12 @@ def test_a_region_holds_its_query() -> None:
     assert holding(region, torch.zeros(2)) is region
     with pytest.raises(StartOutsideRegionError, match="lies outside the region"):
         holding(region, torch.full((2,), 2.0))
+
+
+def test_a_region_by_name_is_that_of_the_class() -> None:
+    check_choice(None, "class", has_beropt=False)
+    check_choice(1, "class", has_beropt=True)  # what a layer's region and the class's have in common
+    with pytest.raises(ConfigError, match="got region='digit'; expected 'class'"):
+        check_choice(None, "digit", has_beropt=False)
+    with pytest.raises(ConfigError, match="settings of BerOpt and a region"):
+        check_choice(None, "class", has_beropt=True)

@@ -15,6 +15,7 @@ from egbas.cli import (
     compare,
     doctor,
     estimate,
+    exits,
     explore,
     models,
     neighbours,
@@ -113,6 +114,7 @@ def root(
 
 for command in (
     explore.explore,
+    exits.exits,
     path.path,
     neighbours.neighbours,
     sanity.sanity,

@@ -9,10 +9,17 @@ import typer
 
 from egbas.cli import options, show
 
+LAYER_HELP = "Number of a non-linearity or a dotted module path; .3 is the module 3. See 'egbas layers'."
+
 
 def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
-    layer: options.Layer = options.DEFAULT_LAYER,
+    layer: Annotated[
+        str | None, typer.Option(metavar="L", help=LAYER_HELP, show_default="1; none with --region class")
+    ] = None,
+    classifier: options.Classifier = None,
+    region: options.RegionOption = None,
+    hold: options.Hold = None,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the exploration.")] = 0,
     latent: options.Latent = None,
     image: options.ImageFile = None,
@@ -62,18 +69,20 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.exploration.judges import Panel
     from egbas.exploration.path import level_within
     from egbas.geometry import choose_geometry
+    from egbas.inputs.classifiers import find_classified
     from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
-    from egbas.inputs.models import find_callable, find_model
+    from egbas.inputs.models import find_callable
     from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
     from egbas.storage import check_destination, save_run
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    layer = settings.layer_in(region, layer, {"level": level, "delta": delta, "sparsity": sparsity, "hold": hold})
     directory = check_destination(out or default_out(model, layer, latent or image or str(seed)), overwrite)
-    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
+    chosen = find_classified(model, classifier, output, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     source, said = None, ()
@@ -92,10 +101,10 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     )
     inputs = find_inputs(input)
     where = find_device(device)
-    generator = chosen.generator.to(where)
+    generator, output = chosen.generator.to(where), settings.output_of(chosen, output)
     set_threads(generator, chosen.latent.shape, threads, inputs)
     network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
-    target = network.resolve(settings.layer_key(layer))
+    target = None if layer is None else network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     within = None
     with show.progress_bar(quiet) as progress:
@@ -103,7 +112,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             z0, source, said = starting.query_of_image(
                 image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
             )
-        if delta is not None:
+        if delta is not None and target is not None:
             if not samples:
                 raise ConfigError("got --delta and --samples 0; a distance is told by exact samples: ask for some")
             # What fails is told before the work.
@@ -130,12 +139,14 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         run = run_exploration(
             generator,
             z0.to(where),
-            layer=target.key,
+            layer=None if target is None else target.key,
+            region=None if region is None else "class",
+            hold=hold,
             rng=seed,
             latent=space,
             geometry=space.geometry,
             model_name=chosen.name,
-            beropt=beropt,
+            beropt=beropt if target is not None else None,
             gbrrt=gbrrt,
             samples=samples,
             max_evaluations=max_evaluations,
@@ -167,9 +178,10 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             show.say(line)
 
 
-def default_out(model: str, layer: str, query: str) -> Path:
-    """Name the run directory of a run that was given none."""
-    words = [re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in (Path(model).name, layer, Path(query).stem)]
-    if layer.startswith("."):  # .3 is another layer than 3
+def default_out(model: str, layer: str | None, query: str) -> Path:
+    """Name the run directory of a run that was given none; without a layer a decision region is explored."""
+    given = (Path(model).name, layer or "class", Path(query).stem)
+    words = [re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in given]
+    if layer is not None and layer.startswith("."):  # .3 is another layer than 3
         words[1] = f".{words[1]}"
-    return Path("runs") / "{}-l{}-s{}".format(*words)
+    return Path("runs") / ("{}-{}-s{}" if layer is None else "{}-l{}-s{}").format(*words)

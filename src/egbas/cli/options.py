@@ -111,6 +111,31 @@ Output = Annotated[
         show_default="its entry 'image', or the first that may be",
     ),
 ]
+Classifier = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|module:callable",
+        help="Judges the images, such as lenet-mnist; its layers are classifier.PATH, the model's generator.PATH.",
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="class",
+        help="Explore the decision region of the class that --classifier gives the query; with --layer, what both "
+        "regions have in common.",
+        show_default="the layer's",
+    ),
+]
+Hold = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OUTPUT",
+        help="What the kept units are to preserve: image, logits, probabilities, or another output by its name.",
+        show_default="logits with --classifier, else image",
+    ),
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(

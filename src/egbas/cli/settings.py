@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Options of ``egbas explore`` into the configs of BerOpt and GB-RRT, and what the command says of a run."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from egbas.errors import ConfigError
 from egbas.exploration.judges import Judge
 from egbas.exploration.result import Exploration
 from egbas.inputs.numbers import whole_number
+from egbas.network.classified import IMAGE, Classified, Logits
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.samplers.mass import told_mass
 from egbas.zoo.models import Model, load_classifier
 
 LARGEST = 1_000_000  # number of a layer
+DEFAULT_LAYER = "1"
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
 
 
@@ -54,18 +57,50 @@ def check_one(**options: float | int | None) -> None:
         raise ConfigError(f"got {' and '.join(given)}; each says how many units are kept: leave all but one out")
 
 
+def layer_in(region: str | None, layer: str | None, asked: Mapping[str, object]) -> str | None:
+    """The layer to explore: the one given, or the first where no region is asked for; None: a decision region alone.
+
+    Args:
+        region: as typed after ``--region``.
+        layer: as typed after ``--layer``.
+        asked: options that say something of a layer's units, by their name; None where they were not given.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if region not in (None, "class"):
+        raise ConfigError(f"got --region {region!r}; expected class, the decision region of the query's class")
+    if region is not None and asked.get("delta") is not None:
+        raise ConfigError("got --delta and --region class; a distance chooses the level of a layer: leave one out")
+    given = [f"--{name}" for name, value in asked.items() if value is not None]
+    if region is not None and layer is None and given:
+        raise ConfigError(
+            f"got --region class and {' and '.join(given)}, which say what a layer keeps, and no layer is explored; "
+            "name a --layer, or leave them out"
+        )
+    return DEFAULT_LAYER if layer is None and region is None else layer
+
+
+def output_of(model: Model, output: str | None) -> str | None:
+    """Which output is the image; None where a generator is joined with a classifier, which knows it already."""
+    return None if isinstance(model.generator, Classified) else output
+
+
 def class_judges(model: Model, z0: Tensor) -> list[Judge]:
     """The judge that asks a classifier whether an image has the query's class, where there is a classifier."""
-    if model.card is None:
+    generator: Any = model.generator
+    if model.card is None and not isinstance(generator, Classified):
         return []
-    classifier = load_classifier(CLASSIFIER)
+    is_own = isinstance(generator, Classified)
+    classifier = Logits(generator.classifier) if is_own else load_classifier(CLASSIFIER)
 
     def classes(images: Tensor) -> Tensor:
         return classifier(images.to(next(classifier.parameters()).device)).argmax(dim=1)
 
-    device = next(model.generator.parameters()).device
+    device = next(generator.parameters()).device
     with torch.no_grad():
-        query = int(classes(model.generator(z0.to(device).reshape(1, *model.latent.shape)).cpu())[0])
+        returned = generator(z0.to(device).reshape(1, *model.latent.shape))
+        query = int(classes((returned[IMAGE] if is_own else returned).cpu())[0])
 
     def same_class(images: Tensor) -> dict[str, Tensor]:
         return {f"class {query}": (classes(images) == query).double()}
@@ -105,13 +140,15 @@ def refuse_empty(run: Exploration) -> None:
 
 def summary(run: Exploration, directory: Path) -> list[str]:
     """Say in a few lines what came out, and where it is."""
-    lines, certificate = [f"image    {run.network.told_image}"], run.certificate
+    lines, certificate = [f"image    {run.network.told_image}", *_class(run)], run.certificate
     lines += [] if run.source is None else [f"query    {run.source.sentence}"]
     if run.layer is not None and run.beropt is not None:
         kept, fidelity = len(run.beropt.units), run.beropt.fidelity
         level = "" if run.level is None else f", level {run.level}"
+        of = "" if run.held is None else f" of the {run.held}"
         lines.append(
-            f"layer    {run.layer.path}: {kept} of {run.layer.units} units kept, relative error {fidelity:.3f}{level}"
+            f"layer    {run.layer.path}: {kept} of {run.layer.units} units kept, "
+            f"relative error{of} {fidelity:.3f}{level}"
         )
     if run.tree is not None:
         on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
@@ -141,3 +178,10 @@ def summary(run: Exploration, directory: Path) -> list[str]:
         lines.append(f"certain  {run.certainty.sentence}")
     checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
     return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]
+
+
+def _class(run: Exploration) -> list[str]:
+    decision = run.decision
+    if decision is None:
+        return []
+    return [f"class    {decision.target_class} of {decision.n_classes}: in its decision region"]

@@ -181,6 +181,7 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             judges=tuple(name for name in map(name_of, problem.judges) if not name.startswith("egbas.")),
             features=None if problem.features is None else name_of(problem.features),
             beropt=one.beropt,
+            held=problem.held,
             region=one.region,
             exact_config=sampling.exact,
             samples=taken,

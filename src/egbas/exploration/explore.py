@@ -12,7 +12,7 @@ from egbas.beropt import BerOptConfig
 from egbas.exploration.answers import SAMPLES, Sampling, answers, check_samples
 from egbas.exploration.clock import Clock, Progress
 from egbas.exploration.judges import Features, Judge
-from egbas.exploration.problem import Problem, check_choice, holding
+from egbas.exploration.problem import Problem, check_choice
 from egbas.exploration.queries import seed_of, seeds_of
 from egbas.exploration.repeats import certainty_by, check_repeats, find_again
 from egbas.exploration.result import Exploration
@@ -20,7 +20,7 @@ from egbas.exploration.supports import Found, config_of, supports_of
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network.given import Given, Inputs
-from egbas.region import Region
+from egbas.region import Intersection, Region
 from egbas.samplers.contract import Sampler
 from egbas.samplers.gbrrt import GbRrtConfig
 
@@ -32,7 +32,9 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     layer: int | str | nn.Module | None = None,
     *,
     rng: torch.Generator | int,
-    region: Region | None = None,
+    region: Region | Literal["class"] | None = None,
+    classifier: Given | None = None,
+    hold: str | None = None,
     samplers: Sequence[str | Sampler] | None = None,
     samples: int = SAMPLES,
     max_evaluations: int | None = None,
@@ -59,7 +61,13 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         layer: number l of a non-linearity, dotted path of a module, or the module; None where ``region`` is given.
         rng: a CPU generator, from which the run's seed is drawn, or that seed itself.
         region: to explore instead of a layer's: anything with ``contains(z)``, as ``egbas.Region`` says. BerOpt is
-            skipped then, and the result has no layer and no theta.
+            skipped then, and the result has no layer and no theta. ``"class"`` is the decision region of the class that
+            ``classifier`` gives the query; with a layer beside it, or an ``egbas.DecisionRegion``, the intersection of
+            that and the layer's region is explored.
+        classifier: of images, in eval mode: maps (n, c, h, w) to logits (n, classes). Its layers may be explored, too:
+            their paths begin with ``classifier.``, the generator's with ``generator.``.
+        hold: the output that BerOpt's distance is measured in: ``"image"``, ``"logits"``, ``"probabilities"``, or the
+            name of any other that the network returns. None: the logits where there is a classifier, else the image.
         samplers: names of egbas's samplers and samplers of one's own, as ``egbas.Sampler`` says. ``"tree"`` is GB-RRT,
             ``"prior"`` the latent space's distribution restricted to the region, ``"uniform"`` the uniform one. None:
             the tree and the prior.
@@ -121,6 +129,8 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         layer,
         rng=[seed_of(rng)],
         region=region,
+        classifier=classifier,
+        hold=hold,
         samplers=samplers,
         samples=samples,
         max_evaluations=max_evaluations,
@@ -149,7 +159,9 @@ def explore_many(  # noqa: PLR0913
     layer: int | str | nn.Module | None = None,
     *,
     rng: torch.Generator | Sequence[int],
-    region: Region | None = None,
+    region: Region | Literal["class"] | None = None,
+    classifier: Given | None = None,
+    hold: str | None = None,
     samplers: Sequence[str | Sampler] | None = None,
     samples: int = SAMPLES,
     max_evaluations: int | None = None,
@@ -179,7 +191,9 @@ def explore_many(  # noqa: PLR0913
         queries: at least one, each of the latent space's shape or flat (d,); a list of them or a tensor.
         layer: as for ``explore``.
         rng: a CPU generator, from which the seed of each run is drawn in order, or those seeds themselves.
-        region: as for ``explore``; one for all queries, which all lie in it.
+        region: as for ``explore``; one for all queries, which all lie in it, or ``"class"``, each query's own.
+        classifier: as for ``explore``.
+        hold: as for ``explore``.
         samplers: as for ``explore``.
         samples: as for ``explore``.
         max_evaluations: as for ``explore``.
@@ -237,16 +251,21 @@ def explore_many(  # noqa: PLR0913
             inputs=inputs,
             judges=judges,
             features=features,
+            classifier=classifier,
+            hold=hold,
         )
+        given = None if region is None else problem.decision_regions(region)
         sampling = Sampling.of(
             problem, samplers, samples=samples, max_evaluations=max_evaluations, gbrrt=gbrrt, mass=mass
         )
-    if region is not None:
-        found = [Found(beropt=None, region=holding(region, start)) for start in problem.queries]
-        return answers(problem, found, sampling, clock)
+    if given is not None and layer is None:
+        return answers(problem, [Found(beropt=None, region=one) for one in given], sampling, clock)
     half_width = max((gbrrt or GbRrtConfig()).half_width or 0.0, problem.latent.largest_half_width)
     with clock.stage("beropt"):
         found = supports_of(problem, config, half_width, clock)
+    if given is not None:
+        pairs = zip(found, given, strict=True)
+        found = [replace(one, region=Intersection([one.region, decision])) for one, decision in pairs]
     if repeats == 1:
         return answers(problem, found, sampling, clock)
     with clock.stage("repeats"):

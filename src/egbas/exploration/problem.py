@@ -16,10 +16,12 @@ from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
+from egbas.network.classified import IMAGE, LOGITS, Classified
 from egbas.network.given import Given, Inputs, network_of
 from egbas.network.kinds import kind_of
-from egbas.region import Precisions, Region
+from egbas.region import DecisionRegion, Precisions, Region
 
+CLASS = "class"  # as a region: the decision region that a query lies in
 _MASK = 2  # dimensions
 _N_ASKED = 3  # latents that a region of the user's own is asked about first, and that tell of a skip
 
@@ -38,6 +40,7 @@ class Problem:
         focus: (h, w) bool, the part of the image that BerOpt looks at; None: all of it.
         judges: of images, beside the built-in ones.
         features: of images, to measure distances in beside pixels; None: pixels alone.
+        held: the output that BerOpt's distance is measured in, where that is not the image; None: the image.
     """
 
     network: Network
@@ -49,6 +52,7 @@ class Problem:
     focus: Tensor | None = None
     judges: Sequence[Judge] = ()
     features: Features | None = None
+    held: str | None = None
 
     @cached_property
     def bypass(self) -> str | None:
@@ -74,6 +78,8 @@ class Problem:
         inputs: Inputs | None = None,
         judges: Sequence[Judge] = (),
         features: Features | None = None,
+        classifier: Given | None = None,
+        hold: str | None = None,
     ) -> "Problem":
         """Check all of it, before any work.
 
@@ -81,7 +87,10 @@ class Problem:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
         latent, generator = latent or latent_of(generator, queries[0]), network_of(generator)
+        if classifier is not None:
+            generator, output = Classified(generator, classifier, output=output), None
         network = Network(generator, latent.shape, output=output, inputs=inputs)
+        held = held_of(generator, hold, has_layer=layer is not None, has_focus=focus is not None)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:
@@ -91,13 +100,60 @@ class Problem:
             network=network,
             model_name=model_name or name_of(generator),
             latent=latent,
-            precisions=None if layer is None else Precisions.of(network, network.resolve(layer)),
+            precisions=None if layer is None else precisions_of(network, layer, held),
             queries=starts,
             seeds=seeds,
             focus=None if focus is None else focus_of(focus, network, starts[0]),
             judges=judges,
             features=features,
+            held=held,
         )
+
+    def decision_regions(self, region: object) -> Sequence[Region]:
+        """The region that was given, for each query: where it is ``"class"``, each query's own decision region.
+
+        Raises:
+            ConfigError: ``"class"`` was asked for without a classifier.
+            StartOutsideRegionError, ShapeError: as ``holding`` says.
+        """
+        if not isinstance(region, str):
+            assert isinstance(region, Region)
+            return [holding(region, start) for start in self.queries]
+        if not isinstance(self.network.generator, Classified):
+            raise ConfigError(
+                "got region='class' without a classifier, and a decision region is one of its classes; give "
+                "classifier= (--classifier), such as egbas.load_classifier('lenet-mnist')"
+            )
+        known: dict[int, DecisionRegion] = {}
+        for start in self.queries:  # a region for each class, whatever the number of queries
+            if not any(one.contains(start[None]).item() for one in known.values()):
+                found = DecisionRegion.holding(self.network.generator, start, latent=self.latent)
+                known[found.target_class] = found
+        return [next(one for one in known.values() if one.contains(start[None]).item()) for start in self.queries]
+
+
+def held_of(generator: nn.Module, hold: str | None, *, has_layer: bool, has_focus: bool) -> str | None:
+    """The output that BerOpt holds: the one asked for, the logits where there is a classifier, or else the image, None.
+
+    Raises:
+        ConfigError: one is asked for without a layer, in which BerOpt would hold it; or there is a focus beside it.
+    """
+    if hold is not None and not has_layer:
+        raise ConfigError(
+            f"got hold={hold!r} without a layer; BerOpt holds an output at a layer: name one, or leave it"
+        )
+    if hold is None and has_layer and isinstance(generator, Classified):
+        hold = LOGITS
+    held = None if hold == IMAGE else hold
+    if held is not None and has_focus:
+        raise ConfigError(f"got a focus, which is a part of the image, and BerOpt holds {held!r}; hold='image' has one")
+    return held
+
+
+def precisions_of(network: Network, layer: int | str | nn.Module, held: str | None) -> Precisions:
+    """A network split at a layer, with a tail that ends in what is held."""
+    ends = network if held is None else Network(network.generator, network.latent_shape, output=held)
+    return Precisions.of(ends, ends.resolve(layer))
 
 
 def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Tensor:
@@ -140,18 +196,21 @@ def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Ten
 
 
 def check_choice(layer: object, region: object, *, has_beropt: bool) -> None:
-    """Refuse neither a layer nor a region, and both.
+    """Refuse neither a layer nor a region, and both, but for a decision region, which a layer's may be cut with.
 
     Raises:
         ConfigError: so it is; or there are settings of BerOpt beside a region; or the region has no ``contains``.
     """
+    if isinstance(region, str) and region != CLASS:
+        raise ConfigError(f"got region={region!r}; expected 'class', or an object with contains(z)")
     if layer is None and region is None:
         raise ConfigError("got neither a layer nor a region; name a layer, such as layer=1, or give region=")
-    if layer is not None and region is not None:
+    is_decision = region == CLASS if isinstance(region, str) else isinstance(region, DecisionRegion)
+    if layer is not None and region is not None and not is_decision:
         raise ConfigError(f"got layer={layer!r} and a region; a region of one's own needs no layer: leave one out")
-    if region is not None and has_beropt:
+    if layer is None and region is not None and has_beropt:
         raise ConfigError("got settings of BerOpt and a region, in which BerOpt is skipped; leave one out")
-    if region is not None and not isinstance(region, Region):
+    if region is not None and not isinstance(region, Region | str):
         raise ConfigError(f"got {type(region).__name__} as the region; expected an object with contains(z)")
 
 

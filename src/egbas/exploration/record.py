@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.network import Layer, Network, kinds
+from egbas.network.classified import Classified
 from egbas.network.decoder import Decoder
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
@@ -58,13 +59,16 @@ def config_of(run: "Exploration") -> dict[str, Any]:
     """Everything needed to repeat a run."""
     return {
         "model": {"name": run.model_name, "sha256": state_sha256(run.generator), **choices_of(run.generator)},
+        "classifier": _classifier(run),
         "latent": run.latent.record(),
         "output": run.network.output,
         "inputs": run.network.conditions.record(),
         "layer": None if run.layer is None else _layer(run.layer),
+        "hold": run.held,
         "image": image_record(run.network),
         "decoder": decoder_record(run.generator),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},
+        "class": None if run.decision is None else run.decision.target_class,
         "query": run.query.tolist(),
         "source": None if run.source is None else run.source.record(),
         "seed": run.seed,
@@ -91,6 +95,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
 
 def choices_of(generator: nn.Module) -> dict[str, str]:
     """What had to be said for a checkpoint file to be read, such as the key of a network in it; mostly nothing."""
+    generator = generator.generator if isinstance(generator, Classified) else generator
     carried = getattr(generator, "zoo_choices", None)
     return dict(carried) if isinstance(carried, dict) else {}
 
@@ -102,6 +107,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 def decoder_record(generator: nn.Module) -> dict[str, Any] | None:
     """What whitens the latents of a decoder, and their scale and shift; None of other generators."""
+    generator = generator.generator if isinstance(generator, Classified) else generator
     return generator.record() if isinstance(generator, Decoder) else None
 
 
@@ -109,6 +115,13 @@ def image_record(network: Network) -> dict[str, Any]:
     """What an output is taken for, and which of its values are black and white."""
     shape, known = tuple(network.image_shape), network.image_range
     return {"shape": list(shape), "kind": kinds.kind_of(shape), "range": None if known is None else known.record()}
+
+
+def _classifier(run: "Exploration") -> dict[str, Any] | None:
+    """What judges the images, by its name; None where nothing does."""
+    if not isinstance(run.generator, Classified):
+        return None
+    return {"name": run.generator.classifier_name, "output": run.generator.output}
 
 
 def kind_of(samples: Samples) -> str:

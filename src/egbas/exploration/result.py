@@ -21,7 +21,7 @@ from egbas.geometry import Geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import settles
 from egbas.network import Layer, Network
-from egbas.region import Certificate, Region, SupportingRegion
+from egbas.region import Certificate, DecisionRegion, Region, SupportingRegion, decision_of, supporting_of
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
 from egbas.samplers.contract import Samples
@@ -37,7 +37,7 @@ class Support:
     Attributes:
         layer: the explored layer.
         beropt: theta, the set and how well it carries the image.
-        region: the region of the set.
+        region: the region of the set; alone, also where its intersection with a decision region was explored.
     """
 
     layer: Layer
@@ -57,7 +57,8 @@ class Exploration:
         query: (d,) z0.
         seed: of the masks and samplers; ``explore(..., rng=seed)`` repeats the run.
         beropt: theta, the supporting set and how well it carries the image; None in a region of the user's own.
-        region: the region of the supporting set, or the user's own.
+        held: the output that BerOpt's distance was measured in; None: the image.
+        region: the region of the supporting set, a decision region, the intersection of both, or the user's own.
         focus: (h, w) bool, the part of the image that BerOpt looked at; None: all of it.
         judges: names of those of the user's own, ``module:name``.
         features: the name of the features; None without any.
@@ -81,6 +82,7 @@ class Exploration:
     seed: int
     beropt: BerOptResult | None
     region: Region
+    held: str | None = None
     focus: Tensor | None = None
     judges: tuple[str, ...] = ()
     features: str | None = None
@@ -176,9 +178,15 @@ class Exploration:
         Raises:
             ConfigError: the region was the user's own.
         """
-        if self.layer is None or self.beropt is None or not isinstance(self.region, SupportingRegion):
+        region = supporting_of(self.region)
+        if self.layer is None or self.beropt is None or region is None:
             raise ConfigError("this run explored a region of the user's own; expected one of a layer: give layer=")
-        return Support(layer=self.layer, beropt=self.beropt, region=self.region)
+        return Support(layer=self.layer, beropt=self.beropt, region=region)
+
+    @property
+    def decision(self) -> DecisionRegion | None:
+        """The decision region that was explored, alone or with a layer's; None where there was none."""
+        return decision_of(self.region)
 
     @property
     def freedom(self) -> Tensor | None:
@@ -225,7 +233,7 @@ class Exploration:
     @property
     @settles
     def masked_image(self) -> Tensor:
-        """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate.
+        """f_{L:l+1}(h0 * 1[theta > p]), (c, h, w): what the supporting units alone generate, or what else was held.
 
         Raises:
             ConfigError: the region was the user's own.

@@ -55,7 +55,7 @@ def find_model(
             )
         return model
     refuse_choices(name, {choice: said for choice, said in (("key", key), ("activation", activation)) if said})
-    made = _call(name)
+    made = call(name)
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):
@@ -145,10 +145,19 @@ def _imported(spec: str, option: str) -> Callable[..., Any]:
     return target
 
 
-def _call(spec: str) -> object:
-    """Call the user's callable; a module is taken as it is."""
+def call(spec: str, option: str = "--model") -> object:
+    """Call the user's ``package.module:callable``; a module is taken as it is.
+
+    Args:
+        spec: as typed.
+        option: that it was typed after, for messages.
+
+    Raises:
+        ModelNotFoundError: there is no such module or callable in it.
+        NetworkError: importing or calling it fails.
+    """
     with contained():  # both together: a seed that the module sets as it is imported is for what it makes then
-        target = _imported(spec, "--model")
+        target = _imported(spec, option)
         if isinstance(target, nn.Module):
             return target
         try:

@@ -67,3 +67,10 @@ class Intersection:
         if len(margins) < len(self.regions):
             return None
         return lambda z: torch.stack([margin(z).double() for margin in margins]).amin(dim=0)
+
+
+def parts_of(region: Region) -> Sequence[Region]:
+    """The regions that an intersection is of, and those of these; a region itself where it is none."""
+    if not isinstance(region, Intersection):
+        return [region]
+    return [inner for part in region.regions for inner in parts_of(part)]

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptConfig, default_masks
+from egbas.exploration.problem import CLASS
 from egbas.exploration.record import box_of, choices_of
 from egbas.exploration.result import Exploration
+from egbas.network.classified import IMAGE, Classified
 from egbas.samplers.choice import NAMES, PRIOR, TREE
 
 
@@ -21,27 +23,19 @@ def command(run: Exploration) -> tuple[str, str]:
     Every setting is written out, also those that were automatic: a later version may choose others. The
     query is named by its seed where the prior gives it, else by the samples file of the run directory.
     """
-    if run.layer is None or run.beropt is None:
+    named = _named(run)
+    if named is None:
         return (
             "",
             "The region was the user's own; in Python, explore(..., region=..., rng=...) repeats the run.",
         )
-    beropt = run.beropt.config
-    words = [
-        "egbas",
-        "explore",
-        "--model",
-        run.model_name,
-        "--layer",
-        str(run.layer.key),
-    ]
-    words += _given(run)
+    words = ["egbas", "explore", "--model", run.model_name, *named, *_given(run)]
     words += ["--geometry", run.latent.geometry, "--seed", str(run.seed)]
     drawn = run.latent.sample(1, rng=torch.Generator().manual_seed(run.seed))[0]
     is_drawn = torch.equal(drawn.to(run.query), run.query)
     if not is_drawn:
         words += ["--latent", "samples.safetensors"]
-    words += _searching(run, beropt)
+    words += [] if run.beropt is None else _searching(run, run.beropt.config)
     words += _looking(run)
     if run.tree is not None:
         words += ["--half-width", str(run.tree.half_width), "--step-size", str(run.tree.step_size)]
@@ -54,7 +48,23 @@ def command(run: Exploration) -> tuple[str, str]:
         words += [] if run.mass is None else ["--mass"]
     words += [] if run.certainty is None else ["--repeats", str(run.certainty.repeats)]
     words += ["--out", "again"]
-    return shlex.join(words), " ".join(_notes(run, beropt, is_drawn))
+    return shlex.join(words), " ".join(_notes(run, is_drawn))
+
+
+def _named(run: Exploration) -> list[str] | None:
+    """What was explored, as options; None where it was a region of the user's own."""
+    is_class = run.decision is not None and isinstance(run.generator, Classified)
+    if run.decision is not None and not is_class:
+        return None  # that of a classifier which the run's network does not have
+    if run.layer is None and not is_class:
+        return None
+    words = [] if run.layer is None else ["--layer", str(run.layer.key)]
+    if isinstance(run.generator, Classified):
+        words += ["--classifier", run.generator.classifier_name]
+        words += [] if run.layer is None else ["--hold", run.held or IMAGE]
+    elif run.held is not None:
+        words += ["--hold", run.held]
+    return words + (["--region", CLASS] if is_class else [])
 
 
 def _given(run: Exploration) -> list[str]:
@@ -64,8 +74,9 @@ def _given(run: Exploration) -> list[str]:
         words += ["--latent-size", "x".join(map(str, run.latent.shape))]
     for choice, said in choices_of(run.generator).items():
         words += [f"--{choice}", said]
-    if run.network.output is not None:
-        words += ["--output", str(run.network.output)]
+    output = run.generator.output if isinstance(run.generator, Classified) else run.network.output
+    if output is not None:
+        words += ["--output", str(output)]
     typed = {name: value for name, value in run.network.inputs.items() if not isinstance(value, list)}
     for name, value in typed.items():
         words += ["--input", f"{name}={_typed(name, value)}"]
@@ -121,17 +132,8 @@ def _is_box(focus: Tensor) -> bool:
     return bool(focus[y0:y1, x0:x1].all())
 
 
-def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
+def _notes(run: Exploration, is_drawn: bool) -> list[str]:
     """What the command line does not cover."""
-    written = BerOptConfig(
-        threshold=beropt.threshold,
-        sparsity=beropt.sparsity,
-        level=beropt.level,
-        masks=beropt.masks,
-        max_steps=beropt.max_steps,
-        anneal_steps=min(BerOptConfig.anneal_steps, beropt.max_steps),
-    )
-    unlisted = [f"{name}={value!r}" for name, value in asdict(beropt).items() if value != getattr(written, name)]
     notes = []
     if not is_drawn:
         notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
@@ -139,6 +141,7 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
         notes.append("Inputs lie in inputs.safetensors beside this page: run the command in its folder.")
     if any(isinstance(value, list) for value in run.network.inputs.values()):
         notes.append("Inputs that are lists can only be given in Python: inputs=.")
+    unlisted = [] if run.beropt is None else _unlisted(run.beropt.config)
     if unlisted:
         notes.append(f"BerOpt also had {', '.join(unlisted)}, which only Python can set.")
     if run.focus is not None and not _is_box(run.focus):
@@ -154,3 +157,16 @@ def _notes(run: Exploration, beropt: BerOptConfig, is_drawn: bool) -> list[str]:
     if own:
         notes.append(f"The samplers {', '.join(own)} were the user's own, which only Python can give.")
     return notes
+
+
+def _unlisted(beropt: BerOptConfig) -> list[str]:
+    """The settings of BerOpt that have no option."""
+    written = BerOptConfig(
+        threshold=beropt.threshold,
+        sparsity=beropt.sparsity,
+        level=beropt.level,
+        masks=beropt.masks,
+        max_steps=beropt.max_steps,
+        anneal_steps=min(BerOptConfig.anneal_steps, beropt.max_steps),
+    )
+    return [f"{name}={value!r}" for name, value in asdict(beropt).items() if value != getattr(written, name)]

@@ -127,7 +127,10 @@ def _layer_name(layer: Layer) -> str:
 
 
 def _region_title(run: Exploration) -> str:
-    return f"region {type(run.region).__name__}" if run.layer is None else f"layer {_layer_name(run.layer)}"
+    decision = None if run.decision is None else f"decision region of class {run.decision.target_class}"
+    if run.layer is None:
+        return decision or f"region {type(run.region).__name__}"
+    return f"layer {_layer_name(run.layer)}{'' if decision is None else f' within the {decision}'}"
 
 
 def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
@@ -218,11 +221,13 @@ def _of_samples(samples: Samples, name: str, n_shown: int) -> str:
 def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     leading = run.samples[run.shown]
     limits, which = gallery.limits, "samples of the tree" if isinstance(leading, Tree) else _called(run.shown)
+    given = f"The region was given, as an object of the class {type(run.region).__name__}:"
+    if run.decision is not None:
+        given = f"The region is the decision region of class {run.decision.target_class}, of {run.decision.n_classes}:"
     content: dict[str, Any] = {
         "pictures": [{"src": picture(gallery.shown[0], limits), "alt": "The query", "caption": "The query"}],
         "fixed_sentence": (
-            f"The region was given, as an object of the class {type(run.region).__name__}: no layer was asked for its "
-            "units. What it says of the image is what was held fixed."
+            f"{given} no layer was asked for its units. What it says of the image is what was held fixed."
         ),
         "fidelity_sentence": "",
         "status_sentence": "",
@@ -236,10 +241,11 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         content["pictures"].insert(0, {"src": picture(given, limits), **words})
     if run.layer is not None and run.beropt is not None:
         content |= _of_beropt(run, run.layer, run.beropt)
-        masked = gallery.look.pictures(run.masked_image[None])[0]
-        caption = f"Drawn from the {len(run.beropt.units):,} kept units alone, all others at zero"
-        alt = "Image of the supporting units alone"
-        content["pictures"].append({"src": picture(masked, limits), "alt": alt, "caption": caption})
+        if run.held is None:
+            masked = gallery.look.pictures(run.masked_image[None])[0]
+            caption = f"Drawn from the {len(run.beropt.units):,} kept units alone, all others at zero"
+            alt = "Image of the supporting units alone"
+            content["pictures"].append({"src": picture(masked, limits), "alt": alt, "caption": caption})
     if gallery.count:
         caption = f"Mean of all {gallery.count:,} {which}: sharp where the region holds the image"
         mean = {"src": picture(gallery.mean, limits), "alt": "Mean of the samples", "caption": caption}
@@ -249,16 +255,18 @@ def _fixed(run: Exploration, gallery: Gallery) -> dict[str, Any]:
 
 def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str, Any]:
     """What the supporting set says was fixed."""
+    carried = "image" if run.held is None else run.held
+    within = "" if run.decision is None else f" and in the decision region of class {run.decision.target_class}"
     content = {
         "fixed_sentence": (
             f"Layer {_layer_name(layer)} has {layer.units:,} units ({_times(layer.shape)}). BerOpt found "
-            f"{len(beropt.units):,} of them that carry the image: the supporting units. Each has a boundary in the "
+            f"{len(beropt.units):,} of them that carry the {carried}: the supporting units. Each has a boundary in the "
             "latent space where its pre-activation changes sign, and all samples stay on the query's side of all of "
-            "these boundaries. What these units say of the image is what the layer held fixed."
+            f"these boundaries{within}. What these units say of the {carried} is what the layer held fixed."
         ),
         "fidelity_sentence": (
-            f"The image of the kept units alone differs from the query by {beropt.fidelity:.1%} of the query's norm "
-            "(0% would be the same image). A finer --level keeps more units and brings it closer."
+            f"The {carried} of the kept units alone differs from the query's by {beropt.fidelity:.1%} of its "
+            f"norm (0% would be the same {carried}). A finer --level keeps more units and brings it closer."
         ),
         "status_sentence": f"{beropt.steps:,} steps; {beropt.status.value}.",
     }
@@ -429,7 +437,7 @@ def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
     latent = run.latent
     prior = latent.description
     if run.layer is None:
-        explored = ("region", f"given: {type(run.region).__name__}")
+        explored = ("region", _region_title(run) if run.decision else f"given: {type(run.region).__name__}")
     else:
         explored = ("layer", f"{_layer_name(run.layer)}, {run.layer.kind}, {_times(run.layer.shape)}")
     groups = [
@@ -439,6 +447,7 @@ def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("model", run.model_name),
                 explored,
                 ("image", run.network.told_image),
+                *([] if run.held is None else [("held", run.held)]),
                 ("latent space", f"{_times(latent.shape)}, {prior}"),
                 ("geometry", run.geometry.description),
                 ("seed", str(run.seed)),

@@ -20,7 +20,8 @@ from torch import Tensor
 from egbas.errors import ConfigError
 from egbas.latent import LatentSpace
 from egbas.region import Region
-from egbas.region.constraints import AffineConstraints, Constraints, ShiftedConstraints
+from egbas.region.constraints import AffineConstraints, Constraints, JoinedConstraints, ShiftedConstraints
+from egbas.region.intersection import parts_of
 from egbas.region.stem_constraints import StemConstraints, constraints_of
 from egbas.region.supporting import SupportingRegion
 from egbas.samplers.contract import Progress
@@ -141,8 +142,8 @@ def mass_of(
     """Measure the prior mass of a region.
 
     Args:
-        region: says which latents lie in it. Where it is no ``SupportingRegion`` draws of the prior are counted, and
-            if none is inside the answer is an upper bound.
+        region: says which latents lie in it. Where it is no ``SupportingRegion`` and no intersection of such, draws of
+            the prior are counted, and if none is inside the answer is an upper bound.
         start: the query.
         latent: the latent space.
         rng: a CPU generator, from which all draws follow.
@@ -154,9 +155,12 @@ def mass_of(
     random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=rng)))
     if isinstance(target, Density):
         return _plain(region, lambda n: latent.sample(n, rng), config)
-    if not isinstance(region, SupportingRegion):
+    parts = [part for part in parts_of(region) if isinstance(part, SupportingRegion)]
+    if len(parts) < len(parts_of(region)):
         return _plain(region, lambda n: prior_draws(target, n, random).to(start.device), config)
-    constraints = constraints_of(region, prior_draws(target, _PROBES, random))
+    probes = prior_draws(target, _PROBES, random)
+    each = [constraints_of(part, probes) for part in parts]
+    constraints = each[0] if len(each) == 1 else JoinedConstraints(parts=each)
 
     def factory() -> Factory:
         if isinstance(constraints, AffineConstraints):

@@ -92,6 +92,8 @@ def check_run(contents: Contents, run: Exploration) -> None:
         "output": run.network.output,
         "image": image_record(run.network),
         "decoder": decoder_record(run.generator),
+        "hold": run.held,
+        "class": None if run.decision is None else run.decision.target_class,
         "focus": None if run.focus is None else box_of(run.focus),
     }
     _check_told(contents.directory / CONFIG, contents.config, config)

@@ -16,6 +16,7 @@ from egbas.errors import ConfigError, RunDirectoryError
 from egbas.exploration.certainty import Agreement, Certainty
 from egbas.exploration.facts import Distance, Facts, Within
 from egbas.exploration.judges import Score
+from egbas.exploration.problem import precisions_of
 from egbas.exploration.record import state_sha256
 from egbas.exploration.result import Exploration
 from egbas.exploration.source import KEYS as SOURCE_KEYS
@@ -25,7 +26,7 @@ from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer, Network
 from egbas.network.given import network_of
-from egbas.region import Certificate, Region, SupportingRegion
+from egbas.region import Certificate, DecisionRegion, Intersection, Region, SupportingRegion
 from egbas.samplers.chains import Chains
 from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
@@ -78,6 +79,8 @@ def load_run(
 
 
 def _check_region(config: dict[str, Any], region: Region | None) -> None:
+    if _decision_told(config) and region is None:
+        return
     if config["layer"] is None and region is None:
         kind = config["region"]["kind"]
         raise ConfigError(f"the run explored a region of its user's own ({kind}); pass it: load_run(path, region=...)")
@@ -107,6 +110,8 @@ def _rebuild(
             beropt = _beropt_result(config["beropt"], metrics, contents.boundary)
         with reading(contents.directory / BOUNDARY):
             region = _supporting_region(contents, network, layer, latent)
+    if _decision_told(config):
+        region = _decision_region(config, generator, region, latent)
     assert region is not None  # one of both, as was checked
     with reading(file):
         exact_config = None if config.get("exact") is None else ExactConfig(**config["exact"])
@@ -121,6 +126,7 @@ def _rebuild(
         query=contents.samples["query"],
         seed=config["seed"],
         beropt=beropt,
+        held=config.get("hold"),
         region=region,
         focus=contents.boundary["focus"] != 0 if "focus" in contents.boundary else None,
         judges=tuple(config.get("judges") or ()),
@@ -174,7 +180,23 @@ def _supporting_region(contents: Contents, network: Network, layer: Layer, laten
     query, gbrrt = contents.samples["query"].to(network.device), contents.config["gbrrt"] or {}
     reach = geometry_around(latent, query).reach(max(gbrrt.get("half_width", 0.0), latent.largest_half_width))
     units, signs = contents.boundary["units"], contents.boundary["signs"]
-    return SupportingRegion.around(network, layer, query, units, signs, reach=reach)  # as egbas.explore had it
+    precisions = precisions_of(network, layer.path, contents.config.get("hold"))
+    return SupportingRegion.of(precisions, query, units, signs, reach=reach)  # as egbas.explore had it
+
+
+def _decision_told(config: dict[str, Any]) -> bool:
+    """Whether the files tell a decision region, which needs nothing else: the run's own network has the logits."""
+    return config.get("class") is not None and config.get("classifier") is not None
+
+
+def _decision_region(
+    config: dict[str, Any], generator: nn.Module, region: Region | None, latent: LatentSpace
+) -> Region:
+    """The decision region of a run, or what it has in common with that of a layer."""
+    if isinstance(region, DecisionRegion):  # the user's own, as the run had it
+        return region
+    decision = DecisionRegion(generator, config["class"], latent=latent)
+    return decision if region is None else Intersection([region, decision])
 
 
 def _drawn(contents: Contents, name: str) -> Samples:

@@ -15,7 +15,9 @@ from typing import Any
 from torch import nn
 
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, NetworkError
+from egbas.inputs.classifiers import find_classifier
 from egbas.inputs.models import find_model
+from egbas.network.classified import Classified, Pixels
 from egbas.zoo.models import is_path, load_model
 
 WAY_OUT = "load the network and pass load_run(path, generator=...)"
@@ -32,7 +34,16 @@ def reopened(config: dict[str, Any], directory: Path, *, allow_code: bool) -> nn
     Raises:
         ModelNotFoundError: it is not there any more, or may not be imported.
     """
+    generator, judge = _generator(config, directory, allow_code), config.get("classifier")
+    if judge is None:
+        return generator
+    return Classified(generator, _classifier(judge["name"], directory, allow_code), output=judge.get("output"))
+
+
+def _generator(config: dict[str, Any], directory: Path, allow_code: bool) -> nn.Module:
     model = config["model"]
+    if model["name"] == Pixels.zoo_name:
+        return Pixels(tuple(config["latent"]["shape"]))
     name, choices = model["name"], {choice: model.get(choice) for choice in ("key", "activation")}
     if ":" in name and not is_path(name):
         return _called(name, config, directory, allow_code=allow_code)
@@ -47,6 +58,28 @@ def reopened(config: dict[str, Any], directory: Path, *, allow_code: bool) -> nn
 
 
 def _called(name: str, config: dict[str, Any], directory: Path, *, allow_code: bool) -> nn.Module:
+    _check_code(name, directory, allow_code=allow_code)
+    try:
+        return find_model(name, "x".join(map(str, config["latent"]["shape"]))).generator
+    except (ModelNotFoundError, NetworkError, ConfigError) as error:
+        raise ModelNotFoundError(f"the run's model {name!r} cannot be made again ({error}); {WAY_OUT}") from error
+
+
+def _classifier(name: str, directory: Path, allow_code: bool) -> nn.Module:
+    """The classifier of a run by its name: an embedded one, or the user's own callable."""
+    if ":" in name:
+        _check_code(name, directory, allow_code=allow_code)
+    try:
+        return find_classifier(name)
+    except (ModelNotFoundError, NetworkError, ConfigError) as error:
+        raise ModelNotFoundError(
+            f"the run's classifier {name!r} cannot be made again ({error}); pass "
+            "load_run(path, generator=egbas.Classified(network, classifier))"
+        ) from error
+
+
+def _check_code(name: str, directory: Path, *, allow_code: bool) -> None:
+    """Refuse to run code that the run directory names, unless it lies in the current directory."""
     module = name.partition(":")[0]
     if not allow_code and not (lies_here(module) and not _is_within(Path.cwd(), directory)):
         raise ModelNotFoundError(
@@ -54,10 +87,6 @@ def _called(name: str, config: dict[str, Any], directory: Path, *, allow_code: b
             "the run would run code that the run directory names. Go to the directory of the module, allow it with "
             f"load_run(path, allow_code=True), or {WAY_OUT}"
         )
-    try:
-        return find_model(name, "x".join(map(str, config["latent"]["shape"]))).generator
-    except (ModelNotFoundError, NetworkError, ConfigError) as error:
-        raise ModelNotFoundError(f"the run's model {name!r} cannot be made again ({error}); {WAY_OUT}") from error
 
 
 def lies_here(module: str) -> bool:

@@ -66,6 +66,9 @@ CONFIG = {
         "start_error?": NOT_NEGATIVE,
         "evaluations": COUNT,
     },
+    "classifier?": {"name": TEXT, "output?": _OUTPUT},
+    "hold?": TEXT,
+    "class?": COUNT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
 }

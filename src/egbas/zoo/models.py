@@ -65,7 +65,8 @@ def load_classifier(name: str, folder: Path = WEIGHTS) -> LeNet:
     """
     settle_fork()
     card = _card(name, ("lenet",), folder)
-    classifier = blank(LeNet)
+    classifier: Any = blank(LeNet)
+    classifier.zoo_name = name  # run directories tell it
     classifier.load_state_dict(load_weights(folder, card))
     return classifier.eval().requires_grad_(False)
 
@@ -134,6 +135,11 @@ def refuse_choices(name: str, choices: dict[str, str]) -> None:
     if choices:
         given = " and ".join(f"--{choice} {value} ({choice}=)" for choice, value in choices.items())
         raise ConfigError(f"got {given} for {name}, which is no checkpoint file; leave it out")
+
+
+def classifiers(folder: Path = WEIGHTS) -> list[str]:
+    """Names of the embedded classifiers."""
+    return [card.name for card in cards(folder) if card.architecture["family"] == "lenet"]
 
 
 def is_path(name: str) -> bool:
