@@ -183,6 +183,14 @@ def test_an_activation_is_said_on_the_command_line() -> None:
     assert [layer["kind"] for layer in json.loads(told.stdout)["layers"]] == ["ReLU", "Tanh"]
 
 
+def test_inspect_tells_of_vectors() -> None:
+    net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 5))
+    torch.save(net.state_dict(), "v.pth")
+    shown = run("inspect", "v.pth", "--activation", "relu")
+    assert "images               5 values" in shown.stdout
+    assert "channels" not in shown.stdout
+
+
 @pytest.mark.parametrize("words", [("--key", "netG"), ("--activation", "relu")])
 def test_a_choice_for_what_is_no_file_is_refused(here: Path, words: tuple[str, str]) -> None:
     (here / "mine_f.py").write_text("raise SystemExit('run')")

@@ -75,8 +75,8 @@ def _lines(described: dict[str, Any]) -> list[str]:
     lines = [
         _line("model", described["name"]),
         _line("format", facts.pop("format", "embedded in egbas")),
-        _line("images", f"{' x '.join(map(str, size))}, {c} channel{'s' if c > 1 else ''}"),
-        _line("channels", ", ".join(map(str, described["channels"]))),
+        _line("images", f"{' x '.join(map(str, size))}, {c} channel{'s' if c > 1 else ''}" if size else f"{c} values"),
+        *([_line("channels", ", ".join(map(str, described["channels"])))] if described["channels"] else []),
         _line("latent", f"{shape}, {latent['prior']}"),
         _line("generator", f"{described['parameters']:,} weights"),
         _line("discriminator", f"{critic:,} weights" if critic else "none"),

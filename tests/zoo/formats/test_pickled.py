@@ -153,3 +153,14 @@ def test_negative_variances_are_refused(tmp_path: Path) -> None:
     torch.save(net, tmp_path / "g.pth")
     with pytest.raises(CheckpointError, match="variances of 'batch_norm2' are negative"):
         read_checkpoint(tmp_path / "g.pth")
+
+
+def test_a_part_of_a_whole_pickled_network_is_told_too(tmp_path: Path) -> None:
+    """A decoder beside an encoder, by its name and by a key."""
+    layers = [nn.ConvTranspose2d(9, 8, 4, bias=False), nn.BatchNorm2d(8), nn.LeakyReLU(0.2)]
+    net = made(lambda: nn.Sequential(*layers, nn.ConvTranspose2d(8, 3, 4, 2, 1, bias=False)))
+    whole = nn.ModuleDict({"encoder": nn.Linear(2, 2), "decoder": net})
+    torch.save({"vae": Around(whole).eval()}, tmp_path / "g.pth")
+    z = Draw(1)(3, 9, 1, 1)
+    for key in (None, "vae.net.decoder"):
+        assert torch.equal(load_model(tmp_path / "g.pth", key=key).generator(z), net(z))

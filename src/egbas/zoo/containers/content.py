@@ -17,7 +17,7 @@ from torch import Tensor
 
 from egbas.errors import CheckpointError, EgbasError
 from egbas.zoo.containers import shards, torch_file
-from egbas.zoo.containers.networks import bare, discriminator_of, find_networks, ranked
+from egbas.zoo.containers.networks import bare, descendant, discriminator_of, find_networks, ranked
 from egbas.zoo.containers.reparametrised import plain
 from egbas.zoo.containers.standins import Foreign, Settings, TfNetwork, asks_for_code
 from egbas.zoo.containers.stored import Ledger, StoredTensor
@@ -101,7 +101,10 @@ class Content:
             }
             if inside:
                 raw = {**self.raw, name: bare(inside)}
-                return replace(self, raw=raw, states={**self.states, name: plain(raw[name])}, chosen=name)
+                whole = descendant(self.modules.get(outer), stem)
+                modules = self.modules if whole is None else {**self.modules, name: whole}
+                states = {**self.states, name: plain(raw[name])}
+                return replace(self, raw=raw, states=states, modules=modules, chosen=name)
         told = ", ".join(f"{name or 'the top level'} ({len(state)} tensors)" for name, state in self.states.items())
         raise CheckpointError(f"there is no network {name[:60]!r} in it; --key takes the name of one: {told or 'none'}")
 

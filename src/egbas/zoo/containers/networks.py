@@ -193,6 +193,13 @@ def child_of(module: Foreign, name: str) -> Foreign | None:
     return inner.get(name)
 
 
+def descendant(module: Foreign | None, path: str) -> Foreign | None:
+    """The module of a dotted path in a whole pickled module; None where there is none."""
+    for name in path.split("."):
+        module = None if module is None else child_of(module, name)
+    return module
+
+
 def tensors_of(module: Foreign) -> dict[str, StoredTensor]:
     """Parameters and buffers of a whole pickled module itself."""
     state = module.state
