@@ -279,7 +279,7 @@ TENSORS = [
     ("samples", {"draws__latents": None}, "draws/latents is missing"),
     ("samples", {"draws__latents": lambda v: v[None]}, "draws/latents is of shape"),
     ("region", {"freedom": lambda v: v[:, :2]}, "freedom is of shape (1, 2, 4); expected shape (1, 4, 4)"),
-    ("region", {"freedom": lambda v: v[0]}, "expected shape (c, h, w)"),
+    ("region", {"freedom": lambda v: v[0]}, "expected shape (1, 4, 4)"),
     ("region", {"freedom": lambda v: v - 10}, "numbers of at least 0, or NaN"),
     ("region", {"freedom": None}, "freedom is missing"),
     ("region", {"chain": short}, "chain is of shape"),
