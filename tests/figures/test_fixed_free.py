@@ -80,4 +80,4 @@ def test_more_than_free_is_drawn_as_free() -> None:
 
 
 def test_freedom_of_what_is_no_image_can_be_drawn() -> None:
-    assert freedom_picture(torch.rand(16)).shape == (3, 4, 4)
+    assert freedom_picture(torch.rand(64)).shape == (3, 8, 8)

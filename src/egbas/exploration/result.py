@@ -72,6 +72,7 @@ class Exploration:
         seconds: wall-clock time of each stage.
         warnings: what the user should know, as sentences.
         certainty: how much of the answer hangs on BerOpt's masks; None where BerOpt ran once.
+        source: the image that the query was found for; None where it was found for none.
     """
 
     network: Network
