@@ -105,7 +105,7 @@ def autoencoder_tiny() -> nn.Module:
         ).decoder
         with torch.no_grad():
             for weight in decoder.parameters():
-                weight *= 1 if weight.ndim == 1 else 2  # or else all images are nearly the same
+                weight.mul_(1 if weight.ndim == 1 else 2)  # or else all images are nearly the same
         return decoder
 
     return _made(build, _normal(4, 4, 4))
