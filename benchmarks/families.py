@@ -380,7 +380,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"Hooks agree for {row['agree']} of {row['asked']} latents, {row['asked_inside']} of them inside; "
             f"the image of the kept units is {row['tail_error']:.0e} apart"
         )
-        lines.append(f"| {row['title']} | {row['source']} | `{row['command']}` | {row['cpu_seconds']:.0f} | {seen} |")
+        seconds = f"{row['cpu_seconds']:.0f}" if "cpu_seconds" in row else ""
+        lines.append(f"| {row['title']} | {row['source']} | `{row['command']}` | {seconds} | {seen} |")
     return "\n".join(lines) + "\n"
 
 
