@@ -125,10 +125,10 @@ FAMILIES = (
     ),
     Family(
         name="gpt2_block",
-        title="GPT-2 block on embeddings",
+        title="GPT-2 blocks on embeddings",
         source="`transformers`",
-        layer="mlp.act",
-        place=("mlp.act", "input", 1),
+        layer=".0",
+        place=("0", "output", 1),
     ),
     Family(
         name="bert",
@@ -169,7 +169,7 @@ FAMILIES = (
         options=("--input", "class_label=3", "--input", "truncation=0.4"),
         beside=lambda n: {"class_label": _one_hot(n), "truncation": 0.4},
     ),
-    Family(name="flow", title="Coupling flow", source="`nflows`", layer="1", place=("1", "output", 1)),
+    Family(name="flow", title="Coupling flow", source="`nflows`", layer=".1", place=("1", "output", 1)),
     Family(
         name="siren",
         title="SIREN of places and a latent",
@@ -313,7 +313,7 @@ def measure(family: Family, folder: Path) -> dict[str, Any]:
     layers = json.loads(_egbas([*listing, "--json"], folder))
     seconds_layers = time.perf_counter() - began
     out = folder / family.name
-    words = ["explore", "--model", family.model, "--layer", _typed(family.layer), *inputs]
+    words = ["explore", "--model", family.model, "--layer", family.layer, *inputs]
     began = time.perf_counter(), _cpu()
     _egbas([*words, *family.settings, "--out", str(out), "--quiet"], folder)
     seconds, cpu_seconds = time.perf_counter() - began[0], _cpu() - began[1]
@@ -341,10 +341,6 @@ def measure(family: Family, folder: Path) -> dict[str, Any]:
         "samples": run.certificate.n_samples,
         **check(family, run, network),
     }
-
-
-def _typed(layer: str) -> str:
-    return f".{layer}" if layer.isdecimal() and layer == "1" else layer
 
 
 def _cpu() -> float:
@@ -384,7 +380,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"Hooks agree for {row['agree']} of {row['asked']} latents, {row['asked_inside']} of them inside; "
             f"the image of the kept units is {row['tail_error']:.0e} apart"
         )
-        lines.append(f"| {row['title']} | {row['source']} | `{row['command']}` | {row['cpu_seconds']:.0f} | {seen} |")
+        seconds = f"{row['cpu_seconds']:.0f}" if "cpu_seconds" in row else ""
+        lines.append(f"| {row['title']} | {row['source']} | `{row['command']}` | {seconds} | {seen} |")
     return "\n".join(lines) + "\n"
 
 

@@ -64,11 +64,11 @@ def mobilenet() -> nn.Module:
 
 
 def gpt2_block() -> nn.Module:
-    """A block of GPT-2: from embeddings 8 x 32 to the next ones."""
+    """Two blocks of GPT-2: from embeddings 8 x 32 to the next ones."""
     config = _of("transformers", "GPT2Config")(n_embd=32, n_head=4, n_layer=2, n_positions=8)
     config._attn_implementation = "eager"
     block = _of("transformers.models.gpt2.modeling_gpt2", "GPT2Block")
-    return _made(lambda: block(config, layer_idx=0), _normal(8, 32))
+    return _made(lambda: nn.Sequential(block(config, layer_idx=0), block(config, layer_idx=1)), _normal(8, 32))
 
 
 def bert() -> nn.Module:
@@ -100,9 +100,13 @@ def autoencoder_tiny() -> nn.Module:
     """The decoder of a diffusers AutoencoderTiny: from 4 x 4 x 4 to 3 x 32 x 32."""
 
     def build() -> nn.Module:
-        return _of("diffusers", "AutoencoderTiny")(
+        decoder: nn.Module = _of("diffusers", "AutoencoderTiny")(
             decoder_block_out_channels=(16,) * 4, encoder_block_out_channels=(16,) * 4, latent_channels=4
         ).decoder
+        with torch.no_grad():
+            for weight in decoder.parameters():
+                weight.mul_(1 if weight.ndim == 1 else 2)  # or else all images are nearly the same
+        return decoder
 
     return _made(build, _normal(4, 4, 4))
 
@@ -142,6 +146,11 @@ def biggan() -> nn.Module:
         for name, values in network.named_buffers():
             if name.endswith("running_vars"):  # zeros, before they are loaded
                 values.fill_(1)
+        for name, values in network.named_parameters():
+            if name.endswith("bn.weight"):  # memory as it was found, likewise
+                nn.init.ones_(values)
+            if name.endswith("bn.bias"):
+                nn.init.zeros_(values)
         return network
 
     return _made(build, _normal(32))

@@ -96,39 +96,45 @@ def test_layers_show_what_a_skip_carries_past(tmp_path: Path, monkeypatch: pytes
     assert "AssertionError" in refused.stderr
 
 
-def test_every_command_that_runs_a_network_takes_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("command", "called"),
+    [
+        ("explore", "egbas.exploration.explore.explore"),
+        ("compare", "egbas.exploration.explore.explore"),
+        ("path", "egbas.exploration.path.explore_path"),
+        ("sanity", "egbas.evaluation.sanity.check_sanity"),
+        ("neighbours", "egbas.exploration.supports.supports_of"),
+        ("estimate", "egbas.exploration.estimate.estimate"),
+    ],
+)
+def test_every_command_that_runs_a_network_takes_inputs(
+    command: str, called: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "skipping_net.py").write_text(SKIPPING)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    given = [
-        "--model",
-        "skipping_net:generator",
-        "--layer",
-        "block",
-        "--input",
-        "c=[0.5,0,0,1]",
-        "--input",
-        "mode=const",
-    ]
-    few = ["--max-steps", "20"]
-    for words in (
-        ["estimate", "--iterations", "20"],
-        ["explore", "--iterations", "20", "--samples", "0", "--out", "run"],
-        ["path", "--level", "3", "--samples", "4", "--max-evaluations", "100", "--out", "path"],
-        ["neighbours", "--bank", "50", "--count", "2", "--out", "near"],
-        ["sanity", "--samples", "4", "--max-evaluations", "100", "--sets", "1", "--out", "sane"],
-    ):
-        result = CliRunner().invoke(app, [*words, *given, *few])
-        assert result.exit_code == 0, (words, result.stderr)
-    given_to_compare: list[Any] = []
+    given: list[Any] = []
 
-    def seen(*_: Any, **known: Any) -> None:
-        given_to_compare.append(known["inputs"])
-        raise ConfigError("seen")
+    def seen(*problems: Any, **known: Any) -> None:
+        given.append(known["inputs"] if "inputs" in known else problems[0].network.inputs)
+        raise ConfigError("so far and no further")
 
-    monkeypatch.setattr("egbas.exploration.explore.explore", seen)
-    assert CliRunner().invoke(app, ["compare", *given, "--out", "compared"]).exit_code == 2
-    assert given_to_compare[0]["mode"] == "const"
-    assert "--input" in (tmp_path / "sane" / "sanity.html").read_text()
-    assert "--input" in (tmp_path / "path" / "path.html").read_text()
-    assert json.loads((tmp_path / "path" / "path.json").read_text())["inputs"]["mode"] == "const"
+    monkeypatch.setattr(called, seen)
+    words = [command, "--model", "skipping_net:generator", "--layer", "block", "--input", "c=[0.5,0,0,1]"]
+    result = CliRunner().invoke(app, [*words, "--input", "mode=const"])
+    assert result.exit_code == 2
+    assert "so far and no further" in result.stderr
+    assert given[0]["mode"] == "const"
+    assert given[0]["c"].tolist() == [[0.5, 0, 0, 1]]
+
+
+def test_a_run_with_inputs_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "skipping_net.py").write_text(SKIPPING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["explore", "--model", "skipping_net:generator", "--layer", "block", "--input", "c=[0.5,0,0,1]"]
+    few = ["--input", "mode=const", "--iterations", "20", "--max-steps", "20", "--samples", "0", "--out", "run"]
+    result = CliRunner().invoke(app, [*words, *few])
+    assert result.exit_code == 0, result.stderr
+    assert "with c=a tensor of 1 x 4, mode=const" in result.stdout
+    assert (tmp_path / "run" / "inputs.safetensors").is_file()
