@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
+import egbas
 from egbas.cli.selftest import small_network
 from egbas.errors import ModelNotFoundError, RunDirectoryError
 from egbas.exploration.explore import explore
+from egbas.latent import LatentSpace
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import load_run, save_run
-from tests.problems import QUERY, ManyOutputs, ScaleInvariantNet, pair
+from tests.problems import QUERY, ManyOutputs, ScaleInvariantNet, linear, pair
 from tests.runs import QUICK, colour_run, plane_run, sphere_run
 
 
@@ -154,3 +157,25 @@ def test_a_run_from_before_there_were_outputs_has_the_default_one(place: Path) -
     del config["output"]
     (place / "config.json").write_text(json.dumps(config))
     assert load_run(place, generator=small_network()).network.output is None
+
+
+def test_a_layer_within_a_decision_region_is_read_back(tmp_path: Path) -> None:
+    generator = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), nn.Unflatten(1, (1, 1, 2)))
+    classifier = nn.Sequential(nn.Flatten(), linear([[1.0, 0.0], [0.0, 1.0]]))
+    both = egbas.Classified(generator, classifier)
+    settings = {"samples": 0, "rng": 0, "latent": LatentSpace(shape=(2,))}
+    run = egbas.explore(both, torch.tensor([2.0, 1.0]), 1, region="class", **settings)
+    run.save(tmp_path / "run")
+    again = egbas.load_run(tmp_path / "run", both)
+    assert again.decision is not None and again.decision.target_class == 0 and again.held == "logits"
+    assert again.support.beropt.units.tolist() == run.support.beropt.units.tolist()
+    z = 3 * torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(again.region.contains(z), run.region.contains(z))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["class"] == 0 and config["hold"] == "logits" and config["region"] is None
+    config["class"] = 1  # the query has another
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        RunDirectoryError, match="class is 1: the query lies outside the decision region of class 1; expected 0"
+    ):
+        egbas.load_run(tmp_path / "run", both)

@@ -111,7 +111,7 @@ def _rebuild(
         with reading(contents.directory / BOUNDARY):
             region = _supporting_region(contents, network, layer, latent)
     if _decision_told(config):
-        region = _decision_region(config, generator, region, latent)
+        region = _decision_region(contents, generator, region, latent)
     assert region is not None  # one of both, as was checked
     with reading(file):
         exact_config = None if config.get("exact") is None else ExactConfig(**config["exact"])
@@ -189,13 +189,16 @@ def _decision_told(config: dict[str, Any]) -> bool:
     return config.get("class") is not None and config.get("classifier") is not None
 
 
-def _decision_region(
-    config: dict[str, Any], generator: nn.Module, region: Region | None, latent: LatentSpace
-) -> Region:
+def _decision_region(contents: Contents, generator: nn.Module, region: Region | None, latent: LatentSpace) -> Region:
     """The decision region of a run, or what it has in common with that of a layer."""
     if isinstance(region, DecisionRegion):  # the user's own, as the run had it
         return region
-    decision = DecisionRegion(generator, config["class"], latent=latent)
+    file, target, query = contents.directory / CONFIG, contents.config["class"], contents.samples["query"]
+    with reading(file):
+        decision = DecisionRegion(generator, target, latent=latent)
+    if not bool(decision.contains(query[None].to(decision.split.device))):
+        found = DecisionRegion.holding(generator, query, latent=latent).target_class
+        refuse(file, "class", f"{target}: the query lies outside the decision region of class {target}", str(found))
     return decision if region is None else Intersection([region, decision])
 
 
