@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from egbas.region import Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
-    from egbas.storage import load_run, save_run
+    from egbas.storage import Sweep, load_run, load_sweep, save_run
     from egbas.zoo.models import load_classifier, load_model
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "Sphere",
     "StartOutsideRegionError",
     "SupportingRegion",
+    "Sweep",
     "Uniform",
     "__version__",
     "error_of",
@@ -77,6 +78,7 @@ __all__ = [
     "load_classifier",
     "load_model",
     "load_run",
+    "load_sweep",
     "neighbours_of",
     "save_run",
 ]
@@ -97,6 +99,7 @@ _HOME = {
     "Samples": "egbas.samplers.contract",
     "Sphere": "egbas.latent",
     "SupportingRegion": "egbas.region",
+    "Sweep": "egbas.storage",
     "Uniform": "egbas.latent",
     "estimate": "egbas.exploration.estimate",
     "error_of": "egbas.beropt",
@@ -107,6 +110,7 @@ _HOME = {
     "load_classifier": "egbas.zoo.models",
     "load_model": "egbas.zoo.models",
     "load_run": "egbas.storage",
+    "load_sweep": "egbas.storage",
     "neighbours_of": "egbas.evaluation.neighbours",
     "save_run": "egbas.storage",
 }

@@ -19,6 +19,7 @@ from egbas.samplers.mass import told_mass
 from egbas.zoo.models import Model, load_classifier
 
 LARGEST = 1_000_000  # number of a layer
+CONFIGS = BerOptConfig, GbRrtConfig
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
 
 

@@ -69,8 +69,9 @@ class Problem:
         Raises:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
-        latent, generator = latent or latent_of(generator, queries[0]), network_of(generator)
-        network = Network(generator, latent.shape, output=output)
+        latent = latent or latent_of(generator, queries[0])
+        network = _network(generator, latent, output)
+        generator = network.generator
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
         for start in starts:
@@ -87,6 +88,13 @@ class Problem:
             judges=judges,
             features=features,
         )
+
+
+def _network(given: Given, latent: LatentSpace, output: int | str | None) -> Network:
+    """The network, checked: now, or before where a ``Network`` was given that is the one asked for."""
+    if isinstance(given, Network) and (given.latent_shape, given.output) == (latent.shape, output):
+        return given
+    return Network(network_of(given), latent.shape, output=output)
 
 
 def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Tensor:

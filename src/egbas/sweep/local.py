@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""The engine of this machine: a process for each core, or for each GPU, that is fed one task after another.
+
+A worker holds its networks. It dies with its driver, however that ends. Where a worker dies, its task alone is begun
+again by another one.
+"""
+
+import collections
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+
+from egbas.errors import EgbasError, RunDirectoryError
+from egbas.machine.threads import n_cores, work_beside
+from egbas.storage import Store
+from egbas.sweep.task import FAILED, Opening, Outcome, Task
+from egbas.sweep.work import told_error, work_into
+
+AHEAD = 2  # tasks that a worker has been given: one that it works on, and the next
+ATTEMPTS = 3  # of a task whose worker dies
+_READY, _DONE, _FATAL, _BROKEN = "ready", "done", "fatal", "broken"
+_PATIENCE = 1.0  # seconds between two looks at the workers
+
+
+class LocalEngine:
+    """Worker processes on this machine."""
+
+    def __init__(self, opening: Opening, store: Store, n_workers: int, *, threads: int = 1) -> None:
+        """Say how many workers there are; they are started by ``run``.
+
+        Args:
+            opening: of the workshop of each worker, called with its number.
+            store: where results go.
+            n_workers: how many processes.
+            threads: of torch, in each of them.
+        """
+        self.n_workers = n_workers
+        self._opening, self._store, self._threads = opening, store, threads
+        self._attempts: dict[str, int] = {}
+        self.deaths = 0
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """Do tasks; outcomes come in the order in which they are known. Few tasks are taken ahead of the work.
+
+        Raises:
+            RunDirectoryError: the disk is full, or the store cannot be written.
+            EgbasError: no worker could be made ready.
+        """
+        source, again = iter(tasks), collections.deque[Task]()
+        workers = [self._start(number) for number in range(self.n_workers)]
+        try:
+            is_empty = False
+            while True:
+                for worker in workers:
+                    while len(worker.given) < AHEAD and not is_empty:
+                        task = again.popleft() if again else next(source, None)
+                        if task is None:
+                            is_empty = True
+                        else:
+                            worker.give(task)
+                if is_empty and not any(worker.given for worker in workers):
+                    return
+                waiting: list[Any] = [worker.pipe for worker in workers]
+                for ready in wait(waiting, timeout=_PATIENCE):
+                    worker = next(worker for worker in workers if worker.pipe is ready)
+                    try:
+                        kind, content = worker.pipe.recv()
+                    except (EOFError, OSError):
+                        workers[workers.index(worker)] = self._start(worker.number)
+                        yield from self._bury(worker, again)
+                        is_empty = is_empty and not again
+                        continue
+                    if kind == _FATAL:
+                        raise RunDirectoryError(content)
+                    if kind == _BROKEN:
+                        raise EgbasError(f"a worker cannot be made ready: {content}")
+                    if kind == _DONE:
+                        worker.given.popleft()
+                        self._attempts.pop(content.task.key, None)
+                        yield content
+        finally:
+            for worker in workers:
+                worker.stop()
+
+    def _start(self, number: int) -> "_Worker":
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        settings = (theirs, self._opening, str(self._store.path), number, self.n_workers, self._threads)
+        process = context.Process(target=_serve, args=settings, daemon=True, name=f"egbas-{number}")
+        process.start()
+        theirs.close()
+        return _Worker(number=number, process=process, pipe=ours)
+
+    def _bury(self, worker: "_Worker", again: "collections.deque[Task]") -> Iterator[Outcome]:
+        """A worker has died: the task that it worked on is begun again, or has failed; the others are only moved."""
+        worker.process.join()
+        self.deaths += 1
+        running, *others = worker.given or [None]
+        again.extend(task for task in others if task is not None)
+        if running is None:
+            if self.deaths > ATTEMPTS * self.n_workers:
+                raise EgbasError(f"workers end before they begin ({_ending(worker.process)}); see what they printed")
+            return
+        self._attempts[running.key] = self._attempts.get(running.key, 0) + 1
+        if self._attempts[running.key] < ATTEMPTS:
+            again.appendleft(running)
+            return
+        message = f"{ATTEMPTS} workers died at it ({_ending(worker.process)})"
+        self._store.fail(running.key, {"task": running.told, "message": message})
+        yield Outcome(task=running, status=FAILED, message=message)
+
+
+class _Worker:
+    """A worker process as the driver sees it."""
+
+    def __init__(self, *, number: int, process: BaseProcess, pipe: "Connection[Any, Any]") -> None:
+        self.number, self.process, self.pipe = number, process, pipe
+        self.given = collections.deque[Task]()
+
+    def give(self, task: Task) -> None:
+        self.given.append(task)
+        with contextlib.suppress(OSError):  # it has died: that is noticed where it is listened to
+            self.pipe.send(task)
+
+    def stop(self) -> None:
+        self.pipe.close()
+        if self.given:
+            self.process.kill()
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def default_workers(device: str) -> int:
+    """One worker for each core of this machine, or for each GPU."""
+    return max(1, torch.cuda.device_count()) if device.startswith("cuda") else n_cores()
+
+
+def _ending(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    if code >= 0:
+        return f"exit code {code}"
+    hint = ", as where memory runs out" if -code == signal.SIGKILL else ""
+    return f"signal {-code}{hint}"
+
+
+def _serve(  # noqa: PLR0913, PLR0917
+    pipe: "Connection[Any, Any]", opening: Opening, store: str, number: int, n_workers: int, threads: int
+) -> None:
+    """What a worker does, from its first to its last breath."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends its workers
+    inbox: queue.Queue[Task] = queue.Queue()
+    threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
+    settle_worker(threads, n_workers)
+    finished = Store(store)
+    try:
+        workshop = opening(number)
+    except Exception as error:
+        pipe.send((_BROKEN, told_error(error)))
+        inbox.get()  # until the driver ends it
+        return
+    while True:
+        task = inbox.get()
+        try:
+            outcome = work_into(finished, workshop, task)
+        except RunDirectoryError as error:
+            pipe.send((_FATAL, str(error)))
+            continue
+        pipe.send((_DONE, outcome))
+
+
+def settle_worker(threads: int, n_workers: int) -> None:
+    """Let a worker's process use so many threads of torch, and no other core than its own.
+
+    Results do not depend on how many workers there are: each of them computes as if it had one core.
+    """
+    torch.set_num_threads(threads)
+    work_beside(max(n_workers, n_cores()))
+
+
+def _listen(pipe: "Connection[Any, Any]", inbox: "queue.Queue[Task]") -> None:
+    """Take tasks in; where the driver is no more, end at once: nothing is then left half-written that could be seen."""
+    while True:
+        try:
+            inbox.put(pipe.recv())
+        except (EOFError, OSError):
+            os._exit(1)
