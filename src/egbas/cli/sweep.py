@@ -92,6 +92,12 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
         str | None,
         typer.Option(metavar="ADDRESS", help="Of the Ray cluster.", show_default="a running one, or one made here"),
     ] = None,
+    shared: Annotated[
+        bool,
+        typer.Option(
+            "--shared", help="All nodes of the cluster see --out: workers write there, not through Ray's object store."
+        ),
+    ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -126,8 +132,9 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     arrow()
     if engine not in (LOCAL, RAY):
         raise ConfigError(f"--engine {engine!r} is unknown; expected {LOCAL} or {RAY}")
-    if address is not None and engine != RAY:
-        raise ConfigError(f"--address {address} is that of a Ray cluster; add --engine {RAY}")
+    if (address is not None or shared) and engine != RAY:
+        given_one = "--shared" if address is None else f"--address {address}"
+        raise ConfigError(f"{given_one} is for a Ray cluster; add --engine {RAY}, or leave it out")
     given = {name: value for name, value in locals().items() if name in _explored()}
     models = model or [options.DEFAULT_MODEL]
     store = Store(out)
@@ -144,7 +151,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     if not quiet and not json:
         show_plan(told)
     opening = functools.partial(workshop.open_workshop, given)
-    chosen = engine_of(engine, opening, store, shops, workers, threads, device, address)
+    chosen = engine_of(engine, opening, store, shops, workers, threads, device, (address, shared))
     with live(quiet) as tell:
         counts = drive(plan, store, chosen, retry=retry, tell=tell)
     if counts.done:
@@ -167,7 +174,7 @@ def _explored() -> set[str]:
     """Options that the tasks have, like ``explore``."""
     import inspect
 
-    own = {"file", "model", "layer", "level", "seed", "out", "engine", "address", "workers", "retry", "plan_only"}
+    own = {"file", "model", "layer", "level", "seed", "out", "engine", "address", "shared", "workers", "retry", "plan_only"}
     return set(inspect.signature(sweep).parameters) - own - {"threads", "json", "quiet"}
 
 
@@ -361,7 +368,7 @@ def engine_of(  # noqa: PLR0913, PLR0917
     workers: int | None,
     threads: int | None,
     device: str,
-    address: str | None,
+    cluster: tuple[str | None, bool],
 ) -> "Engine":
     """The engine that was asked for.
 
@@ -374,8 +381,18 @@ def engine_of(  # noqa: PLR0913, PLR0917
         return LocalEngine(opening, store, workers or default_workers(device), threads=threads or 1)
     from egbas.sweep.ray_engine import RayEngine
 
+    address, shared = cluster
     models = {name: shop.model for name, shop in shops.items()}
-    return RayEngine(opening, workers, models=models, threads=threads or 1, address=address, device=device)
+    return RayEngine(
+        opening,
+        store,
+        workers,
+        models=models,
+        threads=threads or 1,
+        address=address,
+        device=device,
+        is_shared=shared,
+    )
 
 
 def write_summary(path: Path, shops: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from egbas.storage import key_of, run_files
 from egbas.sweep.fingerprint import function_sha256, network_sha256
 from egbas.sweep.task import Task
 from egbas.version import __version__
-from egbas.zoo.models import load_classifier
+from egbas.zoo.models import Model, load_classifier
 
 SCHEMA = 1  # to be raised with every change of what a task computes, or how, within a version of egbas
 
@@ -41,13 +41,16 @@ UNDECIDING = {"model", "device", "threads"}  # a model is what its network does,
 class ModelWorkshop:
     """A model with its network, and the settings of all its tasks."""
 
-    def __init__(self, options: Mapping[str, Any], model: str, device: str | None = None) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], model: str, device: str | None = None, *, loaded: Model | None = None
+    ) -> None:
         """Load the model and read the options.
 
         Args:
             options: of ``explore``, by name; None for one that was not given.
             model: as typed.
             device: where the network runs; None: as the options say.
+            loaded: the model, where it was loaded before.
 
         Raises:
             EgbasError: as ``egbas explore`` does, for all that can be told before a task.
@@ -55,7 +58,7 @@ class ModelWorkshop:
         given = {name: value for name, value in options.items() if value is not None}
         self._options = given
         settings.check_one(**{name: given.get(name) for name in ("level", "delta", "sparsity")})
-        self.model = find_model(model, given.get("latent_size"), given.get("latent"))
+        self.model = loaded or find_model(model, given.get("latent_size"), given.get("latent"))
         self._judges = [find_callable(name, "--judge") for name in given.get("judge") or ()]
         features = given.get("features")
         self._features = None if features is None else find_callable(features, "--features")
@@ -216,7 +219,11 @@ class SweepWorkshop:
         """
         self._options, self._device = options, device
         self._held: ModelWorkshop | None = None
-        self._name = ""
+        self._name, self._loaded = "", dict[str, Model]()
+
+    def take(self, models: Mapping[str, Model]) -> None:
+        """Take models that were loaded elsewhere, by name."""
+        self._loaded = dict(models)
 
     def files(self, task: Task) -> dict[str, bytes]:
         """Do a task: the files of its run directory, by name."""
@@ -225,7 +232,9 @@ class SweepWorkshop:
     def of(self, model: str) -> ModelWorkshop:
         """The workshop of a model."""
         if self._held is None or self._name != model:
-            self._held, self._name = ModelWorkshop(self._options, model, self._device), model
+            loaded = self._loaded.get(model)
+            self._held = ModelWorkshop(self._options, model, self._device, loaded=loaded)
+            self._name = model
         return self._held
 
 

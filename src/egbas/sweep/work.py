@@ -19,7 +19,8 @@ def work(workshop: Workshop, task: Task) -> Outcome:
         files = workshop.files(task)
         row = row_of_files(task.key, files)
     except Exception as error:  # one bad task never ends the others
-        return Outcome(task=task, status=FAILED, seconds=time.perf_counter() - start, message=told_error(error))
+        seconds = time.perf_counter() - start
+        return Outcome(task=task, status=FAILED, seconds=seconds, message=told_error(error), is_open=True)
     return Outcome(task=task, status=FINISHED, seconds=time.perf_counter() - start, row=row, files=files)
 
 
