@@ -16,6 +16,7 @@ from egbas.samplers.gbrrt import GbRrtConfig
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EXPLORING = ("explore", "compare", "estimate")
 OWN = {"seed", "out"}  # a seed is of one query or the first of many; each command writes another directory
+LISTS = {"layer", "level", "latent"}  # in compare, which takes many
 SHARED = {each.name for command in EXPLORING for each in COMMANDS[command].params} - OWN
 
 
@@ -31,7 +32,7 @@ def option(command: str, name: str) -> tuple[Any, ...] | None:
     "name", sorted({each.name for command in EXPLORING for each in COMMANDS[command].params} - OWN)
 )
 def test_an_option_is_the_same_in_all_commands(name: str) -> None:
-    told = [option(command, name) for command in EXPLORING]
+    told = [option(command, name) for command in EXPLORING if (command, name in LISTS) != ("compare", True)]
     assert len({str(each) for each in told if each is not None}) == 1
 
 

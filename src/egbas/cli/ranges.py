@@ -4,6 +4,7 @@
 import re
 from collections.abc import Sequence
 
+from egbas.beropt.config import COARSEST, FINEST
 from egbas.errors import ConfigError
 from egbas.inputs.numbers import whole_number
 from egbas.inputs.queries import MAX_SEED
@@ -57,6 +58,22 @@ def _without(span: range, others: Sequence[range]) -> list[range]:
         parts = ((range(one.start, min(one.stop, other.start)), range(max(one.start, other.stop), one.stop)) for one in left)
         left = [part for pair in parts for part in pair if len(part)]
     return left
+
+
+def levels(text: str) -> list[int]:
+    """Read levels.
+
+    Args:
+        text: such as ``1,3`` or ``1-8``.
+
+    Raises:
+        ConfigError: it is neither a list nor a range, or there is no such level.
+    """
+    found = numbers(text, "--level")
+    for level in found:
+        if not COARSEST <= level <= FINEST:
+            raise ConfigError(f"--level {text!r}: there is no level {level}; expected {COARSEST} (coarse) to {FINEST}")
+    return found
 
 
 def layers(text: str | None, known: Sequence[Layer], image_size: int) -> list[int | str]:

@@ -46,24 +46,10 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
         list[str] | None,
         typer.Option(metavar="NAME|FILE", help=f"{options.MODEL_HELP} Repeatable.", show_default=options.DEFAULT_MODEL),
     ] = None,
-    layer: Annotated[
-        str, typer.Option(metavar="LIST", help="Layers: numbers, ranges or paths, such as 1-4 or relu1,relu3.")
-    ] = options.DEFAULT_LAYER,
-    level: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Levels, 1 (coarse) to 8 (fine): a list or a range. Excludes --sparsity and --delta.",
-            show_default=str(options.LEVELS["DEFAULT_LEVEL"]),
-        ),
-    ] = None,
-    seed: Annotated[
-        str, typer.Option(metavar="LIST", help="Of the queries and their explorations, such as 0-999.")
-    ] = "0",
-    latent: Annotated[
-        str | None,
-        typer.Option(metavar="SEED|FILE", help="The queries, if not those of --seed: every row of a file of latents."),
-    ] = None,
+    layer: options.Layers = options.DEFAULT_LAYER,
+    level: options.Levels = None,
+    seed: options.Seeds = "0",
+    latent: options.Latents = None,
     latent_size: options.LatentSize = None,
     output: options.Output = None,
     out: Annotated[
@@ -123,6 +109,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     Writes tasks/KEY/ for each, results.parquet with a row for each, and summary.html to look at. The same command goes
     on where it was stopped. Exit code 1: some tasks failed; the others are finished.
     """
+    given = dict(locals())
     from egbas.cli import workshop
     from egbas.errors import ConfigError
     from egbas.storage import Store
@@ -135,7 +122,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     if (address is not None or shared) and engine != RAY:
         given_one = "--shared" if address is None else f"--address {address}"
         raise ConfigError(f"{given_one} is for a Ray cluster; add --engine {RAY}, or leave it out")
-    given = {name: value for name, value in locals().items() if name in _explored()}
+    given = workshop.explore_options(given)
     models = model or [options.DEFAULT_MODEL]
     store = Store(out)
     check_folder(store.path)
@@ -168,14 +155,6 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
 
 
 SUMMARY = "summary.html"
-
-
-def _explored() -> set[str]:
-    """Options that the tasks have, like ``explore``."""
-    import inspect
-
-    own = {"file", "model", "layer", "level", "seed", "out", "engine", "address", "shared", "workers", "retry", "plan_only"}
-    return set(inspect.signature(sweep).parameters) - own - {"threads", "json", "quiet"}
 
 
 def read_file(path: Path, names: set[str]) -> dict[str, Any]:
@@ -245,14 +224,11 @@ def plan_of(
     Raises:
         ConfigError, LayerNotFoundError: a list cannot be read, or names what there is not.
     """
-    from egbas.beropt import error_of
     from egbas.cli import ranges, settings
     from egbas.sweep.plan import Part, Plan, Spans
 
     seeds = Spans(ranges.spans(seed, "--seed", MOST_SEEDS))
-    levels = None if level is None else ranges.numbers(level, "--level")
-    for one in levels or ():
-        error_of(one)
+    levels = None if level is None else ranges.levels(level)
     settings.check_one(level=levels[0] if levels else None, delta=given["delta"], sparsity=given["sparsity"])
     parts = []
     for name, shop in shops.items():

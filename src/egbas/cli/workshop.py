@@ -22,12 +22,18 @@ from egbas.inputs.models import find_callable, find_model
 from egbas.inputs.queries import find_query, find_rows, warnings_of
 from egbas.network import Layer, Network
 from egbas.region.precisions import keep_splits
-from egbas.storage import key_of, run_files
+from egbas.storage import Store, key_of, load_run, run_files
 from egbas.sweep.fingerprint import function_sha256, network_sha256
+from egbas.sweep.plan import Part
 from egbas.sweep.task import Task
 from egbas.version import __version__
 from egbas.zoo.models import Model, load_classifier
 
+# Options of commands, not of the explorations that they make.
+_OF_COMMANDS = {
+    "file", "model", "layer", "level", "seed", "queries", "out", "store", "engine", "address", "shared", "workers",
+    "retry", "plan_only", "threads", "overwrite", "json", "quiet",
+}  # fmt: skip
 SCHEMA = 1  # to be raised with every change of what a task computes, or how, within a version of egbas
 
 # Options that are told as what they mean, and those that change nothing but the last digits. All others are hashed as
@@ -36,6 +42,15 @@ RESOLVED = {"latent_size", "latent", "layer", "seed", "level", "geometry", "focu
     field.name for kind in settings.CONFIGS for field in dataclasses.fields(kind)
 }
 UNDECIDING = {"model", "device", "threads"}  # a model is what its network does, whatever it is called
+
+
+def explore_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the options of a command those that the explorations have.
+
+    Args:
+        given: all options, by name.
+    """
+    return {name: value for name, value in given.items() if name not in _OF_COMMANDS}
 
 
 class ModelWorkshop:
@@ -122,6 +137,39 @@ class ModelWorkshop:
         if latents is None:
             return None
         return [key_of({"latent": row.double().tolist()}) for row in latents]
+
+    def task(self, layer: int | str, level: int | None, seed: int, row: int | None = None) -> Task:
+        """One task of this model, as a sweep has it."""
+        part = Part(
+            model=self.model.name,
+            layers={layer: self.layer(layer).path},
+            levels=[level],
+            decides=self.decides,
+            rows=self.rows if row is not None else None,
+        )
+        return part.task(layer, level, seed, row)
+
+    def explored(self, task: Task, store: Store | None, progress: Any = None) -> Exploration:
+        """Explore, or read what was explored before.
+
+        Args:
+            task: what to explore.
+            store: where it is kept and found again; None: nowhere.
+            progress: called with (stage, done, total, text).
+
+        Raises:
+            EgbasError: as ``egbas explore`` does.
+        """
+        if store is None:
+            return self.explore(task, progress)
+        made: list[Exploration] = []
+
+        def make() -> dict[str, bytes]:
+            made.append(self.explore(task, progress))
+            return run_files(made[0])
+
+        place, _ = store.get(task.key, make)
+        return made[0] if made else load_run(place, self.network.generator, latent=self.space)
 
     def estimate(self, layer: int | str, levels: Sequence[int | None]) -> tuple[float, float, int]:
         """What a task at a layer takes: seconds at least and at most, and bytes of memory at the peak."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The content-addressed store: the key of all that determines a result leads to its finished directory, or to nothing.
 
-    STORE/tasks/KEY/        finished; it appears in one rename, with ``DONE`` in it
+    STORE/tasks/KEY/        a finished run directory; it appears in one rename, with ``DONE`` in it
+    STORE/scores/KEY/       likewise, other results
     STORE/failed/KEY.json   what a task that failed said
     STORE/claims            locks: who works on what
 
@@ -16,19 +17,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from egbas.errors import RunDirectoryError
 from egbas.storage.claims import Claims
 from egbas.storage.destination import DONE
 from egbas.storage.save import save_failed, write_folder, write_json
 
-TASKS, FAILED = "tasks", "failed"
+TASKS, SCORES, FAILED = "tasks", "scores", "failed"
 DIGITS = 32  # of a key, hexadecimal: 128 bits
 _PAUSE = 0.2  # seconds between two looks at what somebody else works on
-_OURS = {TASKS, FAILED, "claims"}
-
-T = TypeVar("T")
+_OURS = {TASKS, SCORES, FAILED, "claims"}
+CONTENT = "content.json"  # of a result that is no run directory
 
 
 def key_of(decides: Mapping[str, Any]) -> str:
@@ -40,18 +40,20 @@ def key_of(decides: Mapping[str, Any]) -> str:
 class Store:
     """Finished directories by their key."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], part: str = TASKS) -> None:
         """Name a folder; it is made when something is written.
 
         Args:
             path: of the store.
+            part: folder in it for what is finished: run directories lie in ``tasks``, other results elsewhere.
         """
         self.path = Path(path).expanduser().resolve()
+        self._part = part
         self._claims: Claims | None = None
 
     def place(self, key: str) -> Path:
         """Where the directory of a key is, or will be."""
-        return self.path / TASKS / key
+        return self.path / self._part / key
 
     def find(self, key: str) -> Path | None:
         """The finished directory of a key; None where there is none."""
@@ -60,7 +62,7 @@ class Store:
 
     def keys(self) -> Iterator[str]:
         """The keys of all that is finished, in no order."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.path / TASKS) as entries:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path / self._part) as entries:
             for entry in entries:
                 if len(entry.name) == DIGITS and (Path(entry.path) / DONE).exists():
                     yield entry.name
@@ -117,6 +119,26 @@ class Store:
                     return (place, False) if place is not None else (self.finish(key, make()), True)
             time.sleep(_PAUSE)
 
+    def content(self, decides: Mapping[str, Any], make: Callable[[], Any]) -> tuple[Any, bool]:
+        """A result that JSON takes, made now unless it is there.
+
+        Args:
+            decides: all that determines it.
+            make: gives it.
+
+        Returns:
+            The result as it is read, and whether it was made now.
+
+        Raises:
+            RunDirectoryError: it cannot be written, or is damaged.
+        """
+        key = key_of(decides)
+        place, is_new = self.get(key, lambda: {CONTENT: (json.dumps(make(), allow_nan=False) + "\n").encode()})
+        try:
+            return json.loads((place / CONTENT).read_text(encoding="utf-8")), is_new
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"{place} is damaged ({error}); remove it, and run the command again") from error
+
     def fail(self, key: str, told: Mapping[str, Any]) -> None:
         """Keep what a task that failed said.
 
@@ -143,7 +165,7 @@ class Store:
 
     def sweep_up(self) -> None:
         """Remove what interrupted processes left half-written, where nobody is at work on it."""
-        for left in (self.path / TASKS).glob(".*"):
+        for left in (self.path / self._part).glob(".*"):
             key = left.name[1 : 1 + DIGITS]
             if len(key) == DIGITS and left.suffix in (".partial", ".former"):
                 with contextlib.suppress(ValueError), self.claim(key) as granted:
@@ -166,7 +188,7 @@ class Store:
     def _opened(self) -> Claims:
         if self._claims is None:
             try:
-                (self.path / TASKS).mkdir(parents=True, exist_ok=True)
+                (self.path / self._part).mkdir(parents=True, exist_ok=True)
                 self._claims = Claims(self.path)
             except OSError as error:
                 raise RunDirectoryError(save_failed(self.path, error)) from error

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a sweep is going to do: models by layers by levels by queries, listed one by one and never all at once."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,18 @@ class Part:
     decides: Mapping[str, Any]
     rows: Sequence[str] | None = None
 
+    @functools.cached_property
+    def common(self) -> str:
+        """The key of what all tasks have in common."""
+        return key_of(self.decides)
+
+    def task(self, layer: int | str, level: int | None, seed: int, row: int | None = None) -> Task:
+        """One of the tasks."""
+        query = {"drawn": seed} if row is None or self.rows is None else {"given": self.rows[row]}
+        path = self.layers[layer]
+        key = key_of({"common": self.common, "layer": path, "level": level, "query": query, "seed": seed})
+        return Task(key=key, model=self.model, layer=layer, level=level, seed=seed, row=row)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -50,25 +63,17 @@ class Plan:
     def __iter__(self) -> Iterator[Task]:
         """The tasks: queries within levels within layers, so that few splits are needed at once."""
         for part in self.parts:
-            common = key_of(part.decides)
-            for layer, path in part.layers.items():
+            for layer in part.layers:
                 for level in part.levels:
                     for row in [None] if part.rows is None else range(len(part.rows)):
                         for seed in self.seeds:
-                            yield self._task(part, common, layer, path, level, seed, row)
+                            yield part.task(layer, level, seed, row)
 
     def status(self, store: Store, task: Task) -> str:
         """Whether a task is done, has failed before, or is open."""
         if store.find(task.key) is not None:
             return DONE
         return OPEN if store.failure(task.key) is None else FAILED
-
-    def _task(  # noqa: PLR0913, PLR0917
-        self, part: Part, common: str, layer: int | str, path: str, level: int | None, seed: int, row: int | None
-    ) -> Task:
-        query = {"drawn": seed} if row is None or part.rows is None else {"given": part.rows[row]}
-        key = key_of({"common": common, "layer": path, "level": level, "query": query, "seed": seed})
-        return Task(key=key, model=part.model, layer=layer, level=level, seed=seed, row=row)
 
 
 class Spans(Sequence[int]):
