@@ -104,7 +104,7 @@ def compared(
     return comparison, everything, first, galleries
 
 
-def _judged(  # noqa: PLR0913, PLR0917
+def _judged(
     cell: Cell,
     task: Task,
     decides: Mapping[str, Any],

@@ -70,10 +70,10 @@ def compare(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli.cell import Cell, compared
     from egbas.cli.workshop import ModelWorkshop, explore_options
     from egbas.errors import ConfigError
+    from egbas.evaluation.comparison import as_table
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_rows, seeded
-    from egbas.evaluation.comparison import as_table
     from egbas.storage import Store, check_destination, save_files
     from egbas.storage.destination import DONE
 

@@ -183,7 +183,7 @@ def _read_missing(told: "Mapping[str, Any]", place: Path) -> dict[str, Any]:
     }
 
 
-def _write(  # noqa: PLR0913
+def _write(
     found: "LevelPath", model: str, output: str | None, words: str, directory: Path, *, overwrite: bool
 ) -> dict[str, Any]:
     """Write the directory of a path, warn of what did not converge, and give the content of its table."""

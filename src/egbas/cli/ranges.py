@@ -55,7 +55,9 @@ def _without(span: range, others: Sequence[range]) -> list[range]:
     """What is left of a range without the numbers of others."""
     left = [span]
     for other in others:
-        parts = ((range(one.start, min(one.stop, other.start)), range(max(one.start, other.stop), one.stop)) for one in left)
+        parts = (
+            (range(one.start, min(one.stop, other.start)), range(max(one.start, other.stop), one.stop)) for one in left
+        )
         left = [part for pair in parts for part in pair if len(part)]
     return left
 

@@ -216,9 +216,7 @@ def check_folder(path: Path) -> None:
         )
 
 
-def plan_of(
-    shops: Mapping[str, Any], layer: str, level: str | None, seed: str, given: Mapping[str, Any]
-) -> "Plan":
+def plan_of(shops: Mapping[str, Any], layer: str, level: str | None, seed: str, given: Mapping[str, Any]) -> "Plan":
     """The plan of the options.
 
     Raises:
@@ -252,7 +250,7 @@ def n_workers(engine: str, workers: int | None, device: str) -> int | None:
     return workers or (default_workers(device) if engine == LOCAL else None)
 
 
-def tell_plan(  # noqa: PLR0913
+def tell_plan(
     plan: "Plan",
     shops: Mapping[str, Any],
     store: Any,

@@ -23,10 +23,9 @@ from egbas.inputs.queries import find_query, find_rows, warnings_of
 from egbas.network import Layer, Network
 from egbas.region.precisions import keep_splits
 from egbas.storage import Store, key_of, load_run, run_files
-from egbas.sweep.fingerprint import function_sha256, network_sha256
+from egbas.sweep.identity import decides_of
 from egbas.sweep.plan import Part
 from egbas.sweep.task import Task
-from egbas.version import __version__
 from egbas.zoo.models import Model, load_classifier
 
 # Options of commands, not of the explorations that they make.
@@ -34,8 +33,6 @@ _OF_COMMANDS = {
     "file", "model", "layer", "level", "seed", "queries", "out", "store", "engine", "address", "shared", "workers",
     "retry", "plan_only", "threads", "overwrite", "json", "quiet",
 }  # fmt: skip
-SCHEMA = 1  # to be raised with every change of what a task computes, or how, within a version of egbas
-
 # Options that are told as what they mean, and those that change nothing but the last digits. All others are hashed as
 # they are typed: an option that is new tells tasks apart before anybody has thought of it.
 RESOLVED = {"latent_size", "latent", "layer", "seed", "level", "geometry", "focus", "judge", "features"} | {
@@ -106,29 +103,18 @@ class ModelWorkshop:
     @functools.cached_property
     def decides(self) -> dict[str, Any]:
         """All that determines the results of tasks beside their layer, level, query and seed, as JSON takes it."""
-        focus = self._focus
-        rest = {
-            name: value
-            for name, value in self._options.items()
-            if name not in RESOLVED | UNDECIDING and value is not False
-        }
-        judged_by = None
-        if self.model.card is not None and self._samples:
-            judged_by = network_sha256(load_classifier(settings.CLASSIFIER))
-        return {
-            "schema": SCHEMA,
-            "versions": {"egbas": __version__, "torch": torch.__version__.split("+")[0]},
-            "network": network_sha256(self.model.generator),
-            "latent": self.space.record(),
-            "dtype": str(self.network.dtype),
-            "beropt": dataclasses.asdict(dataclasses.replace(self._beropt, level=None)),
-            "gbrrt": dataclasses.asdict(self._gbrrt),
-            "focus": focus.tolist() if isinstance(focus, Tensor) else focus,
-            "judges": [[name, function_sha256(judge)] for name, judge in self._named_judges()],
-            "features": None if self._features is None else function_sha256(self._features),
-            "classifier": judged_by,
-            "options": rest,
-        }
+        has_classes = self.model.card is not None and self._samples
+        return decides_of(
+            self.network,
+            self.space,
+            self._beropt,
+            self._gbrrt,
+            options={name: value for name, value in self._options.items() if name not in RESOLVED | UNDECIDING},
+            focus=self._focus,
+            judges=self._named_judges(),
+            features=self._features,
+            classifier=load_classifier(settings.CLASSIFIER) if has_classes else None,
+        )
 
     @property
     def rows(self) -> list[str] | None:

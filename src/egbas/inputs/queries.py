@@ -53,14 +53,16 @@ def find_rows(given: str, latent: LatentSpace) -> Tensor:
     d = latent.size
     if tuple(rows.shape) in {(d,), latent.shape}:
         rows = rows[None]
-    if rows.ndim < 2 or not len(rows) or rows[0].numel() != d:  # noqa: PLR2004
+    if rows.ndim < 2 or not len(rows) or rows[0].numel() != d:
         raise ShapeError(
             f"{given} holds latents of shape {tuple(rows.shape)}; expected ({d},) for one query or (n, {d}) for many"
         )
     is_finite = rows.isfinite().flatten(1).all(dim=1)
     if not bool(is_finite.all()):
         n = int((~is_finite).sum())
-        raise ShapeError(f"{given} holds NaN or infinite values in {n:,} of {len(rows):,} latents; expected finite ones")
+        raise ShapeError(
+            f"{given} holds NaN or infinite values in {n:,} of {len(rows):,} latents; expected finite ones"
+        )
     return rows.reshape(len(rows), d)
 
 

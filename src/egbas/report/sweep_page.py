@@ -119,14 +119,10 @@ def _scores(values: NDArray[np.float64]) -> list[tuple[int, float, float, float]
         return []
     scores = np.abs(values[known] - median) / spread
     order = np.argsort(-scores, kind="stable")[:OUTLIERS]
-    return [
-        (int(known[i]), float(values[known[i]]), median, float(scores[i])) for i in order if scores[i] > ODD
-    ]
+    return [(int(known[i]), float(values[known[i]]), median, float(scores[i])) for i in order if scores[i] > ODD]
 
 
-def _drawn(
-    groups: Mapping[Group, Mapping[str, Any]], names: Mapping[Group, str], measure: str, told: str
-) -> Any:
+def _drawn(groups: Mapping[Group, Mapping[str, Any]], names: Mapping[Group, str], measure: str, told: str) -> Any:
     """The distributions of a measure; None where no group has it."""
     rows = []
     for key, name in names.items():
@@ -167,4 +163,3 @@ def _order(key: Group) -> tuple[Any, ...]:
     """By model, layer and level; layers by number come first, in order."""
     model, layer, level = key
     return model, not layer.isdecimal(), int(layer) if layer.isdecimal() else 0, layer, -1 if level is None else level
-

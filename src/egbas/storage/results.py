@@ -314,7 +314,7 @@ def _extra(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"the table of a sweep needs {module.split('.')[0]}, which is not installed ({error}); "
+            f"the table of a sweep needs {module.split('.', maxsplit=1)[0]}, which is not installed ({error}); "
             "pip install 'egbas[sweep]'"
         ) from error
 

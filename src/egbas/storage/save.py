@@ -6,9 +6,12 @@ A run that is replaced stays whole until the new one is.
 
 import contextlib
 import errno
+import glob
+import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +43,8 @@ from egbas.storage.destination import (
     check_destination,
     reason,
 )
+
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # two machines may share a folder
 
 
 @alone
@@ -136,7 +141,10 @@ def write_folder(place: Path, contents: Mapping[str, Callable[[], bytes]], *, ke
     partial: Path | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{place.name[:64]}.", suffix=".partial", dir=place.parent))
+        if not keep:  # who keeps a store sweeps it up
+            _clear(place)
+        prefix = f".{place.name[:64]}.{_MACHINE}-{os.getpid()}."
+        partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=place.parent))
         for name, content in contents.items():
             _write(partial / name, content())
         _write(partial / DONE, b"")
@@ -159,9 +167,10 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         RunDirectoryError: the disk is full, or the place cannot be written.
     """
     place = Path(path)
-    partial = place.with_name(f".{place.name}.partial")
+    partial = place.with_name(f".{place.name}.{_MACHINE}-{os.getpid()}.partial")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        _clear(place)
         _write(partial, content)
         os.replace(partial, place)
     except OSError as error:
@@ -298,6 +307,27 @@ def _move_into_place(partial: Path, place: Path, keep: bool) -> None:
             os.rename(former, place)
         if place.exists():
             shutil.rmtree(former, ignore_errors=True)
+
+
+def _clear(place: Path) -> None:
+    """Remove what processes of this machine that are no more left half-written of a place."""
+    for left in place.parent.glob(f".{glob.escape(place.name[:64])}.{_MACHINE}-*.partial"):
+        process = left.name.rpartition(f".{_MACHINE}-")[2].split(".")[0]
+        if process.isdecimal() and int(process) != os.getpid() and not _is_alive(int(process)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def _first_missing(folder: Path) -> Path | None:

@@ -154,7 +154,7 @@ def _ending(process: BaseProcess) -> str:
     return f"signal {-code}{hint}"
 
 
-def _serve(  # noqa: PLR0913, PLR0917
+def _serve(
     pipe: "Connection[Any, Any]", opening: Opening, store: str, number: int, n_workers: int, threads: int
 ) -> None:
     """What a worker does, from its first to its last breath."""

@@ -228,7 +228,7 @@ class _Actor:
 class _Worker:
     """What lives in the actor's process."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self,
         opening: Opening,
         number: int,
