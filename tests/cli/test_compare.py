@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from egbas.cli import app
 from egbas.cli.compare import as_csv
 from egbas.evaluation.baselines import METHODS
+from tests.commands import once
 
 SMALL = ["compare", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
 QUICK = ["--iterations", "150", "--sparsity", "1", "--half-width", "4"]
@@ -18,7 +19,7 @@ ROW = {"model": "m", "layer": 1, "method": "a", "metric": "x", "mean": 0.5, "low
 
 
 def compare(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, *QUICK, *words])
+    return CliRunner().invoke(app, once([*SMALL, *QUICK, *words]))
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +85,7 @@ def test_the_zoo_has_judges(here: Path) -> None:
 
 def test_the_discriminator_of_a_pggan_and_how_it_sees_an_image(here: Path) -> None:
     words = ["compare", "--model", "pggan-mnist", "--layer", "2", "--iterations", "20", "--max-steps", "20"]
-    result = CliRunner().invoke(app, [*words, "--out", "out", "--quiet"])
+    result = CliRunner().invoke(app, once([*words, "--out", "out", "--quiet"]))
     assert result.exit_code == 0, (result.stderr, result.exception)
     config = json.loads((here / "out" / "comparison.json").read_text())["config"]
     policy = config["discriminator"]["minibatch_deviation"]

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 from egbas.beropt import error_of
 from egbas.cli import app
+from tests.commands import once
 
 SMALL = ["path", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2", "--samples", "20"]
 FILES = {"path.html", "path.json", "path.png", "path.safetensors", "DONE"}
 
 
 def path(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, *words])
+    return CliRunner().invoke(app, once([*SMALL, *words]))
 
 
 def stopped(result: Result, place: Path, *messages: str) -> None:
@@ -38,7 +39,7 @@ def dcgan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     out = tmp_path_factory.mktemp("runs") / "path"
     words = ["path", "--layer", "1-2", "--level", "1,5", "--samples", "20", "--max-steps", "100"]
     words += ["--max-evaluations", "500"]
-    return CliRunner().invoke(app, [*words, "--json", "--quiet", "--out", str(out)]), out
+    return CliRunner().invoke(app, once([*words, "--json", "--quiet", "--out", str(out)])), out
 
 
 @pytest.fixture

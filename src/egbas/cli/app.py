@@ -69,7 +69,7 @@ class Command(TyperCommand):
         """
         values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for each in self.get_params(ctx):
-            is_single = each.param_type_name == "option" and not each.multiple and not each.is_flag
+            is_single = not each.multiple and not getattr(each, "is_flag", True)  # an argument has no such word
             if is_single and order.count(each) > 1 and not ctx.resilient_parsing:
                 name = max(each.opts, key=len)
                 raise ConfigError(

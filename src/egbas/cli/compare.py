@@ -24,7 +24,7 @@ JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.pn
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
 
-def compare(  # noqa: PLR0913, PLR0917  each option is an argument
+def compare(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layers = options.DEFAULT_LAYER,
     seed: options.Seeds = "0",

@@ -111,7 +111,7 @@ Store = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        help="Folder of finished tasks, such as a sweep's: what is in it is not computed again, what is new goes there.",
+        help="Folder of finished tasks, such as a sweep's: what is there is not computed again, what is new goes in.",
     ),
 ]
 

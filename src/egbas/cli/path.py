@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
 
-def path(  # noqa: PLR0913, PLR0917  each option is an argument
+def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,

@@ -35,7 +35,7 @@ Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
 
 
-def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
+def reproduce(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
         str | None,

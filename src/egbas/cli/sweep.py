@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 MOST_SEEDS, MOST_WORKERS = 10_000_000, 10_000
 LOCAL, RAY = "local", "ray"
+SUMMARY = "summary.html"
 _LISTS = "layer", "level", "seed"
+_REPEATABLE = "model", "judge"
 _LISTED = 20  # failed tasks that are told
 _NOT_IN_FILES = "file", "json", "quiet"
 
@@ -111,17 +113,12 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     """
     given = dict(locals())
     from egbas.cli import workshop
-    from egbas.errors import ConfigError
     from egbas.storage import Store
     from egbas.storage.results import arrow
     from egbas.sweep.drive import drive
 
     arrow()
-    if engine not in (LOCAL, RAY):
-        raise ConfigError(f"--engine {engine!r} is unknown; expected {LOCAL} or {RAY}")
-    if (address is not None or shared) and engine != RAY:
-        given_one = "--shared" if address is None else f"--address {address}"
-        raise ConfigError(f"{given_one} is for a Ray cluster; add --engine {RAY}, or leave it out")
+    _check_engine(engine, address, shared=shared)
     given = workshop.explore_options(given)
     models = model or [options.DEFAULT_MODEL]
     store = Store(out)
@@ -129,32 +126,47 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     shops = {name: workshop.ModelWorkshop(given, name) for name in dict.fromkeys(models)}
     plan = plan_of(shops, layer, level, seed, given)
     told = tell_plan(plan, shops, store, n_workers(engine, workers, device), given, quiet=quiet)
-    if plan_only:
-        if json:
-            show.as_json(told)
-        else:
-            show_plan(told)
-        return
-    if not quiet and not json:
+    if plan_only and json:
+        show.as_json(told)
+    elif plan_only or not (quiet or json):
         show_plan(told)
+    if plan_only:
+        return
     opening = functools.partial(workshop.open_workshop, given)
     chosen = engine_of(engine, opening, store, shops, workers, threads, device, (address, shared))
     with live(quiet) as tell:
         counts = drive(plan, store, chosen, retry=retry, tell=tell)
     if counts.done:
         write_summary(store.path, shops)
-    for task, message in list(counts.failures.items())[:_LISTED]:
-        show.warning(f"failed: {task}: {message}")
+    _tell_failures(counts)
     if json:
         show.as_json(as_record(counts, store.path))
     elif not quiet:
-        for line in summary(counts, store.path):
-            show.say(line)
+        show.say("\n".join(summary(counts, store.path)))
     if counts.failed:
         raise typer.Exit(EXIT_FAILED)
 
 
-SUMMARY = "summary.html"
+def _tell_failures(counts: "Counts") -> None:
+    for task, message in list(counts.failures.items())[:_LISTED]:
+        show.warning(f"failed: {task}: {message}")
+    if counts.failed > _LISTED:
+        show.warning(f"... and {counts.failed - _LISTED:,} more failed")
+
+
+def _check_engine(engine: str, address: str | None, *, shared: bool) -> None:
+    """Refuse an engine that there is not, and options of another one.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    from egbas.errors import ConfigError
+
+    if engine not in (LOCAL, RAY):
+        raise ConfigError(f"--engine {engine!r} is unknown; expected {LOCAL} or {RAY}")
+    if (address is not None or shared) and engine != RAY:
+        given = "--shared" if address is None else f"--address {address}"
+        raise ConfigError(f"{given} is for a Ray cluster; add --engine {RAY}, or leave it out")
 
 
 def read_file(path: Path, names: set[str]) -> dict[str, Any]:
@@ -179,14 +191,19 @@ def read_file(path: Path, names: set[str]) -> dict[str, Any]:
         if name not in names or name in _NOT_IN_FILES:
             known = ", ".join(sorted(name.replace("_", "-") for name in names - set(_NOT_IN_FILES)))
             raise ConfigError(f"{path}: there is no option {key!r}; expected some of {known}")
-        if name in _LISTS:
-            value = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        elif name in ("model", "judge"):
-            value = value if isinstance(value, list) else [value]
-        elif isinstance(value, list | dict):
+        if isinstance(value, dict) or (isinstance(value, list) and name not in (*_LISTS, *_REPEATABLE)):
             raise ConfigError(f"{path}: {key} = {value!r} is no single value; only {', '.join(_LISTS)} take lists")
-        found[name] = value
+        found[name] = _as_typed(name, value)
     return found
+
+
+def _as_typed(name: str, value: Any) -> Any:
+    """A value of a file as it would be typed."""
+    if name in _LISTS:
+        return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if name in _REPEATABLE:
+        return value if isinstance(value, list) else [value]
+    return value
 
 
 def check_folder(path: Path) -> None:
@@ -431,7 +448,8 @@ def status_table(counts: "Counts") -> Any:
 
 def as_record(counts: "Counts", path: Path) -> dict[str, Any]:
     """What came of a sweep, for programs."""
-    names = ("total", "done", "before", "finished", "elsewhere", "failed", "work", "overhead", "failures")
+    names = ("total", "done", "before", "finished", "elsewhere", "failed", "work", "work_cpu")
+    names += ("overhead", "overhead_cpu", "failures")
     return {**{name: getattr(counts, name) for name in names}, "out": str(path)}
 
 

@@ -45,7 +45,7 @@ class Measurement:
     config: dict[str, Any]
 
 
-def measure(
+def measure(  # noqa: PLR0913
     model_names: Sequence[str] = MODELS,
     layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,

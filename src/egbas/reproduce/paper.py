@@ -17,7 +17,7 @@ from egbas.zoo.models import load_model
 PLANE = 2
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917
     model_names: Sequence[str] = MODELS,
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),

@@ -78,7 +78,7 @@ class Case:
         return self.best_size < self.beropt_size
 
 
-def run(
+def run(  # noqa: PLR0913
     model_names: Sequence[str] = MODELS,
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),

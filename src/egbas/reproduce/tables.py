@@ -34,7 +34,7 @@ class PaperTable:
     name: str
     rows_and_ratios: Callable[[Sequence[Score]], tuple[Rows, Rows]]
 
-    def run(
+    def run(  # noqa: PLR0913, PLR0917
         self,
         model_names: Sequence[str] = MODELS,
         layers: Sequence[int] | None = None,

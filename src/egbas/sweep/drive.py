@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The driver of a sweep: what is done stays done, what is open goes to an engine, and what comes of it into the table."""
+"""The driver of a sweep: what is done stays done, what is open goes to an engine, what comes of it into the table."""
 
 import time
 from collections import deque
@@ -38,7 +38,9 @@ class Counts:
         failed: now, or before and not tried again.
         running: that are with the workers.
         work: seconds of the workers, for the tasks themselves.
-        overhead: seconds of the workers, for the store.
+        work_cpu: likewise, of a processor.
+        overhead: seconds for the store, beside the work.
+        overhead_cpu: likewise, of a processor.
         failures: the first few messages, by the task in words.
     """
 
@@ -49,7 +51,9 @@ class Counts:
     failed: int = 0
     running: int = 0
     work: float = 0.0
+    work_cpu: float = 0.0
     overhead: float = 0.0
+    overhead_cpu: float = 0.0
     failures: dict[str, str] = field(default_factory=dict[str, str])
     _times: deque[float] = field(default_factory=lambda: deque([time.monotonic()], maxlen=_RECENT), repr=False)
 
@@ -136,16 +140,19 @@ def drive(
 def _take(counts: Counts, store: Store, outcome: Outcome) -> None:
     """Count an outcome, and write what its worker has not written."""
     counts.work += outcome.seconds
+    counts.work_cpu += outcome.cpu
     counts.overhead += outcome.overhead
+    counts.overhead_cpu += outcome.overhead_cpu
     if outcome.status == FAILED:
         if outcome.is_open:
             store.fail(outcome.task.key, {"task": outcome.task.told, "message": outcome.message})
         _note(counts, outcome.task, outcome.message)
         return
     if outcome.files is not None:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.thread_time()
         store.finish(outcome.task.key, outcome.files)
         counts.overhead += time.perf_counter() - start
+        counts.overhead_cpu += time.thread_time() - cpu
     if outcome.status == FINISHED:
         counts.finished += 1
     else:

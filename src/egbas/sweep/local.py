@@ -13,6 +13,7 @@ import queue
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -23,11 +24,11 @@ from egbas.errors import EgbasError, RunDirectoryError
 from egbas.machine.threads import n_cores, work_beside
 from egbas.storage import Store
 from egbas.sweep.task import FAILED, Opening, Outcome, Task
-from egbas.sweep.work import told_error, work_into
+from egbas.sweep.work import begin, end, told_error
 
-AHEAD = 2  # tasks that a worker has been given: one that it works on, and the next
+AHEAD = 3  # tasks that a worker has been given: one that is written, one that it works on, and the next
 ATTEMPTS = 3  # of a task whose worker dies
-_READY, _DONE, _FATAL, _BROKEN = "ready", "done", "fatal", "broken"
+_BEGUN, _DONE, _FATAL, _BROKEN = "begun", "done", "fatal", "broken"
 _PATIENCE = 1.0  # seconds between two looks at the workers
 
 
@@ -55,19 +56,15 @@ class LocalEngine:
             RunDirectoryError: the disk is full, or the store cannot be written.
             EgbasError: no worker could be made ready.
         """
-        source, again = iter(tasks), collections.deque[Task]()
+        again = collections.deque[Task]()
+        source = FirstOf(again, iter(tasks))
         workers = [self._start(number) for number in range(self.n_workers)]
         try:
-            is_empty = False
             while True:
                 for worker in workers:
-                    while len(worker.given) < AHEAD and not is_empty:
-                        task = again.popleft() if again else next(source, None)
-                        if task is None:
-                            is_empty = True
-                        else:
-                            worker.give(task)
-                if is_empty and not any(worker.given for worker in workers):
+                    while len(worker.given) < AHEAD and (task := next(source, None)) is not None:
+                        worker.give(task)
+                if not any(worker.given for worker in workers):
                     return
                 waiting: list[Any] = [worker.pipe for worker in workers]
                 for ready in wait(waiting, timeout=_PATIENCE):
@@ -77,16 +74,17 @@ class LocalEngine:
                     except (EOFError, OSError):
                         workers[workers.index(worker)] = self._start(worker.number)
                         yield from self._bury(worker, again)
-                        is_empty = is_empty and not again
                         continue
                     if kind == _FATAL:
                         raise RunDirectoryError(content)
                     if kind == _BROKEN:
                         raise EgbasError(f"a worker cannot be made ready: {content}")
-                    if kind == _DONE:
-                        worker.given.popleft()
-                        self._attempts.pop(content.task.key, None)
-                        yield content
+                    if kind == _BEGUN:
+                        worker.begun = content
+                        continue
+                    worker.given.popleft()
+                    self._attempts.pop(content.task.key, None)
+                    yield content
         finally:
             for worker in workers:
                 worker.stop()
@@ -104,8 +102,8 @@ class LocalEngine:
         """A worker has died: the task that it worked on is begun again, or has failed; the others are only moved."""
         worker.process.join()
         self.deaths += 1
-        running, *others = worker.given or [None]
-        again.extend(task for task in others if task is not None)
+        running = next((task for task in worker.given if task.key == worker.begun), None)
+        again.extend(task for task in worker.given if task is not running)
         if running is None:
             if self.deaths > ATTEMPTS * self.n_workers:
                 raise EgbasError(f"workers end before they begin ({_ending(worker.process)}); see what they printed")
@@ -119,12 +117,29 @@ class LocalEngine:
         yield Outcome(task=running, status=FAILED, message=message)
 
 
+class FirstOf:
+    """What is to be done again, and then what is new; asked again after it was empty, it may have something."""
+
+    def __init__(self, again: "collections.deque[Task]", source: Iterator[Task]) -> None:
+        """Take both."""
+        self._again, self._source = again, source
+
+    def __iter__(self) -> Iterator[Task]:
+        """It is its own iterator."""
+        return self
+
+    def __next__(self) -> Task:
+        """The next task."""
+        return self._again.popleft() if self._again else next(self._source)
+
+
 class _Worker:
     """A worker process as the driver sees it."""
 
     def __init__(self, *, number: int, process: BaseProcess, pipe: "Connection[Any, Any]") -> None:
         self.number, self.process, self.pipe = number, process, pipe
         self.given = collections.deque[Task]()
+        self.begun = ""  # key of the task that it began last
 
     def give(self, task: Task) -> None:
         self.given.append(task)
@@ -162,21 +177,40 @@ def _serve(
     inbox: queue.Queue[Task] = queue.Queue()
     threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
     settle_worker(threads, n_workers)
-    finished = Store(store)
+    finished, door = Store(store), threading.Lock()
     try:
         workshop = opening(number)
     except Exception as error:
         pipe.send((_BROKEN, told_error(error)))
         inbox.get()  # until the driver ends it
         return
-    while True:
-        task = inbox.get()
-        try:
-            outcome = work_into(finished, workshop, task)
-        except RunDirectoryError as error:
-            pipe.send((_FATAL, str(error)))
-            continue
-        pipe.send((_DONE, outcome))
+    # A disk takes its time to say that a file is safe: the next task is begun meanwhile.
+    with ThreadPoolExecutor(1) as writer:
+        before = writer.submit(lambda: None)
+        while True:
+            task = inbox.get()
+            with door:
+                pipe.send((_BEGUN, task.key))
+            try:
+                outcome, claim = begin(finished, workshop, task)
+            except RunDirectoryError as error:
+                with door:
+                    pipe.send((_FATAL, str(error)))
+                continue
+            before.result()
+            before = writer.submit(_end, pipe, door, finished, outcome, claim)
+
+
+def _end(
+    pipe: "Connection[Any, Any]", door: threading.Lock, store: Store, outcome: Outcome, claim: contextlib.ExitStack
+) -> None:
+    """Write what came of a task, and tell the driver."""
+    try:
+        message = (_DONE, end(store, outcome, claim))
+    except RunDirectoryError as error:
+        message = (_FATAL, str(error))
+    with door:
+        pipe.send(message)
 
 
 def settle_worker(threads: int, n_workers: int) -> None:

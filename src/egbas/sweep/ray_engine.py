@@ -17,7 +17,7 @@ from typing import Any
 from egbas.errors import EgbasError, MissingExtraError, RunDirectoryError
 from egbas.storage import Store
 from egbas.storage.results import row_of_run
-from egbas.sweep.local import AHEAD, ATTEMPTS, settle_worker
+from egbas.sweep.local import AHEAD, ATTEMPTS, FirstOf, settle_worker
 from egbas.sweep.task import FAILED, FOUND, Opening, Outcome, Task
 from egbas.sweep.work import told_error, work, work_into
 
@@ -95,37 +95,41 @@ class RayEngine:
     def _run(
         self, source: Iterator[Task], again: "collections.deque[Task]", actors: "list[_Actor]"
     ) -> Iterator[Outcome]:
-        elsewhere, is_empty, last_worker = collections.deque[Task](), False, time.monotonic()
+        elsewhere, last_worker = collections.deque[Task](), time.monotonic()
+        tasks = FirstOf(again, source)
         while True:
             for actor in actors:
-                while actor.is_ready and len(actor.given) < AHEAD and (again or not is_empty):
-                    task = again.popleft() if again else next(source, None)
-                    if task is None:
-                        is_empty = True
-                    elif not self._claim(task):
-                        elsewhere.append(task)
-                    else:
-                        actor.give(task)
-            for _ in range(len(elsewhere)):
-                task = elsewhere.popleft()
-                place = self._store.find(task.key)
-                if place is not None:
-                    yield Outcome(task=task, status=FOUND, row=row_of_run(task.key, place))
-                else:
-                    elsewhere.append(task)
-            if is_empty and not again and not any(actor.given for actor in actors):
+                self._feed(actor, tasks, elsewhere)
+            yield from self._found(elsewhere)
+            waiting = {actor.next_answer: actor for actor in actors if actor.next_answer is not None}
+            if any(actor.is_ready for actor in actors) and not any(actor.given for actor in actors):
                 if not elsewhere:
                     return
                 again.extend(elsewhere)  # the other driver may have died
                 elsewhere.clear()
                 time.sleep(_PATIENCE)
             last_worker = self._check_patience(actors, last_worker)
-            waiting = {actor.next_answer: actor for actor in actors if actor.next_answer is not None}
-            if not waiting:
-                continue
-            done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=_PATIENCE)
+            done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=_PATIENCE) if waiting else ([], [])
             for answer in done:
                 yield from self._take(waiting[answer], answer, actors, again)
+
+    def _feed(self, actor: "_Actor", tasks: Iterator[Task], elsewhere: "collections.deque[Task]") -> None:
+        """Give a worker tasks, but those that another driver works on."""
+        while actor.is_ready and len(actor.given) < AHEAD and (task := next(tasks, None)) is not None:
+            if self._claim(task):
+                actor.give(task)
+            else:
+                elsewhere.append(task)
+
+    def _found(self, elsewhere: "collections.deque[Task]") -> Iterator[Outcome]:
+        """What another driver has finished meanwhile."""
+        for _ in range(len(elsewhere)):
+            task = elsewhere.popleft()
+            place = self._store.find(task.key)
+            if place is None:
+                elsewhere.append(task)
+            else:
+                yield Outcome(task=task, status=FOUND, row=row_of_run(task.key, place))
 
     def _take(
         self, actor: "_Actor", answer: Any, actors: "list[_Actor]", again: "collections.deque[Task]"

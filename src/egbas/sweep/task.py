@@ -44,7 +44,9 @@ class Outcome:
         task: which.
         status: ``"finished"`` now; ``"found"``, finished meanwhile by somebody else; or ``"failed"``.
         seconds: that the work itself took.
-        overhead: seconds that the store took.
+        cpu: likewise, of a processor.
+        overhead: seconds that the store took, beside the work on the next task.
+        overhead_cpu: likewise, of a processor.
         row: of the table of results; None where it failed.
         files: of the run directory, where the driver is to write it.
         message: what a failed task said.
@@ -54,7 +56,9 @@ class Outcome:
     task: Task
     status: Literal["finished", "found", "failed"]
     seconds: float = 0.0
+    cpu: float = 0.0
     overhead: float = 0.0
+    overhead_cpu: float = 0.0
     row: Mapping[str, Any] | None = None
     files: Mapping[str, bytes] | None = None
     message: str = ""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One task, one function: what every engine's worker does, and how its failure becomes a message."""
 
+import contextlib
+import dataclasses
 import time
 import traceback
 
@@ -14,43 +16,72 @@ _PAUSE = 0.2  # seconds between two looks at what another driver works on
 
 def work(workshop: Workshop, task: Task) -> Outcome:
     """Do a task, and hand its files over."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.thread_time()
+    row, files, message = None, None, ""
     try:
         files = workshop.files(task)
         row = row_of_files(task.key, files)
     except Exception as error:  # one bad task never ends the others
-        seconds = time.perf_counter() - start
-        return Outcome(task=task, status=FAILED, seconds=seconds, message=told_error(error), is_open=True)
-    return Outcome(task=task, status=FINISHED, seconds=time.perf_counter() - start, row=row, files=files)
+        message, files = told_error(error), None
+    return Outcome(
+        task=task,
+        status=FAILED if files is None else FINISHED,
+        seconds=time.perf_counter() - start,
+        cpu=time.thread_time() - cpu,
+        row=row,
+        files=files,
+        message=message,
+        is_open=True,
+    )
 
 
-def work_into(store: Store, workshop: Workshop, task: Task) -> Outcome:
-    """Do a task, and write its directory into the store; wait where another driver is just doing it.
+def begin(store: Store, workshop: Workshop, task: Task) -> tuple[Outcome, contextlib.ExitStack]:
+    """Do a task, unless it is done; wait where another driver is just doing it.
+
+    Returns:
+        The outcome, and the claim of the task, which ``end`` gives back.
+
+    Raises:
+        RunDirectoryError: the store cannot be written.
+    """
+    while True:
+        with contextlib.ExitStack() as claim:
+            if claim.enter_context(store.claim(task.key)):
+                place = store.find(task.key)
+                if place is None:
+                    return work(workshop, task), claim.pop_all()
+                return Outcome(task=task, status=FOUND, row=row_of_run(task.key, place)), claim.pop_all()
+        time.sleep(_PAUSE)
+
+
+def end(store: Store, outcome: Outcome, claim: contextlib.ExitStack) -> Outcome:
+    """Write the directory of a task into the store, or what it said where it failed, and give back its claim.
 
     Raises:
         RunDirectoryError: the disk is full, or the store cannot be written: no other task could be finished either.
     """
-    while True:
-        with store.claim(task.key) as granted:
-            if granted:
-                place = store.find(task.key)
-                if place is not None:
-                    return Outcome(task=task, status=FOUND, row=row_of_run(task.key, place))
-                outcome = work(workshop, task)
-                start = time.perf_counter()
-                if outcome.files is None:
-                    store.fail(task.key, {"task": task.told, "message": outcome.message})
-                else:
-                    store.finish(task.key, outcome.files)
-                return Outcome(
-                    task=task,
-                    status=outcome.status,
-                    seconds=outcome.seconds,
-                    overhead=time.perf_counter() - start,
-                    row=outcome.row,
-                    message=outcome.message,
-                )
-        time.sleep(_PAUSE)
+    start, cpu = time.perf_counter(), time.thread_time()
+    with claim:
+        if outcome.files is not None:
+            store.finish(outcome.task.key, outcome.files)
+        elif outcome.status == FAILED:
+            store.fail(outcome.task.key, {"task": outcome.task.told, "message": outcome.message})
+    return dataclasses.replace(
+        outcome,
+        files=None,
+        is_open=False,
+        overhead=time.perf_counter() - start,
+        overhead_cpu=time.thread_time() - cpu,
+    )
+
+
+def work_into(store: Store, workshop: Workshop, task: Task) -> Outcome:
+    """Do a task, and write its directory into the store.
+
+    Raises:
+        RunDirectoryError: as ``end`` does.
+    """
+    return end(store, *begin(store, workshop, task))
 
 
 def told_error(error: BaseException) -> str:
