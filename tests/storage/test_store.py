@@ -96,7 +96,7 @@ def test_content_comes_back(tmp_path: Path) -> None:
     assert store.content({"a": 1}, lambda: {"x": 0}) == ({"x": [1 / 3]}, False)
     assert store.content({"a": 2}, lambda: {"x": 0}) == ({"x": 0}, True)
     (store.place(key_of({"a": 2})) / "content.json").write_text("{")
-    with pytest.raises(RunDirectoryError, match="damaged.*remove it"):
+    with pytest.raises(RunDirectoryError, match=r"damaged.*remove it"):
         store.content({"a": 2}, lambda: {"x": 0})
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from egbas.zoo.models import Model
 
 
-def explore(  # noqa: PLR0913, PLR0917  each option is an argument
+def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the exploration.")] = 0,

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from egbas.storage import Store
 from egbas.storage.results import TableWriter
@@ -16,6 +16,7 @@ from egbas.sweep.task import FAILED, FINISHED, Outcome, Task
 _RECENT = 200  # tasks that the rate is taken of
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Does tasks, somewhere."""
 

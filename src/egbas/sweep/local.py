@@ -49,7 +49,7 @@ class LocalEngine:
         self._attempts: dict[str, int] = {}
         self.deaths = 0
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:  # noqa: C901  feed, listen, bury
         """Do tasks; outcomes come in the order in which they are known. Few tasks are taken ahead of the work.
 
         Raises:

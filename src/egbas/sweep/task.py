@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 FINISHED, FOUND, FAILED = "finished", "found", "failed"
 
@@ -65,6 +65,7 @@ class Outcome:
     is_open: bool = False
 
 
+@runtime_checkable
 class Workshop(Protocol):
     """All that a worker holds between tasks: networks with their splits, settings."""
 
