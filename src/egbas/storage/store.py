@@ -49,6 +49,7 @@ class Store:
         """
         self.path = Path(path).expanduser().resolve()
         self._part = part
+        self._finished, self._failed = (os.fspath(self.path / name) for name in (part, FAILED))
         self._claims: Claims | None = None
 
     def place(self, key: str) -> Path:
@@ -57,8 +58,8 @@ class Store:
 
     def find(self, key: str) -> Path | None:
         """The finished directory of a key; None where there is none."""
-        place = self.place(key)
-        return place if (place / DONE).exists() else None
+        # Asked for every task of a plan: texts are joined ten times as fast as paths.
+        return self.place(key) if os.path.exists(f"{self._finished}/{key}/{DONE}") else None
 
     def keys(self) -> Iterator[str]:
         """The keys of all that is finished, in no order."""
@@ -149,11 +150,12 @@ class Store:
 
     def failure(self, key: str) -> dict[str, Any] | None:
         """What a task that failed said; None where it did not fail, or was tried again since."""
-        try:
-            return json.loads((self.path / FAILED / f"{key}.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        place = f"{self._failed}/{key}.json"
+        if not os.path.exists(place):
             return None
-        except ValueError:  # damaged: the task is tried again
+        try:
+            return json.loads(Path(place).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # tried again meanwhile; damaged: it is tried again
             return None
 
     def failures(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -110,11 +110,12 @@ def _code_of(thing: Any) -> str:
     name = _name_of(thing)
     if name.startswith(("torch.", "egbas.", "builtins.", "numpy.")):  # their versions are told on their own
         return name
+    code = getattr(thing, "__code__", None)
+    told = name if code is None else f"{name} {code.co_names} {_constants(code)}"  # two lambdas may share a line
     try:
-        return f"{name} {inspect.getsource(thing)}"
+        return f"{told} {inspect.getsource(thing)}"
     except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        return name if code is None else f"{name} {code.co_code.hex()} {code.co_names} {_constants(code)}"
+        return told if code is None else f"{told} {code.co_code.hex()}"
 
 
 def _constants(code: types.CodeType) -> str:

@@ -57,7 +57,7 @@ def decides_of(  # noqa: PLR0913
         "judges": [[name, function_sha256(judge)] for name, judge in judges],
         "features": None if features is None else function_sha256(features),
         "classifier": None if classifier is None else network_sha256(classifier),
-        "options": {name: value for name, value in options.items() if value not in (None, False)},
+        "options": {name: value for name, value in options.items() if value is not None and value is not False},
     }
 
 
