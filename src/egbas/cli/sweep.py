@@ -27,7 +27,7 @@ _LISTED = 20  # failed tasks that are told
 _NOT_IN_FILES = "file", "json", "quiet"
 
 
-def _from_file(ctx: typer.Context, path: Path | None) -> Path | None:
+def _from_file(ctx: Any, path: Path | None) -> Path | None:
     """Take what a TOML file says for what is not given on the command line."""
     if path is not None:
         ctx.default_map = read_file(path, {str(each.name) for each in ctx.command.params})
