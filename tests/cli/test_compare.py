@@ -3,6 +3,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -127,3 +128,35 @@ def test_csv_by_hand() -> None:
         "m,1,a,x,0.5,0.25,1.0,3",
         "m,1,b,y,0.5,,,3",
     ]
+
+
+def test_lists_of_queries_layers_and_levels(here: Path) -> None:
+    words = ["--seed", "3,5", "--layer", "1", "--level", "2,6", "--max-steps", "60", "--out", "out", "--json"]
+    result = CliRunner().invoke(app, [*SMALL, "--iterations", "150", "--half-width", "4", *words])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert set(json.loads(result.stdout)) == {"layer-1-level-2", "layer-1-level-6"}
+    for level in (2, 6):
+        written = json.loads((here / "out" / f"layer-1-level-{level}" / "comparison.json").read_text())
+        assert written["config"]["seeds"] == [3, 5] and written["config"]["first"]["level"] == level
+    assert [path.name for path in here.iterdir()] == ["out"]  # what was kept meanwhile is removed
+
+
+def test_rows_of_a_file_are_queries_and_a_store_keeps_them(here: Path) -> None:
+    np.save("z.npy", np.array([[0.3, -0.2], [0.1, 0.4]], dtype=np.float32))
+    words = ["--latent", "z.npy", "--store", "store", "--quiet"]
+    assert compare(*words, "--out", "out").exit_code == 0
+    config = json.loads((here / "out" / "comparison.json").read_text())["config"]
+    assert (config["n_queries"], config["finished_before"]) == (2, 0)
+    assert config["first"]["query"] == pytest.approx([0.3, -0.2])
+    assert compare(*words, "--out", "again").exit_code == 0
+    again = json.loads((here / "again" / "comparison.json").read_text())
+    assert again["config"]["finished_before"] == 2
+    assert again["rows"] == json.loads((here / "out" / "comparison.json").read_text())["rows"]
+
+
+def test_an_option_twice_is_an_error(here: Path) -> None:
+    result = CliRunner().invoke(app, [*SMALL, "--seed", "1", "--seed", "2"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--seed is given 2 times, and takes one value (the last is '2')" in result.stderr
+    assert "write a list such as 1,2" in result.stderr
+    assert not list(here.iterdir())

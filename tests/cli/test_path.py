@@ -176,11 +176,11 @@ def test_the_directory_is_named_after_the_model_and_the_query(here: Path) -> Non
         (["--layer", "3-1"], ["--layer '3-1'", "runs backwards"]),
         (["--layer", "9"], ["9"]),
         (["--layer", "relu9"], ["relu9"]),
-        (["--level", "0"], ["levels [0]", "from 1 to 8"]),
-        (["--level", "1-9"], ["levels", "from 1 to 8"]),
+        (["--level", "0"], ["there is no level 0", "to 8"]),
+        (["--level", "1-9"], ["there is no level 9", "to 8"]),
         (["--level", "fine"], ["--level 'fine'", "is no number"]),
         (["--level", "5-1"], ["runs backwards"]),
-        (["--seed", "-1"], ["seed -1"]),
+        (["--seed", "-1"], ["--seed '-1'", "is no number"]),
         (["--latent", "missing.npy"], ["no file missing.npy"]),
         (["--latent-size", "2x0"], ["--latent-size '2x0'"]),
         (["--model", "dcgan-mnist-2"], ["did you mean"]),
@@ -219,3 +219,20 @@ def test_a_query_outside_the_prior_ends_with_one_line(here: Path) -> None:
         "out",
     ]
     stopped(CliRunner().invoke(app, words), here / "out", "outside")
+
+
+def test_several_queries_have_a_directory_each_and_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["--seed", "3,5", "--layer", "1", "--level", "2", "--max-steps", "60", "--max-evaluations", "500"]
+    words += ["--samples", "5", "--out", str(out)]
+    first = path(*words, "--quiet")
+    assert first.exit_code == 0, (first.stderr, first.exception)
+    assert {place.name for place in out.iterdir()} == {"seed-3", "seed-5"}
+    assert {file.name for file in (out / "seed-3").iterdir()} == FILES
+    before = (out / "seed-3" / "path.json").stat().st_mtime_ns
+    (out / "seed-5" / "DONE").unlink()
+    again = path(*words, "--json")
+    assert again.exit_code == 0, (again.stderr, again.exception)
+    told = json.loads(again.stdout)
+    assert [told[name]["seed"] for name in ("seed-3", "seed-5")] == [3, 5]
+    assert (out / "seed-3" / "path.json").stat().st_mtime_ns == before
