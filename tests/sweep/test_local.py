@@ -22,7 +22,15 @@ def test_workers_that_die_and_tasks_that_fail_end_nothing(tmp_path: Path, monkey
     shop = Quick(log=str(tmp_path / "log"), failing=[1], deadly=[3])
     store = Store(tmp_path / "sweep")
     engine = LocalEngine(shop, store, 1)
-    outcomes = {outcome.task.seed: outcome for outcome in engine.run(plan_of(range(6)))}
+    first, *_ = plan_of(range(6))
+    outcomes = {}
+    with Store(store.path).claim(first.key):  # another driver is at work on it, and dies
+        running = engine.run(plan_of(range(6)))
+        while len(outcomes) < 5:
+            outcome = next(running)
+            outcomes[outcome.task.seed] = outcome
+        assert 0 not in outcomes
+    outcomes |= {outcome.task.seed: outcome for outcome in running}
     assert sorted(outcomes) == list(range(6))
     assert {seed for seed, outcome in outcomes.items() if outcome.status == FAILED} == {1, 3}
     assert "seed 1 is bad" in outcomes[1].message

@@ -7,8 +7,8 @@ import pytest
 
 from egbas.errors import ConfigError, RunDirectoryError
 from egbas.storage import Store
-from egbas.sweep.task import FAILED, FINISHED, FOUND
-from egbas.sweep.work import told_error, work, work_into
+from egbas.sweep.task import BUSY, FAILED, FINISHED, FOUND
+from egbas.sweep.work import begin, end, told_error, work, work_into
 from tests.workshops import Quick, begun, plan_of
 
 (TASK,) = plan_of([3])
@@ -59,6 +59,15 @@ def test_what_another_driver_works_on_is_waited_for(tmp_path: Path) -> None:
         thread.join()
     assert sorted(results) == [FINISHED, FOUND]
     assert begun(tmp_path / "log") == [3]
+
+
+def test_without_patience_it_is_told_that_another_driver_works_on_it(tmp_path: Path) -> None:
+    store, shop = Store(tmp_path / "store"), Quick(log=str(tmp_path / "log"))
+    with Store(tmp_path / "store").claim(TASK.key):
+        outcome, _ = begin(store, shop, TASK, is_patient=False)
+    assert outcome.status == BUSY and begun(tmp_path / "log") == []
+    outcome, claim = begin(store, shop, TASK, is_patient=False)
+    assert end(store, outcome, claim).status == FINISHED
 
 
 def test_a_store_that_cannot_be_written_ends_all(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
@@ -23,13 +24,14 @@ import torch
 from egbas.errors import EgbasError, RunDirectoryError
 from egbas.machine.threads import n_cores, work_beside
 from egbas.storage import Store
-from egbas.sweep.task import FAILED, Opening, Outcome, Task
+from egbas.sweep.task import BUSY, FAILED, Opening, Outcome, Task
 from egbas.sweep.work import begin, end, told_error
 
 AHEAD = 3  # tasks that a worker has been given: one that is written, one that it works on, and the next
 ATTEMPTS = 3  # of a task whose worker dies
 _BEGUN, _DONE, _FATAL, _BROKEN = "begun", "done", "fatal", "broken"
 _PATIENCE = 1.0  # seconds between two looks at the workers
+_PAUSE = 0.5  # seconds between two looks at what another driver works on
 
 
 class LocalEngine:
@@ -47,16 +49,16 @@ class LocalEngine:
         self.n_workers = n_workers
         self._opening, self._store, self._threads = opening, store, threads
         self._attempts: dict[str, int] = {}
-        self.deaths = 0
+        self.deaths = self._stillborn = 0
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:  # noqa: C901  feed, listen, bury
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:  # noqa: C901, PLR0912  feed, listen, bury
         """Do tasks; outcomes come in the order in which they are known. Few tasks are taken ahead of the work.
 
         Raises:
             RunDirectoryError: the disk is full, or the store cannot be written.
             EgbasError: no worker could be made ready.
         """
-        again = collections.deque[Task]()
+        again, elsewhere = collections.deque[Task](), collections.deque[Task]()
         source = FirstOf(again, iter(tasks))
         workers = [self._start(number) for number in range(self.n_workers)]
         try:
@@ -65,7 +67,12 @@ class LocalEngine:
                     while len(worker.given) < AHEAD and (task := next(source, None)) is not None:
                         worker.give(task)
                 if not any(worker.given for worker in workers):
-                    return
+                    if not elsewhere:
+                        return
+                    time.sleep(_PAUSE)
+                    again.extend(elsewhere)  # the other driver has finished, or has died
+                    elsewhere.clear()
+                    continue
                 waiting: list[Any] = [worker.pipe for worker in workers]
                 for ready in wait(waiting, timeout=_PATIENCE):
                     worker = next(worker for worker in workers if worker.pipe is ready)
@@ -84,7 +91,11 @@ class LocalEngine:
                         continue
                     worker.given.popleft()
                     self._attempts.pop(content.task.key, None)
-                    yield content
+                    self._stillborn = 0
+                    if content.status == BUSY:
+                        elsewhere.append(content.task)
+                    else:
+                        yield content
         finally:
             for worker in workers:
                 worker.stop()
@@ -105,7 +116,8 @@ class LocalEngine:
         running = next((task for task in worker.given if task.key == worker.begun), None)
         again.extend(task for task in worker.given if task is not running)
         if running is None:
-            if self.deaths > ATTEMPTS * self.n_workers:
+            self._stillborn += 1
+            if self._stillborn > ATTEMPTS * self.n_workers:
                 raise EgbasError(f"workers end before they begin ({_ending(worker.process)}); see what they printed")
             return
         self._attempts[running.key] = self._attempts.get(running.key, 0) + 1
@@ -192,7 +204,7 @@ def _serve(
             with door:
                 pipe.send((_BEGUN, task.key))
             try:
-                outcome, claim = begin(finished, workshop, task)
+                outcome, claim = begin(finished, workshop, task, is_patient=False)
             except RunDirectoryError as error:
                 with door:
                     pipe.send((_FATAL, str(error)))

@@ -70,7 +70,7 @@ class RayEngine:
         self._models = None if models is None else self._ray.put(dict(models))
         self._attempts: dict[str, int] = {}
         self._claims: dict[str, contextlib.ExitStack] = {}
-        self.deaths = 0
+        self.deaths = self._stillborn = 0
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """Do tasks; outcomes come in the order in which they are known. Few tasks are taken ahead of the work.
@@ -166,7 +166,8 @@ class RayEngine:
         self.deaths += 1
         with contextlib.suppress(Exception):
             self._ray.kill(actor.handle)
-        if not actor.is_ready and self.deaths > ATTEMPTS * self.n_workers:
+        self._stillborn = 0 if actor.is_ready else self._stillborn + 1
+        if self._stillborn > ATTEMPTS * self.n_workers:
             raise EgbasError(f"workers end before they begin: {_first_line(error)}") from error
         running, *others = [task for task, _ in actor.given] or [None]
         for task in others:

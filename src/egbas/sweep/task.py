@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-FINISHED, FOUND, FAILED = "finished", "found", "failed"
+FINISHED, FOUND, FAILED, BUSY = "finished", "found", "failed", "busy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,8 @@ class Outcome:
 
     Attributes:
         task: which.
-        status: ``"finished"`` now; ``"found"``, finished meanwhile by somebody else; or ``"failed"``.
+        status: ``"finished"`` now; ``"found"``, finished meanwhile by somebody else; ``"failed"``; or ``"busy"``, while
+            another driver works on it, which no engine hands on.
         seconds: that the work itself took.
         cpu: likewise, of a processor.
         overhead: seconds that the store took, beside the work on the next task.
@@ -54,7 +55,7 @@ class Outcome:
     """
 
     task: Task
-    status: Literal["finished", "found", "failed"]
+    status: Literal["finished", "found", "failed", "busy"]
     seconds: float = 0.0
     cpu: float = 0.0
     overhead: float = 0.0

@@ -9,7 +9,7 @@ import traceback
 from egbas.errors import EgbasError, RunDirectoryError
 from egbas.storage import Store
 from egbas.storage.results import row_of_files, row_of_run
-from egbas.sweep.task import FAILED, FINISHED, FOUND, Outcome, Task, Workshop
+from egbas.sweep.task import BUSY, FAILED, FINISHED, FOUND, Outcome, Task, Workshop
 
 _PAUSE = 0.2  # seconds between two looks at what another driver works on
 
@@ -35,8 +35,16 @@ def work(workshop: Workshop, task: Task) -> Outcome:
     )
 
 
-def begin(store: Store, workshop: Workshop, task: Task) -> tuple[Outcome, contextlib.ExitStack]:
-    """Do a task, unless it is done; wait where another driver is just doing it.
+def begin(
+    store: Store, workshop: Workshop, task: Task, *, is_patient: bool = True
+) -> tuple[Outcome, contextlib.ExitStack]:
+    """Do a task, unless it is done.
+
+    Args:
+        store: where the result goes.
+        workshop: that does it.
+        task: to do.
+        is_patient: wait where another driver is just doing it; else it is ``"busy"``.
 
     Returns:
         The outcome, and the claim of the task, which ``end`` gives back.
@@ -51,6 +59,8 @@ def begin(store: Store, workshop: Workshop, task: Task) -> tuple[Outcome, contex
                 if place is None:
                     return work(workshop, task), claim.pop_all()
                 return Outcome(task=task, status=FOUND, row=row_of_run(task.key, place)), claim.pop_all()
+        if not is_patient:
+            return Outcome(task=task, status=BUSY), contextlib.ExitStack()
         time.sleep(_PAUSE)
 
 
