@@ -139,6 +139,14 @@ def test_lists_of_queries_layers_and_levels(here: Path) -> None:
         written = json.loads((here / "out" / f"layer-1-level-{level}" / "comparison.json").read_text())
         assert written["config"]["seeds"] == [3, 5] and written["config"]["first"]["level"] == level
     assert [path.name for path in here.iterdir()] == ["out"]  # what was kept meanwhile is removed
+    before = (here / "out" / "layer-1-level-2" / "DONE").stat().st_mtime_ns
+    (here / "out" / "layer-1-level-6" / "DONE").unlink()
+    command = [*SMALL, "--iterations", "150", "--half-width", "4", *words]
+    again = CliRunner().invoke(app, command)
+    assert json.loads(again.stdout) == json.loads(result.stdout)
+    assert (here / "out" / "layer-1-level-2" / "DONE").stat().st_mtime_ns == before
+    other = CliRunner().invoke(app, [*command, "--threshold", "0.4"])
+    assert (other.exit_code, "finished result of other settings" in other.stderr) == (2, True)
 
 
 def test_rows_of_a_file_are_queries_and_a_store_keeps_them(here: Path) -> None:

@@ -72,7 +72,7 @@ def test_json_alone_is_on_stdout(dcgan: tuple[Result, Path]) -> None:
     result, out = dcgan
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "path.json").read_text())
-    assert printed.keys() == {"model", "output", "seed", "query", "rows"}
+    assert printed.keys() == {"key", "model", "output", "seed", "query", "rows"}
     assert (printed["model"], printed["seed"]) == ("dcgan-mnist-2d", 0)
 
 
@@ -236,3 +236,5 @@ def test_several_queries_have_a_directory_each_and_go_on(tmp_path: Path) -> None
     told = json.loads(again.stdout)
     assert [told[name]["seed"] for name in ("seed-3", "seed-5")] == [3, 5]
     assert (out / "seed-3" / "path.json").stat().st_mtime_ns == before
+    other = path(*words, "--mass")
+    assert (other.exit_code, "finished result of other settings" in other.stderr) == (2, True)

@@ -17,7 +17,7 @@ from egbas.exploration.result import Exploration
 from egbas.figures import Gallery
 from egbas.report import galleries_of
 from egbas.reproduce.provenance import discriminator_facts
-from egbas.storage import Store
+from egbas.storage import Store, key_of
 from egbas.storage.store import SCORES
 from egbas.sweep.fingerprint import network_sha256
 from egbas.sweep.task import Task
@@ -43,6 +43,11 @@ class Cell:
     level: int | None
     seeds: Sequence[int]
     has_rows: bool
+
+    @property
+    def key(self) -> str:
+        """Of all that determines the comparison."""
+        return key_of({"comparison": SCHEMA, "tasks": [self.task(place).key for place in range(len(self.seeds))]})
 
     def task(self, place: int) -> Task:
         """The exploration of a query, by its place."""
@@ -90,6 +95,7 @@ def compared(
     galleries = galleries_of(first, progress=lambda done, total: progress("writing", done, total, str(directory)))
     comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
     everything = {
+        "key": cell.key,
         "rows": comparison.rows,
         "ratios": comparison.ratios,
         "scores": [vars(score) for score in scores],

@@ -24,7 +24,7 @@ JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.pn
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
 
-def compare(  # noqa: C901, PLR0913, PLR0917  each option is an argument
+def compare(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: options.Layers = options.DEFAULT_LAYER,
     seed: options.Seeds = "0",
@@ -75,7 +75,7 @@ def compare(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_rows, seeded
     from egbas.storage import Store, check_destination, save_files
-    from egbas.storage.destination import DONE
+    from egbas.storage.destination import DONE, finished_before
 
     seeds = ranges.numbers(seed, "--seed")
     if queries is not None and len(seeds) > 1:
@@ -90,9 +90,12 @@ def compare(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     levels = None if level is None else ranges.levels(level)
     asked = [(one, grade) for one in ranges.layers(layer, (), 0) for grade in levels or [None]]
     settings.check_one(level=None if levels is None else levels[0], sparsity=sparsity)
+    # A finished one of several is looked at again below, when it is known what is asked for.
     places = {
         cell: check_destination(
-            place if len(asked) == 1 else place / folder_of(*cell), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
+            place if len(asked) == 1 else place / folder_of(*cell),
+            overwrite or len(asked) > 1,
+            (JSON, CSV, PICTURE, REPORT, DONE),
         )
         for cell in asked
     }
@@ -111,8 +114,16 @@ def compare(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     is_one = len(seeds) * len(asked) == 1
     kept = Store(store) if store is not None else None if is_one else Store(_hidden(place))
     tables: dict[Path, dict[str, Any]] = {}
-    for (one, grade), directory in places.items():
-        cell = Cell(shop=shop, layer=one, level=grade, seeds=seeds, has_rows=latent is not None)
+    cells = {
+        directory: Cell(shop=shop, layer=one, level=grade, seeds=seeds, has_rows=latent is not None)
+        for (one, grade), directory in places.items()
+    }
+    before = {directory for directory, cell in cells.items() if finished_before(directory, JSON, cell.key, overwrite)}
+    for directory, cell in cells.items():
+        if directory in before:
+            written = json_format.loads((directory / JSON).read_text(encoding="utf-8"))
+            tables[directory] = {name: written[name] for name in ("rows", "ratios")}
+            continue
         with show.progress_bar(quiet) as progress:
             comparison, everything, run, galleries = compared(cell, kept, directory, progress)
         save_files(files(run, galleries, comparison, everything), directory, overwrite=overwrite)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
 
-def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
+def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,
@@ -78,8 +78,11 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.inputs.queries import find_query, find_rows, seeded
     from egbas.network import Network
     from egbas.report.path_page import HEADINGS, table_of
-    from egbas.storage import check_destination
-    from egbas.storage.destination import DONE
+    from egbas.samplers.gbrrt import GbRrtConfig
+    from egbas.storage import check_destination, key_of
+    from egbas.storage.destination import DONE, finished_before
+    from egbas.sweep.identity import decides_of
+    from egbas.zoo.models import load_classifier
 
     seeds = ranges.numbers(seed, "--seed")
     named = default_out(model, "", latent or seed)
@@ -96,11 +99,8 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     places = {
         query: place if len(queries) == 1 else place / folder_of(*query, has_seeds=len(seeds) > 1) for query in queries
     }
-    finished = [query for query, inner in places.items() if len(queries) > 1 and (inner / DONE).exists()]
-    finished = [] if overwrite else finished
-    for query in queries:
-        if query not in finished:
-            check_destination(places[query], overwrite, files)
+    for inner in places.values():  # a finished one of several is looked at again when it is known what is asked for
+        check_destination(inner, overwrite or len(queries) > 1, files)
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
@@ -113,6 +113,31 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     space = choose_geometry(chosen.latent, network, geometry)
     for text in network.notices:
         show.warning(text)
+    has_classes = chosen.card is not None
+    decides = decides_of(
+        network,
+        space,
+        beropt,
+        GbRrtConfig(),
+        options={"samples": samples, "max_evaluations": max_evaluations, "mass": mass, "output": output},
+        focus=part,
+        judges=list(zip(judge or (), judges, strict=True)),
+        features=known,
+        classifier=load_classifier(settings.CLASSIFIER) if has_classes else None,
+    )
+    keys = {
+        (row, one): key_of(
+            {
+                "path": decides,
+                "layers": [each.path for each in layers],
+                "levels": levels,
+                "seed": one,
+                "query": None if rows is None or row is None else rows[row].double().tolist(),
+            }
+        )
+        for row, one in queries
+    }
+    finished = [query for query in queries if finished_before(places[query], TABLE, keys[query], overwrite)]
     told: dict[str, Any] = {}
     for row, one in queries:
         directory = places[row, one].expanduser().resolve()
@@ -157,7 +182,8 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
             "--threads": threads,
         }
         words = _command(chosen.name, layers, level, one, samples, again, judge or ())
-        content = _write(found, chosen.name, output, words, directory, overwrite=overwrite)
+        facts = {"key": keys[row, one], "model": chosen.name, "output": output}
+        content = _write(found, facts, words, directory, overwrite=overwrite)
         told[directory.name] = content
         if not json and not quiet:
             show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
@@ -184,7 +210,7 @@ def _read_missing(told: "Mapping[str, Any]", place: Path) -> dict[str, Any]:
 
 
 def _write(
-    found: "LevelPath", model: str, output: str | None, words: str, directory: Path, *, overwrite: bool
+    found: "LevelPath", facts: "Mapping[str, Any]", words: str, directory: Path, *, overwrite: bool
 ) -> dict[str, Any]:
     """Write the directory of a path, warn of what did not converge, and give the content of its table."""
     import io
@@ -196,8 +222,7 @@ def _write(
     from egbas.storage import save_files
 
     content = {
-        "model": model,
-        "output": output,
+        **facts,
         "seed": found.seed,
         "query": found.query.tolist(),
         "rows": found.rows(),
