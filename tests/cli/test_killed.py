@@ -170,7 +170,7 @@ def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) 
     quick = shared_runs.BerOptConfig(max_steps=40, anneal_steps=40)
     monkeypatch.setattr(tables, "beropt_at", lambda level: quick)
     counted(monkeypatch, shared_runs, "run_files", tmp_path / "explored")
-    n, rng = 40, random.Random(2)
+    n, rng = 12, random.Random(2)
     words = ["reproduce", *TABLE, "--seed", f"0-{n - 1}"]
 
     def reproduce() -> None:
@@ -178,7 +178,7 @@ def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) 
 
     before, n_killed = {}, 0
     while n_killed < kills and not (tmp_path / "out" / "table1.json").exists():
-        n_killed += killed(reproduce, rng, 2.0)
+        n_killed += killed(reproduce, rng, 1.5)
         now = states(tmp_path / "out" / HIDDEN)
         if not (tmp_path / "out" / "table1.json").exists():
             assert {key: now[key] for key in before} == before
