@@ -527,3 +527,21 @@ def test_what_the_users_code_prints_is_no_result(tmp_path: Path, monkeypatch: py
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["certificate"]["is_valid"]
     assert all(text in result.stderr for text in ("at import", "at call", "forward"))
+
+
+def test_a_store_gives_what_is_finished_and_takes_what_is_new(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explore("--out", "plain", "--quiet").exit_code == 0
+    first = explore("--out", "first", "--store", "store", "--json")
+    assert first.exit_code == 0, (first.stderr, first.exception)
+    monkeypatch.setattr("egbas.cli.workshop.explore", None)
+    again = explore("--out", "again", "--store", "store")
+    assert again.exit_code == 0, (again.stderr, again.exception)
+    assert "found    " in again.stdout
+    (task,) = (here / "store" / "tasks").iterdir()
+    plain, *others = (load_file(place / "samples.safetensors") for place in (here / "plain", here / "again", task))
+    for other in others:
+        assert other.keys() == plain.keys()
+        assert all(torch.equal(other[name], plain[name]) for name in plain)
+    config = json.loads((here / "plain" / "config.json").read_text())
+    assert json.loads((here / "again" / "config.json").read_text()) == config
+    assert not (task / "report.html").exists() and (here / "again" / "report.html").exists()
