@@ -116,7 +116,7 @@ class ModelWorkshop:
             classifier=load_classifier(settings.CLASSIFIER) if has_classes else None,
         )
 
-    @property
+    @functools.cached_property
     def rows(self) -> list[str] | None:
         """What determines each query of the file of latents; None where seeds draw the queries."""
         latents = self._latents()
