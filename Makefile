@@ -55,4 +55,5 @@ $(VENV)/bench.stamp: $(VENV)/demo.stamp
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) with the tools for tests ..."
 	$(PIP_INSTALL) -e '.[dev]'
+	$(PIP_INSTALL) -e '.[ray]' || echo "Ray cannot be had; its tests skip themselves"
 	@touch $@ $(VENV)/demo.stamp

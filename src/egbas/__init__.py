@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from egbas.region import DecisionRegion, Intersection, Region, SupportingRegion
     from egbas.samplers.contract import Sampler, Samples
     from egbas.samplers.gbrrt import GbRrtConfig
-    from egbas.storage import load_run, save_run
+    from egbas.storage import Sweep, load_run, load_sweep, save_run
     from egbas.zoo.models import load_classifier, load_model
     from egbas.zoo.state_dicts import load_weights
 
@@ -78,6 +78,7 @@ __all__ = [
     "Sphere",
     "StartOutsideRegionError",
     "SupportingRegion",
+    "Sweep",
     "Uniform",
     "__version__",
     "error_of",
@@ -90,6 +91,7 @@ __all__ = [
     "load_classifier",
     "load_model",
     "load_run",
+    "load_sweep",
     "load_weights",
     "nearest_exits",
     "neighbours_of",
@@ -120,6 +122,7 @@ _HOME = {
     "Samples": "egbas.samplers.contract",
     "Sphere": "egbas.latent",
     "SupportingRegion": "egbas.region",
+    "Sweep": "egbas.storage",
     "Uniform": "egbas.latent",
     "estimate": "egbas.exploration.estimate",
     "error_of": "egbas.beropt",
@@ -133,6 +136,7 @@ _HOME = {
     "load_run": "egbas.storage",
     "load_weights": "egbas.zoo.state_dicts",
     "nearest_exits": "egbas.exploration.exits",
+    "load_sweep": "egbas.storage",
     "neighbours_of": "egbas.evaluation.neighbours",
     "save_run": "egbas.storage",
 }

@@ -3,6 +3,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from egbas.cli import app
 from egbas.cli.compare import as_csv
 from egbas.evaluation.baselines import METHODS
+from tests.commands import once
 
 SMALL = ["compare", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
 QUICK = ["--iterations", "150", "--sparsity", "1", "--half-width", "4"]
@@ -18,7 +20,7 @@ ROW = {"model": "m", "layer": 1, "method": "a", "metric": "x", "mean": 0.5, "low
 
 
 def compare(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, *QUICK, *words])
+    return CliRunner().invoke(app, once([*SMALL, *QUICK, *words]))
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +86,7 @@ def test_the_zoo_has_judges(here: Path) -> None:
 
 def test_the_discriminator_of_a_pggan_and_how_it_sees_an_image(here: Path) -> None:
     words = ["compare", "--model", "pggan-mnist", "--layer", "2", "--iterations", "20", "--max-steps", "20"]
-    result = CliRunner().invoke(app, [*words, "--out", "out", "--quiet"])
+    result = CliRunner().invoke(app, once([*words, "--out", "out", "--quiet"]))
     assert result.exit_code == 0, (result.stderr, result.exception)
     config = json.loads((here / "out" / "comparison.json").read_text())["config"]
     policy = config["discriminator"]["minibatch_deviation"]
@@ -126,3 +128,43 @@ def test_csv_by_hand() -> None:
         "m,1,a,x,0.5,0.25,1.0,3",
         "m,1,b,y,0.5,,,3",
     ]
+
+
+def test_lists_of_queries_layers_and_levels(here: Path) -> None:
+    words = ["--seed", "3,5", "--layer", "1", "--level", "2,6", "--max-steps", "60", "--out", "out", "--json"]
+    result = CliRunner().invoke(app, [*SMALL, "--iterations", "150", "--half-width", "4", *words])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert set(json.loads(result.stdout)) == {"layer-1-level-2", "layer-1-level-6"}
+    for level in (2, 6):
+        written = json.loads((here / "out" / f"layer-1-level-{level}" / "comparison.json").read_text())
+        assert written["config"]["seeds"] == [3, 5] and written["config"]["first"]["level"] == level
+    assert [path.name for path in here.iterdir()] == ["out"]  # what was kept meanwhile is removed
+    before = (here / "out" / "layer-1-level-2" / "DONE").stat().st_mtime_ns
+    (here / "out" / "layer-1-level-6" / "DONE").unlink()
+    command = [*SMALL, "--iterations", "150", "--half-width", "4", *words]
+    again = CliRunner().invoke(app, command)
+    assert json.loads(again.stdout) == json.loads(result.stdout)
+    assert (here / "out" / "layer-1-level-2" / "DONE").stat().st_mtime_ns == before
+    other = CliRunner().invoke(app, [*command, "--threshold", "0.4"])
+    assert (other.exit_code, "finished result of other settings" in other.stderr) == (2, True)
+
+
+def test_rows_of_a_file_are_queries_and_a_store_keeps_them(here: Path) -> None:
+    np.save("z.npy", np.array([[0.3, -0.2], [0.1, 0.4]], dtype=np.float32))
+    words = ["--latent", "z.npy", "--store", "store", "--quiet"]
+    assert compare(*words, "--out", "out").exit_code == 0
+    config = json.loads((here / "out" / "comparison.json").read_text())["config"]
+    assert (config["n_queries"], config["finished_before"]) == (2, 0)
+    assert config["first"]["query"] == pytest.approx([0.3, -0.2])
+    assert compare(*words, "--out", "again").exit_code == 0
+    again = json.loads((here / "again" / "comparison.json").read_text())
+    assert again["config"]["finished_before"] == 2
+    assert again["rows"] == json.loads((here / "out" / "comparison.json").read_text())["rows"]
+
+
+def test_an_option_twice_is_an_error(here: Path) -> None:
+    result = CliRunner().invoke(app, [*SMALL, "--seed", "1", "--seed", "2"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--seed is given 2 times, and takes one value (the last is '2')" in result.stderr
+    assert "write a list such as 1,2" in result.stderr
+    assert not list(here.iterdir())

@@ -25,13 +25,14 @@ from egbas.cli import app
 from egbas.cli.explore import default_out
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import save
+from tests.commands import once
 
 SMALL = ["explore", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
 QUICK = ["--iterations", "60", "--sparsity", "1", "--samples", "0"]
 
 
 def explore(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, *QUICK, *words])
+    return CliRunner().invoke(app, once([*SMALL, *QUICK, *words]))
 
 
 def stopped(result: Result, place: Path, *messages: str) -> None:
@@ -126,7 +127,7 @@ def test_every_option_reaches_its_config(tmp_path: Path) -> None:
 def test_the_geometry_follows_the_network(here: Path, first: str, asked: str, used: str) -> None:
     model = network(here, f"user_{asked}_{used}", first)
     words = ["explore", "--model", model, "--latent-size", "2", "--out", "run", *QUICK, "--step-size", "0.05"]
-    result = CliRunner().invoke(app, [*words, "--geometry", asked])
+    result = CliRunner().invoke(app, once([*words, "--geometry", asked]))
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert ("on a sphere of radius" in result.stdout) == (used == "sphere")
     assert json.loads((here / "run" / "config.json").read_text())["latent"]["geometry"] == used
@@ -336,7 +337,7 @@ def test_samples_that_do_not_converge_are_written_and_told(tmp_path: Path) -> No
 
 
 def explore_levels(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, "--iterations", "60", "--samples", "0", "--out", "run", *words])
+    return CliRunner().invoke(app, once([*SMALL, "--iterations", "60", "--samples", "0", "--out", "run", *words]))
 
 
 def written(here: Path, name: str = "config.json") -> dict[str, Any]:
@@ -526,3 +527,21 @@ def test_what_the_users_code_prints_is_no_result(tmp_path: Path, monkeypatch: py
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["certificate"]["is_valid"]
     assert all(text in result.stderr for text in ("at import", "at call", "forward"))
+
+
+def test_a_store_gives_what_is_finished_and_takes_what_is_new(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explore("--out", "plain", "--quiet").exit_code == 0
+    first = explore("--out", "first", "--store", "store", "--json")
+    assert first.exit_code == 0, (first.stderr, first.exception)
+    monkeypatch.setattr("egbas.cli.workshop.explore", None)
+    again = explore("--out", "again", "--store", "store")
+    assert again.exit_code == 0, (again.stderr, again.exception)
+    assert "found    " in again.stdout
+    (task,) = (here / "store" / "tasks").iterdir()
+    plain, *others = (load_file(place / "samples.safetensors") for place in (here / "plain", here / "again", task))
+    for other in others:
+        assert other.keys() == plain.keys()
+        assert all(torch.equal(other[name], plain[name]) for name in plain)
+    config = json.loads((here / "plain" / "config.json").read_text())
+    assert json.loads((here / "again" / "config.json").read_text()) == config
+    assert not (task / "report.html").exists() and (here / "again" / "report.html").exists()

@@ -9,13 +9,14 @@ from typer.testing import CliRunner
 
 from egbas.cli import app
 from egbas.zoo.models import load_model
+from tests.commands import once
 
 QUICK = ["neighbours", "--layer", "1", "--max-steps", "60", "--quiet"]
 
 
 def test_a_picture_a_table_and_tensors(tmp_path: Path) -> None:
     out = tmp_path / "near"
-    result = CliRunner().invoke(app, [*QUICK, "--bank", "300", "--count", "5", "--out", str(out), "--json"])
+    result = CliRunner().invoke(app, once([*QUICK, "--bank", "300", "--count", "5", "--out", str(out), "--json"]))
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert found == json.loads((out / "neighbours.json").read_text())
@@ -37,7 +38,7 @@ def test_the_query_is_its_own_neighbour_in_a_bank_of_a_file(tmp_path: Path) -> N
     query = load_model("dcgan-mnist-2d").latent.sample(1, torch.Generator().manual_seed(3))
     save_file({"latent": torch.cat([torch.full((4, 2), 5.0), query])}, tmp_path / "bank.safetensors")
     words = [*QUICK, "--seed", "3", "--bank", str(tmp_path / "bank.safetensors"), "--out", str(tmp_path / "near")]
-    result = CliRunner().invoke(app, [*words, "--json"])
+    result = CliRunner().invoke(app, once([*words, "--json"]))
     assert result.exit_code == 0, result.output
     first = json.loads(result.stdout)["rows"][0]
     assert first["shared"] == 1
@@ -64,7 +65,7 @@ def test_a_bank_without_latents_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_message(tmp_path: Path, words: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, [*QUICK, "--out", str(tmp_path / "near"), *words])
+    result = CliRunner().invoke(app, once([*QUICK, "--out", str(tmp_path / "near"), *words]))
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 from egbas.beropt import error_of
 from egbas.cli import app
+from tests.commands import once
 
 SMALL = ["path", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2", "--samples", "20"]
 FILES = {"path.html", "path.json", "path.png", "path.safetensors", "DONE"}
 
 
 def path(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, *words])
+    return CliRunner().invoke(app, once([*SMALL, *words]))
 
 
 def stopped(result: Result, place: Path, *messages: str) -> None:
@@ -38,7 +39,7 @@ def dcgan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     out = tmp_path_factory.mktemp("runs") / "path"
     words = ["path", "--layer", "1-2", "--level", "1,5", "--samples", "20", "--max-steps", "100"]
     words += ["--max-evaluations", "500"]
-    return CliRunner().invoke(app, [*words, "--json", "--quiet", "--out", str(out)]), out
+    return CliRunner().invoke(app, once([*words, "--json", "--quiet", "--out", str(out)])), out
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_json_alone_is_on_stdout(dcgan: tuple[Result, Path]) -> None:
     result, out = dcgan
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "path.json").read_text())
-    assert printed.keys() == {"model", "output", "seed", "query", "rows"}
+    assert printed.keys() == {"key", "model", "output", "seed", "query", "rows"}
     assert (printed["model"], printed["seed"]) == ("dcgan-mnist-2d", 0)
 
 
@@ -175,11 +176,11 @@ def test_the_directory_is_named_after_the_model_and_the_query(here: Path) -> Non
         (["--layer", "3-1"], ["--layer '3-1'", "runs backwards"]),
         (["--layer", "9"], ["9"]),
         (["--layer", "relu9"], ["relu9"]),
-        (["--level", "0"], ["levels [0]", "from 1 to 8"]),
-        (["--level", "1-9"], ["levels", "from 1 to 8"]),
+        (["--level", "0"], ["there is no level 0", "to 8"]),
+        (["--level", "1-9"], ["there is no level 9", "to 8"]),
         (["--level", "fine"], ["--level 'fine'", "is no number"]),
         (["--level", "5-1"], ["runs backwards"]),
-        (["--seed", "-1"], ["seed -1"]),
+        (["--seed", "-1"], ["--seed '-1'", "is no number"]),
         (["--latent", "missing.npy"], ["no file missing.npy"]),
         (["--latent-size", "2x0"], ["--latent-size '2x0'"]),
         (["--model", "dcgan-mnist-2"], ["did you mean"]),
@@ -218,3 +219,22 @@ def test_a_query_outside_the_prior_ends_with_one_line(here: Path) -> None:
         "out",
     ]
     stopped(CliRunner().invoke(app, words), here / "out", "outside")
+
+
+def test_several_queries_have_a_directory_each_and_go_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["--seed", "3,5", "--layer", "1", "--level", "2", "--max-steps", "60", "--max-evaluations", "500"]
+    words += ["--samples", "5", "--out", str(out)]
+    first = path(*words, "--quiet")
+    assert first.exit_code == 0, (first.stderr, first.exception)
+    assert {place.name for place in out.iterdir()} == {"seed-3", "seed-5"}
+    assert {file.name for file in (out / "seed-3").iterdir()} == FILES
+    before = (out / "seed-3" / "path.json").stat().st_mtime_ns
+    (out / "seed-5" / "DONE").unlink()
+    again = path(*words, "--json")
+    assert again.exit_code == 0, (again.stderr, again.exception)
+    told = json.loads(again.stdout)
+    assert [told[name]["seed"] for name in ("seed-3", "seed-5")] == [3, 5]
+    assert (out / "seed-3" / "path.json").stat().st_mtime_ns == before
+    other = path(*words, "--mass")
+    assert (other.exit_code, "finished result of other settings" in other.stderr) == (2, True)

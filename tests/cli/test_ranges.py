@@ -2,7 +2,7 @@
 import pytest
 from torch import nn
 
-from egbas.cli.ranges import layers, numbers
+from egbas.cli.ranges import layers, levels, numbers, spans
 from egbas.errors import ConfigError
 from egbas.network import Network
 from tests.problems import HalvesNet
@@ -93,3 +93,20 @@ def test_an_empty_word_is_no_layer(text: str) -> None:
     one = network(2)
     with pytest.raises(ConfigError, match="--layer"):
         layers(text, one.layers, one.image_size)
+
+
+def test_levels_that_there_are() -> None:
+    assert levels("1-3,8") == [1, 2, 3, 8]
+    with pytest.raises(ConfigError, match=r"--level '0-2': there is no level 0; expected 1 \(coarse\) to 8"):
+        levels("0-2")
+
+
+def test_spans_do_not_overlap_and_may_be_long() -> None:
+    assert spans("5-9,7-12,0,3-20", "--seed") == [
+        range(5, 10),
+        range(10, 13),
+        range(1),
+        range(3, 5),
+        range(13, 21),
+    ]
+    assert len(spans("0-9999999", "--seed", 10**7)[0]) == 10**7

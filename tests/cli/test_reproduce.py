@@ -9,8 +9,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from egbas.beropt import BerOptConfig
 from egbas.cli import app, show
 from egbas.reproduce import shared_runs as explored
+from egbas.reproduce import tables
 from egbas.reproduce.brute_force import Comparison
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.runs import QUICK
@@ -119,3 +121,30 @@ def test_a_table_of_a_checkpoint_file(tmp_path: Path) -> None:
     rows = json.loads((out / "table1.json").read_text())["rows"]
     assert {row["layer"] for row in rows} == {2, 4, 6}  # the paper's layers of a PGGAN
     assert {row["method"] for row in rows} >= {"E-GBAS", "radius-matched"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["figure1", "--seed", "1"], "--seed 1 for figure1; it is for table1, table2, all"),
+        (["rankings", "--level", "2"], "--level 2 for rankings"),
+        (["table1", "--seed", "0-3", "--queries", "2"], "each says which queries"),
+        (["table1", "--level", "9"], "there is no level 9"),
+        (["table1", "--layer", "a"], "--layer 'a'"),
+    ],
+)
+def test_lists_that_cannot_be_meant(tmp_path: Path, words: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["reproduce", *words, "--out", str(tmp_path / "out")])
+    assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_lists_of_queries_layers_and_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "beropt_at", lambda level: BerOptConfig(level=level, max_steps=30, anneal_steps=30))
+    words = ["table1", "--model", "dcgan-mnist-2d", "--layer", "1", "--seed", "3,5", "--level", "1,2"]
+    result = CliRunner().invoke(app, ["reproduce", *words, "--out", str(tmp_path), "--json", "--quiet"])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    told = json.loads(result.stdout)
+    assert [told[name]["config"]["beropt"]["level"] for name in ("level-1", "level-2")] == [1, 2]
+    assert told["level-1"]["config"]["seeds"] == [3, 5] and told["level-1"]["rows"][0]["n_queries"] == 2
+    assert not (tmp_path / "level-1" / ".unfinished").exists()

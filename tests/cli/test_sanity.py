@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from egbas.cli import app
 from egbas.cli.sanity import DEFAULT_EVALUATIONS, DEFAULT_SETS
 from egbas.evaluation.sanity import MAX_EVALUATIONS, RANDOM_SETS
+from tests.commands import once
 
 SMALL = ["sanity", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
 SMALL += ["--samples", "20", "--max-evaluations", "2000", "--sets", "1", "--max-steps", "100"]
@@ -16,7 +17,7 @@ FILES = {"sanity.html", "sanity.json", "DONE"}
 
 
 def sanity(*words: str) -> Result:
-    return CliRunner().invoke(app, [*SMALL, *words])
+    return CliRunner().invoke(app, once([*SMALL, *words]))
 
 
 def stopped(result: Result, place: Path, *messages: str) -> None:

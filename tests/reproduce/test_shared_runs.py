@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from egbas.beropt import BerOptConfig
+from egbas.cli.workshop import ModelWorkshop
 from egbas.errors import LayerNotFoundError, ModelNotFoundError
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.reproduce import shared_runs as module
-from egbas.reproduce.shared_runs import Explored, complete_run
+from egbas.reproduce.shared_runs import Explored, beropt_at, complete_run
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.storage import Store
 from tests.runs import QUICK
 
 MODEL, FEW = "dcgan-mnist-2d", GbRrtConfig(iterations=5)
@@ -112,3 +116,25 @@ def test_unknown_names() -> None:
         Explored()("dcgan-mist", 1, 0)
     with pytest.raises(LayerNotFoundError):
         Explored()(MODEL, 9, 0)
+
+
+def test_what_was_explored_is_found_in_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    first = Explored(beropt=QUICK, gbrrt=FEW, store=store)(MODEL, 1, 3)
+    monkeypatch.setattr(module, "explore_many", None)
+    again = Explored(beropt=QUICK, gbrrt=FEW, store=store)(MODEL, 1, 3)
+    assert torch.equal(first.grown.latents, again.grown.latents)
+    assert torch.equal(first.support.beropt.theta, again.support.beropt.theta)
+
+
+def test_a_sweep_has_the_same_task(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    Explored(beropt=BerOptConfig(sparsity=2.0, max_steps=40, anneal_steps=40), gbrrt=FEW, store=store)(MODEL, 1, 3)
+    options = {"samples": 0, "repeats": 1, "sparsity": 2.0, "max_steps": 40, "iterations": FEW.iterations}
+    options |= {"half_width": FEW.half_width, "step_size": FEW.step_size}
+    assert list(store.keys()) == [ModelWorkshop(options, MODEL).task(1, None, 3).key]
+
+
+def test_settings_at_a_level() -> None:
+    assert beropt_at(3) == BerOptConfig(level=3)
+    assert beropt_at(None) == BerOptConfig()

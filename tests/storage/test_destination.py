@@ -6,7 +6,7 @@ import pytest
 
 from egbas.errors import RunDirectoryError
 from egbas.storage import check_destination
-from egbas.storage.destination import FILES
+from egbas.storage.destination import FILES, finished_before
 
 
 def test_new_and_empty_directories_are_fine(tmp_path: Path) -> None:
@@ -64,3 +64,15 @@ def test_impossible_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunDirectoryError, match="name another"):
         check_destination(path)
+
+
+def test_a_finished_one_of_several_is_known_by_its_key(tmp_path: Path) -> None:
+    assert not finished_before(tmp_path, "a.json", "k", False)
+    (tmp_path / "DONE").touch()
+    (tmp_path / "a.json").write_text('{"key": "k"}')
+    assert finished_before(tmp_path, "a.json", "k", False)
+    assert not finished_before(tmp_path, "a.json", "k", True)
+    for content in ('{"key": "other"}', "{}", "[]", "{"):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(RunDirectoryError, match="other settings"):
+            finished_before(tmp_path, "a.json", "k", False)

@@ -20,12 +20,14 @@ from egbas.cli import (
     models,
     neighbours,
     path,
+    report,
     reproduce,
     sanity,
     show,
+    sweep,
     train,
 )
-from egbas.errors import EgbasError
+from egbas.errors import ConfigError, EgbasError
 from egbas.machine.memory import collect_seldom, keep_freed_memory
 from egbas.version import __version__
 
@@ -58,7 +60,29 @@ class Commands(TyperGroup):
 
 
 class Command(TyperCommand):
-    """A command whose results are all that stdout gets."""
+    """A command whose results are all that stdout gets, and that takes each option once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line.
+
+        Raises:
+            ConfigError: an option that has one value is given twice, of which one would be lost without a word.
+        """
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for each in self.get_params(ctx):
+            is_single = not each.multiple and not getattr(each, "is_flag", True)  # an argument has no such word
+            if is_single and order.count(each) > 1 and not ctx.resilient_parsing:
+                name = max(each.opts, key=len)
+                raise ConfigError(
+                    f"{name} is given {order.count(each)} times, and takes one value (the last is "
+                    f"{values[each.name]!r}); leave all but one out{self._listing(each)}"
+                )
+        return super().parse_args(ctx, args)
+
+    def _listing(self, option: Any) -> str:
+        """A hint where an option takes a list."""
+        is_list = option.metavar == "LIST"
+        return ", or write a list such as 1,2" if is_list else ""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -125,6 +149,8 @@ for command in (
     checkpoints.inspect,
     checkpoints.convert,
     reproduce.reproduce,
+    sweep.sweep,
+    report.report,
     train.train,
     doctor.doctor,
 ):

@@ -5,7 +5,6 @@ import csv
 import io
 import json as json_format
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +16,6 @@ from egbas.cli.explore import default_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from torch import nn
-
     from egbas.evaluation.comparison import Comparison
     from egbas.exploration.explore import Exploration
     from egbas.figures import Gallery
@@ -27,14 +24,21 @@ JSON, CSV, PICTURE, REPORT = "comparison.json", "comparison.csv", "comparison.pn
 COLUMNS = ("model", "layer", "method", "metric", "mean", "low", "high", "n_queries")
 
 
-def compare(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
+def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
-    layer: options.Layer = options.DEFAULT_LAYER,
-    seed: Annotated[int, typer.Option(metavar="S", help="Of the first query; the next ones count up from it.")] = 0,
+    layer: options.Layers = options.DEFAULT_LAYER,
+    seed: options.Seeds = "0",
     queries: Annotated[
-        int, typer.Option(metavar="N", min=1, max=options.MOST_QUERIES, help="How many queries; intervals need two.")
-    ] = 1,
-    latent: options.Latent = None,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=options.MOST_QUERIES,
+            help="How many queries, counting up from --seed; intervals need two.",
+            show_default="those of --seed",
+        ),
+    ] = None,
+    latent: options.Latents = None,
     image: options.ImageFile = None,
     encoder: options.Encoder = None,
     force: options.Force = False,
@@ -43,11 +47,12 @@ def compare(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argumen
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
-    level: options.Level = None,
+    level: options.Levels = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/compare-MODEL-lL-sS"),
     ] = None,
+    store: options.Store = None,
     threshold: options.Threshold = None,
     sparsity: options.Sparsity = None,
     max_steps: options.MaxSteps = None,
@@ -64,136 +69,100 @@ def compare(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argumen
     """Compare the samples of E-GBAS with those of balls around the query: how alike are their images?
 
     Writes comparison.json, comparison.csv, and of the first query comparison.png and report.html to --out; all or none.
+    Several layers or levels have a directory each in --out. What is finished when it is stopped is found again.
     """
-    from dataclasses import replace
-
-    from egbas.cli import settings, starting
+    given = {**locals(), "samples": 0, "repeats": 1}
+    from egbas.cli import ranges, settings, starting
+    from egbas.cli.cell import Cell, compared
+    from egbas.cli.workshop import ModelWorkshop, explore_options
     from egbas.errors import ConfigError
-    from egbas.evaluation.comparison import Comparison, as_table, draw_all, evaluate, pictured, ratios, summarise
-    from egbas.exploration.explore import explore
-    from egbas.geometry import choose_geometry
+    from egbas.evaluation.comparison import as_table
     from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
-    from egbas.inputs.queries import find_query, seeded, warnings_of
-    from egbas.network import Network
-    from egbas.report import galleries_of
-    from egbas.storage import check_destination, save_files
-    from egbas.storage.destination import DONE
-    from egbas.zoo.models import load_classifier
+    from egbas.inputs.queries import find_rows, seeded
+    from egbas.storage import Store, check_destination, save_files
+    from egbas.storage.destination import DONE, finished_before
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
-    if (latent is not None or image is not None) and queries > 1:
+    seeds = ranges.numbers(seed, "--seed")
+    if queries is not None and len(seeds) > 1:
+        raise ConfigError(f"--seed {seed} names {len(seeds)} queries, --queries asks for {queries}; leave one out")
+    n_queries = queries or len(seeds)
+    if (latent is not None or image is not None) and n_queries > 1:
         option = "--latent" if image is None else "--image"
-        raise ConfigError(f"{option} gives one query, --queries asks for {queries}; leave one of them out")
-    named = default_out(model, layer, latent or image or str(seed))
-    directory = check_destination(
-        out or named.with_name(f"compare-{named.name}"), overwrite, (JSON, CSV, PICTURE, REPORT, DONE)
-    )
-    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
-    seeded(seed + queries)  # so that the last seed is in range, too
-    first = find_query(latent if latent is not None else str(seed), chosen.latent)
-    beropt, gbrrt = settings.configs(
-        level=level,
-        threshold=threshold,
-        sparsity=sparsity,
-        max_steps=max_steps,
-        half_width=half_width,
-        step_size=step_size,
-        iterations=iterations,
-    )
-    inputs = find_inputs(input)
-    where = find_device(device)
-    generator = chosen.generator.to(where)
-    set_threads(generator, chosen.latent.shape, threads, inputs)
-    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
-    target = network.resolve(settings.layer_key(layer))
-    space = choose_geometry(chosen.latent, network, geometry)
-    discriminator = None if chosen.discriminator is None else chosen.discriminator.to(where)
-    classifier = load_classifier(settings.CLASSIFIER).to(where) if chosen.card is not None else None
-
-    scores, first_run, images = [], None, {}
-    for text in network.notices:
-        show.warning(text)
-    source = None
-    with show.progress_bar(quiet) as progress:
-        if image is not None:
-            first, source, said = starting.query_of_image(
-                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
-            )
-            for text in said:
-                show.warning(text)
-        for done, number in enumerate(range(seed, seed + queries)):
-            tell = partial(_tell, progress, number, (done, queries))
-            z0 = find_query(str(number), chosen.latent) if done else first
-            run = explore(
-                generator,
-                z0.to(where),
-                target.key,
-                rng=number,
-                latent=space,
-                geometry=space.geometry,
-                output=output,
-                inputs=inputs,
-                beropt=beropt,
-                gbrrt=gbrrt,
-                samples=0,
-                model_name=chosen.name,
-                progress=tell,
-            )
-            settings.refuse_empty(run)
-            samples = draw_all(run, rng=seeded(number))
-            scores += evaluate(
-                run,
-                samples,
-                discriminator=discriminator,
-                classifier=classifier,
-                progress=lambda judged, total, tell=tell: tell("judging", judged, total, ""),
-            )
-            for text in (*warnings_of(z0, space), *run.warnings):
-                if text not in network.notices:
-                    show.warning(f"query {number}: {text}")
-            if not done:
-                first_run, images = replace(run, source=source), pictured(run, samples)
-        assert first_run is not None  # there is at least one query
-        galleries = galleries_of(
-            first_run, progress=lambda done, total: progress("writing", done, total, str(directory))
+        raise ConfigError(
+            f"{option} gives the queries, --seed and --queries ask for {n_queries}; leave one of them out"
         )
-    comparison = Comparison(images=images, rows=summarise(scores), ratios=ratios(scores))
-    content = {"rows": comparison.rows, "ratios": comparison.ratios}
-    everything = {
-        **content,
-        "scores": [vars(score) for score in scores],
-        "config": _config(first_run, range(seed, seed + queries), discriminator),
+    named = default_out(model, layer, latent or image or seed)
+    place = out or named.with_name(f"compare-{named.name}")
+    levels = None if level is None else ranges.levels(level)
+    asked = [(one, grade) for one in ranges.layers(layer, (), 0) for grade in levels or [None]]
+    settings.check_one(level=None if levels is None else levels[0], sparsity=sparsity)
+    # A finished one of several is looked at again below, when it is known what is asked for.
+    places = {
+        cell: check_destination(
+            place if len(asked) == 1 else place / folder_of(*cell),
+            overwrite or len(asked) > 1,
+            (JSON, CSV, PICTURE, REPORT, DONE),
+        )
+        for cell in asked
     }
-    save_files(files(first_run, galleries, comparison, everything), directory, overwrite=overwrite)
+    chosen = find_model(model, latent_size, latent, key=key, activation=activation)
+    seeded(seeds[0] + n_queries)  # so that the last seed is in range, too
+    if queries is not None:
+        seeds = list(range(seeds[0], seeds[0] + queries))
+    if latent is not None:
+        seeds = list(range(seeds[0], seeds[0] + len(find_rows(latent, chosen.latent))))
+    set_threads(chosen.generator.to(find_device(device)), chosen.latent.shape, threads, find_inputs(input))
+    shop = ModelWorkshop(explore_options(given), model, loaded=chosen)
+    for one in dict.fromkeys(one for one, _ in asked):
+        shop.layer(one)  # one that there is not is told before the work
+    for text in shop.network.notices:
+        show.warning(text)
+    begin, source = starting.begin_at(
+        image, shop.network, shop.space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet
+    )
+    if begin is not None:
+        shop.start_at(begin[None])
+    has_rows = latent is not None or image is not None
+    is_one = len(seeds) * len(asked) == 1
+    kept = Store(store) if store is not None else None if is_one else Store(_hidden(place))
+    tables: dict[Path, dict[str, Any]] = {}
+    cells = {
+        directory: Cell(shop=shop, layer=one, level=grade, seeds=seeds, has_rows=has_rows, source=source)
+        for (one, grade), directory in places.items()
+    }
+    before = {directory for directory, cell in cells.items() if finished_before(directory, JSON, cell.key, overwrite)}
+    for directory, cell in cells.items():
+        if directory in before:
+            written = json_format.loads((directory / JSON).read_text(encoding="utf-8"))
+            tables[directory] = {name: written[name] for name in ("rows", "ratios")}
+            continue
+        with show.progress_bar(quiet) as progress:
+            comparison, everything, run, galleries = compared(cell, kept, directory, progress)
+        save_files(files(run, galleries, comparison, everything), directory, overwrite=overwrite)
+        tables[directory] = {"rows": comparison.rows, "ratios": comparison.ratios}
+    if kept is not None and store is None:
+        kept.remove()
     if json:
-        show.as_json(content)
+        alone = next(iter(tables.values()))
+        show.as_json(alone if len(tables) == 1 else {folder.name: told for folder, told in tables.items()})
     elif not quiet:
-        show.table(*as_table([*comparison.rows, *comparison.ratios]))
-        show.say(f"{directory / PICTURE}\n{directory / REPORT}")
+        for directory, told in tables.items():
+            show.table(*as_table([*told["rows"], *told["ratios"]]))
+            show.say(f"{directory / PICTURE}\n{directory / REPORT}")
 
 
-def _config(first: "Exploration", seeds: Sequence[int], discriminator: "nn.Module | None") -> dict[str, Any]:
-    """What repeats the comparison; of the explorations, the first one's settings."""
-    from egbas.reproduce.provenance import discriminator_facts
-
-    return {
-        "n_queries": len(seeds),
-        "seeds": list(seeds),
-        "discriminator": discriminator_facts(discriminator),
-        "first": first.config(),
-    }
+def folder_of(layer: int | str, level: int | None) -> str:
+    """The folder of one of several layers and levels."""
+    return f"layer-{layer}" if level is None else f"layer-{layer}-level-{level}"
 
 
-def _tell(  # noqa: PLR0913, PLR0917  the callback's arguments after our own
-    progress: show.StageProgress, number: int, queries: tuple[int, int], stage: str, done: int, total: int, text: str
-) -> None:
-    """Show how far one query is: a bar for each of its stages, or, among many, the text of the bar that counts them."""
-    if queries[1] == 1:
-        progress(stage, done, total, text)
-    else:
-        progress("comparing", *queries, f"query {number}: {stage} {done}/{total} {text}")
+def _hidden(place: Path) -> Path:
+    """Where finished queries are kept until all are: beside the directory, hidden."""
+    whole = place.expanduser().resolve()
+    return whole.with_name(f".{whole.name}.queries")
 
 
 def files(

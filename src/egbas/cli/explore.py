@@ -3,13 +3,18 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egbas.cli import options, show
 
 LAYER_HELP = "Number of a non-linearity or a dotted module path; .3 is the module 3. See 'egbas layers'."
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from egbas.zoo.models import Model
 
 
 def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
@@ -53,6 +58,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     repeats: options.Repeats = 1,
     device: options.Device = options.DEFAULT_DEVICE,
     threads: options.Threads = None,
+    store: options.Store = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -61,6 +67,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
 
     Look at report.html in --out; the numbers and tensors lie beside it. All files appear, or none.
     """
+    given = dict(locals())
     from dataclasses import replace
 
     from egbas.cli import settings, starting
@@ -81,11 +88,15 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
     layer = settings.layer_in(region, layer, {"level": level, "delta": delta, "sparsity": sparsity, "hold": hold})
+    settings.check_store(store, {"--image": image, "--classifier": classifier, "--region": region, "--hold": hold})
     directory = check_destination(out or default_out(model, layer, latent or image or str(seed)), overwrite)
     chosen = find_classified(model, classifier, output, latent_size, latent, key=key, activation=activation)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     source, said = None, ()
+    if store is not None:
+        _explore_once({**given, "layer": layer}, chosen, store, directory)
+        return
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
@@ -176,6 +187,44 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     elif not quiet:
         for line in settings.summary(run, directory):
             show.say(line)
+
+
+def _explore_once(given: "Mapping[str, Any]", chosen: "Model", store: Path, directory: Path) -> None:
+    """Explore through a store: what is finished there is not computed again, and what is new goes there, too.
+
+    Args:
+        given: the options of ``explore``, by name.
+        chosen: the model.
+        store: folder of the store.
+        directory: to write.
+    """
+    from egbas.cli import settings
+    from egbas.cli.workshop import ModelWorkshop, explore_options
+    from egbas.inputs.devices import find_device, set_threads
+    from egbas.storage import Store, save_run
+
+    set_threads(chosen.generator.to(find_device(given["device"])), chosen.latent.shape, given["threads"])
+    shop = ModelWorkshop(explore_options(given), given["model"], loaded=chosen)
+    level = shop.levels[0] if given["level"] is None else given["level"]
+    row = None if given["latent"] is None else 0
+    task, kept = shop.task(settings.layer_key(given["layer"]), level, given["seed"], row), Store(store)
+    is_there = kept.find(task.key) is not None
+    with show.progress_bar(given["quiet"]) as progress:
+        run = shop.explored(task, kept, progress)
+        save_run(
+            run,
+            directory,
+            overwrite=given["overwrite"],
+            progress=lambda done, total: progress("writing", done, total, str(directory)),
+        )
+    for text in run.warnings:
+        show.warning(text)
+    if given["json"]:
+        show.as_json(run.metrics())
+    elif not given["quiet"]:
+        show.say(
+            "\n".join([*settings.summary(run, directory), *([f"found    {kept.place(task.key)}"] if is_there else [])])
+        )
 
 
 def default_out(model: str, layer: str | None, query: str) -> Path:

@@ -153,6 +153,37 @@ Geometry = Annotated[
     ),
 ]
 
+# Lists, in commands of many explorations.
+
+Layers = Annotated[
+    str, typer.Option(metavar="LIST", help="Layers: numbers, ranges or paths, such as 1-4 or relu1,relu3.")
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Levels, 1 (coarse) to 8 (fine): a list or a range, such as 1-8. Excludes --sparsity.",
+        show_default=str(LEVELS["DEFAULT_LEVEL"]),
+    ),
+]
+Seeds = Annotated[
+    str, typer.Option(metavar="LIST", help="Of the queries and their explorations: a list or a range, such as 0-19.")
+]
+Latents = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SEED|FILE",
+        help="The queries, if not those of --seed: all rows of a .safetensors, .npy or .npz file.",
+    ),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of finished tasks, such as a sweep's: what is there is not computed again, what is new goes in.",
+    ),
+]
+
 # How: BerOpt, then GB-RRT.
 
 Threshold = Annotated[

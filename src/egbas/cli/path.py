@@ -3,7 +3,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,12 +13,15 @@ from egbas.cli.explore import default_out
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import Tensor
+
+    from egbas.exploration.path import LevelPath
     from egbas.network import Layer
 
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
 
-def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
+def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,
@@ -31,8 +34,8 @@ def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     level: Annotated[
         str, typer.Option(metavar="LIST", help="Levels, 1 (coarse) to 8 (fine): a list or a range, such as 1-8.")
     ] = "1,3,5,7",
-    seed: Annotated[int, typer.Option(metavar="S", help="Of the query and of the samples.")] = 0,
-    latent: options.Latent = None,
+    seed: options.Seeds = "0",
+    latent: options.Latents = None,
     image: options.ImageFile = None,
     encoder: options.Encoder = None,
     force: options.Force = False,
@@ -72,13 +75,8 @@ def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     """Explore one query at many layers and levels: from coarse to fine, from shallow to deep.
 
     Writes path.html and path.png to look at, path.json with a row for each layer and level, and path.safetensors with
-    the samples.
+    the samples. Several queries have a directory each in --out; those that are finished are not explored again.
     """
-    import io
-    import json as json_format
-
-    from safetensors.torch import save
-
     from egbas.cli import ranges, settings, starting
     from egbas.exploration.path import explore_path
     from egbas.geometry import choose_geometry
@@ -86,20 +84,33 @@ def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.focus import find_focus
     from egbas.inputs.models import find_callable, find_model
-    from egbas.inputs.queries import find_query, seeded
+    from egbas.inputs.queries import find_query, find_rows, seeded
     from egbas.network import Network
-    from egbas.report.path_page import HEADINGS, figure_of, render_path, table_of, tensors_of
-    from egbas.storage import check_destination, save_files
-    from egbas.storage.destination import DONE
+    from egbas.report.path_page import HEADINGS, table_of
+    from egbas.samplers.gbrrt import GbRrtConfig
+    from egbas.storage import check_destination, key_of
+    from egbas.storage.destination import DONE, finished_before
+    from egbas.sweep.identity import decides_of
+    from egbas.zoo.models import load_classifier
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
-    named = default_out(model, "", latent or image or str(seed))
+    seeds = ranges.numbers(seed, "--seed")
+    named = default_out(model, "", latent or image or seed)
     place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
-    directory = check_destination(place, overwrite, (TABLE, PAGE, PICTURE, TENSORS, DONE))
-    levels = ranges.numbers(level, "--level")
+    files = (TABLE, PAGE, PICTURE, TENSORS, DONE)
+    if len(seeds) == 1 and latent is None:
+        check_destination(place, overwrite, files)
+    levels = ranges.levels(level)
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
-    seeded(seed)
-    z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
+    for one in seeds:
+        seeded(one)
+    rows = None if latent is None else find_rows(latent, chosen.latent)
+    queries = [(row, one) for row in ([None] if rows is None else range(len(rows))) for one in seeds]
+    places = {
+        query: place if len(queries) == 1 else place / folder_of(*query, has_seeds=len(seeds) > 1) for query in queries
+    }
+    for inner in places.values():  # a finished one of several is looked at again when it is known what is asked for
+        check_destination(inner, overwrite or len(queries) > 1, files)
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
@@ -112,60 +123,139 @@ def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     space = choose_geometry(chosen.latent, network, geometry)
     for text in (*network.notices, *filter(None, map(network.bypass_of, layers))):
         show.warning(text)
-    source = None
-    with show.progress_bar(quiet) as progress:
-        if image is not None:
-            z0, source, said = starting.query_of_image(
-                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
-            )
-            for text in said:
-                show.warning(text)
-        found = explore_path(
-            generator,
-            z0.to(where),
-            [one.key for one in layers],
-            levels,
-            rng=seed,
-            samples=samples,
-            max_evaluations=max_evaluations,
-            focus=part,
-            output=output,
-            inputs=inputs,
-            judges=[*judges, *settings.class_judges(chosen, z0)],
-            features=known,
-            mass=mass,
-            latent=space,
-            geometry=space.geometry,
-            beropt=beropt,
-            model_name=chosen.name,
-            progress=progress,
+    begin, source = starting.begin_at(image, network, space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet)
+
+    def start_of(row: int | None) -> "Tensor | None":
+        """The query that was given, by a picture or a row of a file; None where a seed draws it."""
+        return begin if rows is None or row is None else rows[row]
+
+    has_classes = chosen.card is not None
+    decides = decides_of(
+        network,
+        space,
+        beropt,
+        GbRrtConfig(),
+        options={"samples": samples, "max_evaluations": max_evaluations, "mass": mass, "output": output}
+        | {"inputs": network.conditions.record()},
+        focus=part,
+        judges=list(zip(judge or (), judges, strict=True)),
+        features=known,
+        classifier=load_classifier(settings.CLASSIFIER) if has_classes else None,
+    )
+    keys = {
+        (row, one): key_of(
+            {
+                "path": decides,
+                "layers": [each.path for each in layers],
+                "levels": levels,
+                "seed": one,
+                "query": None if (start := start_of(row)) is None else start.double().tolist(),
+            }
         )
-    again = {
-        "--latent": latent,
-        "--image": image,
-        "--encoder": encoder,
-        "--force": force or None,
-        "--latent-size": latent_size,
-        "--output": output,
-        "--input": input,
-        "--max-evaluations": max_evaluations,
-        "--mass": mass or None,
-        "--focus": focus,
-        "--features": features,
-        "--masks": masks,
-        "--max-steps": max_steps,
-        "--geometry": space.geometry,
-        "--device": None if device == options.DEFAULT_DEVICE else device,
-        "--threads": threads,
+        for row, one in queries
     }
-    words = _command(chosen.name, layers, level, seed, samples, again, judge or ())
+    finished = [query for query in queries if finished_before(places[query], TABLE, keys[query], overwrite)]
+    told: dict[str, Any] = {}
+    for row, one in queries:
+        directory = places[row, one].expanduser().resolve()
+        if (row, one) in finished:
+            told[directory.name] = None
+            if not quiet and not json:
+                show.say(f"page     {directory / PAGE}, finished before")
+            continue
+        z0 = start_of(row)
+        z0 = find_query(str(one), chosen.latent) if z0 is None else z0
+        with show.progress_bar(quiet) as progress:
+            found = explore_path(
+                generator,
+                z0.to(where),
+                [each.key for each in layers],
+                levels,
+                rng=one,
+                samples=samples,
+                max_evaluations=max_evaluations,
+                focus=part,
+                output=output,
+                inputs=inputs,
+                judges=[*judges, *settings.class_judges(chosen, z0)],
+                features=known,
+                mass=mass,
+                latent=space,
+                geometry=space.geometry,
+                beropt=beropt,
+                model_name=chosen.name,
+                progress=progress,
+            )
+        again = {
+            "--latent": latent,
+            "--image": image,
+            "--encoder": encoder,
+            "--force": force or None,
+            "--latent-size": latent_size,
+            "--key": key,
+            "--activation": activation,
+            "--output": output,
+            "--input": input,
+            "--max-evaluations": max_evaluations,
+            "--mass": mass or None,
+            "--focus": focus,
+            "--features": features,
+            "--masks": masks,
+            "--max-steps": max_steps,
+            "--geometry": space.geometry,
+            "--device": None if device == options.DEFAULT_DEVICE else device,
+            "--threads": threads,
+        }
+        words = _command(chosen.name, layers, level, one, samples, again, judge or ())
+        facts = {
+            "key": keys[row, one],
+            "model": chosen.name,
+            "output": output,
+            "inputs": network.conditions.record(),
+            "source": None if source is None else source.record(),
+        }
+        content = _write(found, facts, words, directory, overwrite=overwrite)
+        told[directory.name] = content
+        if not json and not quiet:
+            show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
+            show.say(f"page     {directory / PAGE}")
+    if json:
+        show.as_json(next(iter(told.values())) if len(queries) == 1 else _read_missing(told, place))
+
+
+def folder_of(row: int | None, seed: int, *, has_seeds: bool) -> str:
+    """The folder of one of several queries."""
+    if row is None:
+        return f"seed-{seed}"
+    return f"row-{row}-seed-{seed}" if has_seeds else f"row-{row}"
+
+
+def _read_missing(told: "Mapping[str, Any]", place: Path) -> dict[str, Any]:
+    """What all queries gave; of those that were finished before as it was written then."""
+    import json
+
+    return {
+        name: json.loads((place / name / TABLE).read_text(encoding="utf-8")) if content is None else content
+        for name, content in told.items()
+    }
+
+
+def _write(
+    found: "LevelPath", facts: "Mapping[str, Any]", words: str, directory: Path, *, overwrite: bool
+) -> dict[str, Any]:
+    """Write the directory of a path, warn of what did not converge, and give the content of its table."""
+    import io
+    import json
+
+    from safetensors.torch import save
+
+    from egbas.report.path_page import figure_of, render_path, tensors_of
+    from egbas.storage import save_files
+
     content = {
-        "model": chosen.name,
-        "output": output,
-        "inputs": network.conditions.record(),
-        "seed": seed,
+        **facts,
+        "seed": found.seed,
         "query": found.query.tolist(),
-        "source": None if source is None else source.record(),
         "rows": found.rows(),
     }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}
@@ -173,7 +263,7 @@ def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     figure_of(found).savefig(picture, format="png")
     save_files(
         {
-            TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+            TABLE: (json.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
             PAGE: render_path(found, words).encode(),
             PICTURE: picture.getvalue(),
             TENSORS: save(tensors),
@@ -187,11 +277,7 @@ def path(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 f"layer {row['layer']}, level {row['level']}: not converged after {row['evaluations']:,} evaluations; "
                 "raise --max-evaluations"
             )
-    if json:
-        show.as_json(content)
-    elif not quiet:
-        show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
-        show.say(f"page     {directory / PAGE}")
+    return content
 
 
 def _command(  # noqa: PLR0913, PLR0917

@@ -4,6 +4,7 @@
 import re
 from collections.abc import Sequence
 
+from egbas.beropt.config import COARSEST, FINEST
 from egbas.errors import ConfigError
 from egbas.inputs.numbers import whole_number
 from egbas.inputs.queries import MAX_SEED
@@ -23,17 +24,58 @@ def numbers(text: str, option: str) -> list[int]:
     Raises:
         ConfigError: it is neither a list nor a range.
     """
-    found: list[int] = []
+    return [number for span in spans(text, option) for number in span]
+
+
+def spans(text: str, option: str, most: int = _MOST) -> list[range]:
+    """Read whole numbers as ``numbers`` does, as ranges of which no two overlap.
+
+    Args:
+        text: such as ``1,3`` or ``0-19``.
+        option: that it was typed after, for messages.
+        most: numbers of a range.
+
+    Raises:
+        ConfigError: it is neither a list nor a range.
+    """
+    found: list[range] = []
     for word in (word.strip() for word in text.split(",")):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if match is None:
             raise ConfigError(f"{option} {text!r}: {word!r} is no number; expected such as 3, or 1,3 or 0-19")
         first = whole_number(match[1], option, 0, MAX_SEED)
         last = whole_number(match[2] or match[1], option, 0, MAX_SEED)
-        if not first <= last < first + _MOST:
-            raise ConfigError(f"{option} {text!r}: the range {word} runs backwards or is longer than {_MOST:,}")
-        found += range(first, last + 1)
-    return list(dict.fromkeys(found))
+        if not first <= last < first + most:
+            raise ConfigError(f"{option} {text!r}: the range {word} runs backwards or is longer than {most:,}")
+        found += _without(range(first, last + 1), found)
+    return found
+
+
+def _without(span: range, others: Sequence[range]) -> list[range]:
+    """What is left of a range without the numbers of others."""
+    left = [span]
+    for other in others:
+        parts = (
+            (range(one.start, min(one.stop, other.start)), range(max(one.start, other.stop), one.stop)) for one in left
+        )
+        left = [part for pair in parts for part in pair if len(part)]
+    return left
+
+
+def levels(text: str) -> list[int]:
+    """Read levels.
+
+    Args:
+        text: such as ``1,3`` or ``1-8``.
+
+    Raises:
+        ConfigError: it is neither a list nor a range, or there is no such level.
+    """
+    found = numbers(text, "--level")
+    for level in found:
+        if not COARSEST <= level <= FINEST:
+            raise ConfigError(f"--level {text!r}: there is no level {level}; expected {COARSEST} (coarse) to {FINEST}")
+    return found
 
 
 def layers(text: str | None, known: Sequence[Layer], image_size: int) -> list[int | str]:

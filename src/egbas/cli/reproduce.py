@@ -4,11 +4,14 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egbas.cli import options, show
+
+if TYPE_CHECKING:
+    from egbas.storage import Store
 
 WHAT = {
     "supporting-sets": "BerOpt's sets and the certified trees at every hidden layer",
@@ -32,7 +35,7 @@ Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
 
 
-def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
+def reproduce(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
         str | None,
@@ -52,6 +55,26 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
             show_default="10; sensitivity 5; 50",
         ),
     ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Of the queries of tables 1 and 2: a list or a range, such as 0-19.",
+            show_default="0-9",
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="Layers of tables 1 and 2, such as 1-3.", show_default="those of the paper"),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Levels of tables 1 and 2; several have a folder each in --out.",
+            show_default="none: the paper's way, by a sparsity",
+        ),
+    ] = None,
     exact: Annotated[
         bool,
         typer.Option(
@@ -60,18 +83,26 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         ),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
+    store: options.Store = None,
     json: options.Json = False,
     quiet: options.NoProgress = False,
 ) -> None:
-    """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal."""
+    """Run one experiment of the docs: its rows go to OUT/NAME.json, a table to the terminal.
+
+    What is finished when it is stopped is found again by the same command.
+    """
     import torch
 
+    from egbas.cli import ranges
     from egbas.errors import ConfigError
     from egbas.inputs.devices import set_threads
     from egbas.reproduce.finished import FOLDER
+    from egbas.reproduce.kept import HIDDEN
+    from egbas.storage import Store
     from egbas.zoo.models import load_model
 
     _check(name, out, exact=exact)
+    asked = _asked(name, queries, seed=seed, layer=layer, level=level)
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
@@ -84,23 +115,54 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         if queries is not None:
             raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
         with show.progress_bar(quiet) as progress:
-            content = _figure(name, model, out, partial(progress, name))
+            kept = Store(out / HIDDEN) if store is None else Store(store)
+            content = _figure(name, model, out, partial(progress, name), kept)
+        if store is None:
+            kept.remove()
         if json:
             show.as_json(content)
         else:
             show.say("\n".join(str(out / picture) for picture in content["pictures"]))
         return
-    with show.progress_bar(quiet) as progress:
-
-        def told(done: int, total: int, text: str) -> None:
-            progress(name, done, total, text)
-
-        content, table = _run(name, (model,) if model else None, queries, out, told, exact)
+    contents = {}
+    for one in [None] if level is None else ranges.levels(level):
+        place = out if level is None or len(ranges.levels(level)) == 1 else out / f"level-{one}"
+        kept = Store(store) if store is not None else Store(place / HIDDEN)
+        at_level = {} if one is None else {"level": one}
+        with show.progress_bar(quiet) as progress:
+            told = partial(progress, name)
+            content, table = _run(
+                name, (model,) if model else None, queries, place, told, {**asked, **at_level, "store": kept}, exact
+            )
+        if store is None:
+            kept.remove()
+        contents[place.name] = content
+        if not json:
+            show.table(*table)
+            show.say("\n".join([*_found_before(content, place / FOLDER), str(place / f"{name}.json")]))
     if json:
-        show.as_json(content)
-    else:
-        show.table(*table)
-        show.say("\n".join([*_found_before(content, out / FOLDER), str(out / f"{name}.json")]))
+        show.as_json(next(iter(contents.values())) if len(contents) == 1 else contents)
+
+
+def _asked(name: str, queries: int | None, *, seed: str | None, layer: str | None, level: str | None) -> dict[str, Any]:
+    """What the tables of the paper take beside others, read.
+
+    Raises:
+        ConfigError: it is for no such experiment, or cannot be read.
+    """
+    from egbas.cli import ranges
+    from egbas.errors import ConfigError
+
+    given = {"--seed": seed, "--layer": layer, "--level": level}
+    for option, value in given.items():
+        if value is not None and name not in EXACT:
+            raise ConfigError(f"got {option} {value} for {name}; it is for {', '.join(EXACT)}: leave it out")
+    if seed is not None and queries is not None:
+        raise ConfigError(f"got --seed {seed} and --queries {queries}; each says which queries: leave one out")
+    if level is not None:
+        ranges.levels(level)
+    asked: dict[str, Any] = {} if seed is None else {"seeds": ranges.numbers(seed, "--seed")}
+    return asked if layer is None else {**asked, "layers": ranges.numbers(layer, "--layer")}
 
 
 def _check(name: str, out: Path, *, exact: bool) -> None:
@@ -115,8 +177,14 @@ def _check(name: str, out: Path, *, exact: bool) -> None:
         raise ConfigError(f"--out {out} is a file; name a folder")
 
 
-def _run(
-    name: str, models: tuple[str, ...] | None, queries: int | None, out: Path, told: Told, exact: bool
+def _run(  # noqa: PLR0913, PLR0917
+    name: str,
+    models: tuple[str, ...] | None,
+    queries: int | None,
+    out: Path,
+    told: Told,
+    asked: dict[str, Any],
+    exact: bool,
 ) -> tuple[dict[str, Any], Table]:
     from egbas.evaluation.exact_methods import ExactSettings
     from egbas.reproduce import (
@@ -143,7 +211,7 @@ def _run(
     }
     module = modules[name]
     n_queries = queries or (sensitivity.N_QUERIES if name == "sensitivity" else measurement.N_QUERIES)
-    options = {"exact": ExactSettings()} if exact else {}
+    options = {**asked, **({"exact": ExactSettings()} if exact else {})}
     content = module.run(models or measurement.MODELS, n_queries=n_queries, out=out, progress=told, **options)
     return content, module.as_table(content)
 
@@ -163,8 +231,8 @@ def _model_sheets(out: Path) -> Path:
     return picture
 
 
-def _figure(name: str, model: str | None, out: Path, told: Told) -> dict[str, Any]:
+def _figure(name: str, model: str | None, out: Path, told: Told, store: "Store") -> dict[str, Any]:
     from egbas.reproduce import figures
     from egbas.reproduce.shared_runs import Explored
 
-    return figures.FIGURES[name](model or figures.default_model(name), out, Explored(progress=told))
+    return figures.FIGURES[name](model or figures.default_model(name), out, Explored(progress=told, store=store))

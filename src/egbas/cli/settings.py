@@ -22,6 +22,7 @@ from egbas.zoo.models import Model, load_classifier
 
 LARGEST = 1_000_000  # number of a layer
 DEFAULT_LAYER = "1"
+CONFIGS = BerOptConfig, GbRrtConfig
 CLASSIFIER = "lenet-mnist"  # of the embedded generators
 
 
@@ -136,6 +137,21 @@ def refuse_empty(run: Exploration) -> None:
         f"at the query the region is thinner than a step of {tree.step_size:.3g}; "
         "lower --step-size, or raise --iterations"
     )
+
+
+def check_store(store: Path | None, others: Mapping[str, object]) -> None:
+    """Refuse what a store does not keep, before any work.
+
+    Args:
+        store: folder of the store; None: there is none.
+        others: options that a task of a store does not have, by name; None for those that were not given.
+
+    Raises:
+        ConfigError: there is a store, and one of them was given.
+    """
+    given = [name for name, value in others.items() if value is not None]
+    if store is not None and given:
+        raise ConfigError(f"got --store with {', '.join(given)}, which a task of a store does not have; leave one out")
 
 
 def summary(run: Exploration, directory: Path) -> list[str]:

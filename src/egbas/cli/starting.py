@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from egbas.cli import show
 from egbas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -83,3 +84,38 @@ def query_of_image(  # noqa: PLR0913
         evaluations=1 if found is None else found.evaluations,
     )
     return z0.float(), source, (*picture.notes, *source.refuse_far(force))
+
+
+def begin_at(  # noqa: PLR0913
+    image: str | None,
+    network: "Network",
+    latent: "LatentSpace",
+    *,
+    encoder: str | None,
+    force: bool,
+    seed: int,
+    quiet: bool,
+) -> "tuple[Tensor | None, Source | None]":
+    """The query (d,) of a picture and where it came from, with a progress bar and its warnings; None without one.
+
+    Args:
+        image: as typed after ``--image``; None: there is none.
+        network: the generator.
+        latent: its latent space.
+        encoder: as typed after ``--encoder``.
+        force: whether a query of another image is taken, too.
+        seed: of the draws that an inversion begins with.
+        quiet: whether there is to be no progress bar.
+
+    Raises:
+        ConfigError, NetworkError: as ``query_of_image`` does.
+    """
+    if image is None:
+        return None, None
+    with show.progress_bar(quiet) as progress:
+        z0, source, said = query_of_image(
+            image, network, latent, encoder=encoder, force=force, seed=seed, progress=progress
+        )
+    for text in said:
+        show.warning(text)
+    return z0, source

@@ -86,10 +86,11 @@ class Problem:
         Raises:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
-        latent, generator = latent or latent_of(generator, queries[0]), network_of(generator)
+        latent = latent or latent_of(generator, queries[0])
         if classifier is not None:
-            generator, output = Classified(generator, classifier, output=output), None
-        network = Network(generator, latent.shape, output=output, inputs=inputs)
+            generator, output = Classified(network_of(generator), classifier, output=output), None
+        network = _network(generator, latent, output, inputs)
+        generator = network.generator
         held = held_of(generator, hold, has_layer=layer is not None, has_focus=focus is not None)
         latent = choose_geometry(latent, network, geometry)
         starts = [as_query(z0, latent, network) for z0 in queries]
@@ -154,6 +155,13 @@ def precisions_of(network: Network, layer: int | str | nn.Module, held: str | No
     """A network split at a layer, with a tail that ends in what is held."""
     ends = network if held is None else Network(network.generator, network.latent_shape, output=held)
     return Precisions.of(ends, ends.resolve(layer))
+
+
+def _network(given: Given, latent: LatentSpace, output: int | str | None, inputs: Inputs | None) -> Network:
+    """The network, checked: now, or before where a ``Network`` was given that is the one asked for."""
+    if isinstance(given, Network) and (given.latent_shape, given.output) == (latent.shape, output) and inputs is None:
+        return given
+    return Network(network_of(given), latent.shape, output=output, inputs=inputs)
 
 
 def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Tensor:

@@ -40,6 +40,32 @@ def find_query(given: str, latent: LatentSpace) -> Tensor:
     return z0.reshape(-1)
 
 
+def find_rows(given: str, latent: LatentSpace) -> Tensor:
+    """Read the queries (n, d) that ``--latent`` names: one that a seed draws, or all latents of a file.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        ShapeError: it does not hold finite latents of the model.
+    """
+    if given.isdecimal():
+        return find_query(given, latent)[None]
+    rows = read_latent(Path(given))
+    d = latent.size
+    if tuple(rows.shape) in {(d,), latent.shape}:
+        rows = rows[None]
+    if rows.ndim < 2 or not len(rows) or rows[0].numel() != d:
+        raise ShapeError(
+            f"{given} holds latents of shape {tuple(rows.shape)}; expected ({d},) for one query or (n, {d}) for many"
+        )
+    is_finite = rows.isfinite().flatten(1).all(dim=1)
+    if not bool(is_finite.all()):
+        n = int((~is_finite).sum())
+        raise ShapeError(
+            f"{given} holds NaN or infinite values in {n:,} of {len(rows):,} latents; expected finite ones"
+        )
+    return rows.reshape(len(rows), d)
+
+
 def find_bank(given: str, latent: LatentSpace, rng: torch.Generator) -> Tensor:
     """Read the latents (m, d) that ``--bank`` names: so many draws of the prior, or those of a file.
 

@@ -31,6 +31,15 @@ def idle_cores() -> int:
     return max(1, _n_cores() // torch.get_num_threads() // _n_beside())
 
 
+def work_beside(n: int) -> None:
+    """Let this thread count on its share of the cores alone, beside others that work likewise, in other processes.
+
+    Args:
+        n: how many there are, this one among them; at least 1.
+    """
+    _this.n_beside = n
+
+
 def side_by_side(work: Callable[[T, threading.Event], R], items: Sequence[T], n_threads: int) -> list[R]:
     """Work on items in threads, and return the results in order.
 
@@ -95,6 +104,11 @@ def _submit(work: Callable[[T], R], item: T) -> Future[R] | None:
         return _waiting().submit(work, item)
     except RuntimeError:  # the process is about to end
         return None
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return _n_cores()
 
 
 def _n_beside() -> int:

@@ -2,6 +2,8 @@
 """A network split at a layer, with all that the regions of many queries have in common."""
 
 import logging
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,21 @@ from egbas.region.affine import affine_units
 from egbas.region.kept_units import KeptUnits, LinearLayer, affine_kept_units
 
 logger = logging.getLogger(__name__)
+
+_kept: "weakref.WeakKeyDictionary[Network, dict[str, Precisions]]" = weakref.WeakKeyDictionary()
+
+
+def keep_splits(network: Network, layers: Sequence[Layer]) -> None:
+    """Keep a network's splits at some layers, and no others, as long as the network lives.
+
+    For many explorations of one ``Network``: to split takes longer than a short exploration.
+    """
+    before = _kept.get(network, {})
+    paths = [layer.path for layer in layers]
+    _kept[network] = {path: before[path] for path in paths if path in before}
+    for layer in layers:
+        if layer.path not in before:
+            _kept[network][layer.path] = Precisions.of(network, layer)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +49,10 @@ class Precisions:
 
     @classmethod
     def of(cls, network: Network, layer: Layer) -> "Precisions":
-        """Split a network at a layer, in both precisions."""
+        """Split a network at a layer, in both precisions, unless ``keep_splits`` has done so."""
+        kept = _kept.get(network, {}).get(layer.path)
+        if kept is not None:
+            return kept
         split = network.split(layer)
         exact = _in_float64(split)
         return cls(split=split, exact=exact, linear=None if exact is split else LinearLayer.of(split, exact))

@@ -45,7 +45,7 @@ class Measurement:
     config: dict[str, Any]
 
 
-def measure(
+def measure(  # noqa: PLR0913
     model_names: Sequence[str] = MODELS,
     layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
@@ -53,6 +53,7 @@ def measure(
     *,
     exact: ExactSettings | None = None,
     out: Path | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> Measurement:
     """Explore and judge every layer of every model at queries 0, 1, ..., each drawn from the prior by its number.
 
@@ -66,6 +67,7 @@ def measure(
         explored: makes the explorations, with its settings and progress; by default with egbas's own settings.
         exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
         out: folder of the results, where finished queries are kept and found again; None: none are.
+        seeds: the numbers of the queries; None: from 0 on.
 
     Raises:
         ConfigError: a supporting set came out empty; no query is left out silently.
@@ -74,6 +76,7 @@ def measure(
         RunDirectoryError: a finished query cannot be written.
     """
     explored = explored or Explored()
+    seeds = list(range(n_queries) if seeds is None else seeds)
     start, scores = time.perf_counter(), list[Score]()
     models = {name: explored.model(name) for name in model_names}
     # The classifier knows the digits of the embedded models only.
@@ -96,15 +99,15 @@ def measure(
         for name, model in models.items()
         for layer in layers or paper_layers(name)
     }
-    before = {key: judge.known(range(n_queries)) for key, judge in judges.items()}
-    missing = {key: [seed for seed in range(n_queries) if seed not in before[key]] for key in judges}
+    before = {key: judge.known(seeds) for key, judge in judges.items()}
+    missing = {key: [seed for seed in seeds if seed not in before[key]] for key in judges}
     for (name, layer), judge in judges.items():
         explored.expect(judge, name, layer, missing[name, layer])
     geometries, unconverged, masses = dict[str, Any](), list[list[Any]](), list[list[Any]]()
     for (name, layer), judge in judges.items():
         judged = explored.each(judge, name, layer, missing[name, layer])
         of_seed = before[name, layer] | dict(zip(missing[name, layer], judged, strict=True))
-        for seed in range(n_queries):
+        for seed in seeds:
             scores += of_seed[seed].scores
             geometries[name] = of_seed[seed].facts["geometry"]
             masses += [[name, layer, seed, mass] for mass in [of_seed[seed].facts.get("log10_mass")] if mass]
@@ -115,7 +118,7 @@ def measure(
         "discriminators": {name: discriminator_facts(model.discriminator) for name, model in models.items()},
         "geometries": geometries,
         "layers": {name: list(layers or paper_layers(name)) for name in model_names},
-        "seeds": list(range(n_queries)),
+        "seeds": seeds,
         **settings,
         "unconverged": unconverged,
         "log10_mass": masses,

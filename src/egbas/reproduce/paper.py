@@ -10,20 +10,23 @@ from egbas.evaluation.exact_methods import ExactSettings
 from egbas.reproduce import table1, table2
 from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model, expect
 from egbas.reproduce.measurement import MODELS, N_QUERIES, PGGAN_LAYERS, measure, paper_layers
-from egbas.reproduce.shared_runs import Explored, Progress
-from egbas.storage import write_json
+from egbas.reproduce.shared_runs import Explored, Progress, beropt_at
+from egbas.storage import Store, write_json
 from egbas.zoo.models import load_model
 
 PLANE = 2
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917
     model_names: Sequence[str] = MODELS,
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
     layers: Sequence[int] | None = None,
     exact: ExactSettings | None = None,
+    store: Store | None = None,
+    seeds: Sequence[int] | None = None,
+    level: int | None = None,
 ) -> dict[str, Any]:
     """Make Tables 1 and 2 of the models, and every figure that one of them can be drawn of.
 
@@ -34,6 +37,9 @@ def run(
         progress: called with (done, all, text); a figure counts half as much as an exploration.
         layers: of the tables; None: those that the paper explores in networks of their kind.
         exact: as for a table.
+        store: as for a table.
+        seeds: as for a table; figures have their own.
+        level: as for a table, and for the figures, too.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
@@ -52,10 +58,10 @@ def run(
         if progress:
             progress(done + n_made, total + len(figures), text)
 
-    explored = Explored(progress=told)
+    explored = Explored(beropt=beropt_at(level), progress=told, store=store)
     for name, model in figures:
         expect(name, model, explored)
-    measured = measure(model_names, layers, n_queries, explored, exact=exact, out=out)
+    measured = measure(model_names, layers, n_queries, explored, exact=exact, out=out, seeds=seeds)
     made = []
     for table in (table1.TABLE, table2.TABLE):
         table.write(measured, out)

@@ -19,17 +19,20 @@ from egbas.beropt import BerOptConfig, BerOptResult, optimize
 from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.figures.rankings import Panel, rankings_figure
-from egbas.network import Network, Tail
+from egbas.network import Network, Split, Tail
+from egbas.reproduce.kept import identity_of, kept
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES
 from egbas.reproduce.shared_runs import Progress
-from egbas.storage import write_file, write_json
-from egbas.zoo.models import load_model
+from egbas.storage import Store, write_file, write_json
+from egbas.zoo.models import Model, load_model
 
 RANDOM = "random"
 METHODS = (*RANKINGS, RANDOM)
 N_DRAWS = 5
 # Of the active units, for the curves of the figure: 1/1000 to all of them.
 SHARES = tuple(10 ** (-3 + k / 8) for k in range(25))
+
+_SCHEMA = 1  # to be raised with every change of what is measured, or how
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ class Case:
         return self.best_size < self.beropt_size
 
 
-def run(
+def run(  # noqa: PLR0913
     model_names: Sequence[str] = MODELS,
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),
@@ -83,6 +86,7 @@ def run(
     *,
     layers: Sequence[int] = LAYERS,
     config: BerOptConfig | None = None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Compare at queries 0, 1, ... of every layer; write ``out/rankings.json`` and ``out/rankings.png``.
 
@@ -93,6 +97,7 @@ def run(
         progress: called after each query with (done, all, text).
         layers: numbers of their non-linearities.
         config: of BerOpt; by default its own.
+        store: where queries are kept and found again; None: nowhere.
 
     Returns:
         {"rows": one for each model, layer, query and ranking; "summary": one for each model, layer and ranking;
@@ -112,11 +117,17 @@ def run(
         for layer in layers:
             split, curves = network.split(layer), []
             for query in range(n_queries):
-                tail = split.at(model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0])
-                result = optimize(tail, config, rng=torch.Generator().manual_seed(query))
-                some, curve = compare(tail, result, case=(name, layer, query))
-                cases += some
-                curves.append(curve)
+
+                def measure(model: Model = model, split: Split = split, layer: int = layer, query: int = query) -> Any:
+                    tail = split.at(model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0])
+                    result = optimize(tail, config, rng=torch.Generator().manual_seed(query))
+                    some, curve = compare(tail, result, case=(model.name, layer, query))
+                    return {"cases": [asdict(case) for case in some], "curve": curve.tolist()}
+
+                decides = {"rankings": _SCHEMA, **identity_of(model), "beropt": asdict(config)}
+                told = kept(store, {**decides, "layer": layer, "query": query}, measure)
+                cases += [Case(**{**case, "model": name}) for case in told["cases"]]
+                curves.append(torch.tensor(told["curve"], dtype=torch.float64))
                 if progress:
                     progress(len(cases) // len(METHODS), total, f"{name} layer {layer} query {query}")
             for method, line in zip(METHODS, torch.stack(curves).mean(dim=0).tolist(), strict=True):

@@ -21,14 +21,16 @@ from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.figures.sensitivity import sensitivity_figure
 from egbas.region import SupportingRegion
+from egbas.reproduce.kept import identity_of, kept
 from egbas.reproduce.measurement import LAYERS, MODELS
 from egbas.reproduce.shared_runs import Progress
 from egbas.samplers.choice import TREE
 from egbas.samplers.gbrrt import OUTSIDE, GbRrtConfig, grow
-from egbas.storage import write_file, write_json
+from egbas.storage import Store, write_file, write_json
 from egbas.zoo.models import Model, load_model
 
 N_QUERIES = 5
+_SCHEMA = 1  # to be raised with every change of what is measured, or how
 SPARSITIES = (0.3, 1.0, 3.0, 10.0)
 THRESHOLDS = (0.1, 0.5, 0.9)
 FACTORS = (1 / 3, 1.0, 3.0)  # of the automatic step size
@@ -60,6 +62,7 @@ def run(
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
     layers: Sequence[int] = LAYERS,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Vary each setting around its default; write ``out/sensitivity.json`` and ``out/sensitivity.png``.
 
@@ -69,6 +72,7 @@ def run(
         out: folder of the files.
         progress: called after each query with (done, all, text).
         layers: numbers of their non-linearities.
+        store: where queries are kept and found again; None: nowhere.
 
     Returns:
         {"rows": [{"model", "layer", "setting", "value", "method", "mean", "low", "high", "n_queries", "acceptance",
@@ -86,9 +90,8 @@ def run(
     for done, (name, layer, query) in enumerate(cases):
         if progress:
             progress(done, len(cases), f"{name} l={layer} q={query}")
-        for setting, value, varied in variations(models[name], layer, query):
-            if len(varied.grown.drawn):  # else there is nothing to judge
-                cases_of.setdefault((name, layer, setting, value), []).append(judge(varied))
+        for setting, value, case in _judged(models[name], layer, query, store):
+            cases_of.setdefault((name, layer, setting, value), []).append(case)
     rows = [row for key, judged in cases_of.items() for row in _rows(*key, judged)]
     content = {
         "rows": rows,
@@ -111,6 +114,25 @@ def run(
     write_json(out / "sensitivity.json", content)
     write_file(out / "sensitivity.png", picture.getvalue())
     return content
+
+
+def _judged(model: Model, layer: int, query: int, store: Store | None) -> list[tuple[str, float, Case]]:
+    """What one query gives under every setting, from the store where it is there."""
+
+    def make() -> list[Any]:
+        return [
+            [setting, value, dataclasses.asdict(judge(varied))]
+            for setting, value, varied in variations(model, layer, query)
+            if len(varied.grown.drawn)  # else there is nothing to judge
+        ]
+
+    settings = [SPARSITIES, THRESHOLDS, FACTORS, WIDTHS, ITERATIONS]
+    decides = {"sensitivity": _SCHEMA, **identity_of(model), "settings": settings, "layer": layer, "query": query}
+    found = []
+    for setting, value, case in kept(store, decides, make):
+        scores = tuple(Score(**{**score, "model": model.name}) for score in case["scores"])
+        found.append((setting, value, Case(**{**case, "scores": scores})))
+    return found
 
 
 def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, float, Exploration]]:

@@ -13,7 +13,14 @@ import torch
 from egbas.beropt import BerOptConfig
 from egbas.exploration.explore import explore_many
 from egbas.exploration.result import Exploration
+from egbas.geometry import choose_geometry
+from egbas.machine.threads import idle_cores
+from egbas.network import Network
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.storage import Store, load_run, run_files
+from egbas.sweep.identity import decides_of, options_of_tree
+from egbas.sweep.plan import Part
+from egbas.sweep.task import Task
 from egbas.zoo.models import Model, load_model
 
 AT_ONCE = 10  # queries of a layer; they share its split, and each holds its tree and its kept units
@@ -40,6 +47,7 @@ class Explored:
         beropt: BerOptConfig | None = None,
         gbrrt: GbRrtConfig | None = None,
         progress: Progress | None = None,
+        store: Store | None = None,
     ) -> None:
         """Start with no exploration.
 
@@ -48,9 +56,11 @@ class Explored:
             gbrrt: by default egbas's own.
             progress: called with (done, all, text); each exploration that is expected counts twice, when it is made
                 and when it has been summarised.
+            store: where explorations are kept and found again; None: nowhere.
         """
         self.beropt, self.gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
         self._progress, self._n_done, self._n_all = progress, 0, 0
+        self._store, self._parts = store, dict[tuple[str, int], Part]()
         self._models: dict[str, Model] = {}
         self._expected: dict[RunKey, list[Summary]] = {}
         self._results: dict[tuple[Summary, RunKey], Any] = {}
@@ -99,8 +109,9 @@ class Explored:
         self.expect(summary, model_name, layer, seeds)
         keys = {seed: (model_name, layer, seed) for seed in seeds}
         missing = [seed for seed, key in keys.items() if (summary, key) not in self._results]
-        for first in range(0, len(missing), AT_ONCE):
-            self._explore(model_name, layer, missing[first : first + AT_ONCE])
+        at_once = self._at_once(model_name)
+        for first in range(0, len(missing), at_once):
+            self._explore(model_name, layer, missing[first : first + at_once])
         return [self._results[summary, keys[seed]] for seed in seeds]
 
     def model(self, name: str) -> Model:
@@ -124,23 +135,69 @@ class Explored:
             share = done / total if stage == "beropt" else 1.0
             self._tell(int(share * len(seeds)), f"{here}: {stage} {done}/{total} {text}")
 
-        runs = explore_many(
-            model.generator,
-            queries,
-            layer,
-            rng=seeds,
-            beropt=self.beropt,
-            gbrrt=self.gbrrt,
-            samples=0,
-            model_name=model_name,
-            progress=tell,
+        found = {seed: self._found(model_name, layer, seed) for seed in seeds}
+        missing = [seed for seed, run in found.items() if run is None]
+        made = (
+            explore_many(
+                model.generator,
+                [z0 for z0, seed in zip(queries, seeds, strict=True) if seed in missing],
+                layer,
+                rng=missing,
+                beropt=self.beropt,
+                gbrrt=self.gbrrt,
+                samples=0,
+                model_name=model_name,
+                progress=tell,
+            )
+            if missing
+            else []
         )
+        found |= dict(zip(missing, made, strict=True))
+        runs = [run for run in found.values() if run is not None]
+        for run in made:
+            self._keep(model_name, layer, run)
         self._n_done += len(seeds)
         for seed, run in zip(seeds, runs, strict=True):
             self._tell(0, f"{here} q={seed}")
             self._summarise(run, (model_name, layer, seed))
             self._n_done += 1
         self._tell(0, here)
+
+    def _at_once(self, model_name: str) -> int:
+        """How many to explore together: those that are kept as soon as they are made are few, so that few are lost."""
+        parameter = next(self.model(model_name).generator.parameters(), None)
+        on_cpu = parameter is None or parameter.device.type == "cpu"
+        return min(AT_ONCE, idle_cores()) if self._store is not None and on_cpu else AT_ONCE
+
+    def _found(self, model_name: str, layer: int, seed: int) -> Exploration | None:
+        """What was explored before, and kept."""
+        if self._store is None:
+            return None
+        place = self._store.find(self._task(model_name, layer, seed).key)
+        return None if place is None else load_run(place, self.model(model_name).generator)
+
+    def _keep(self, model_name: str, layer: int, run: Exploration) -> None:
+        if self._store is not None:
+            self._store.finish(self._task(model_name, layer, run.seed).key, run_files(run))
+
+    def _task(self, model_name: str, layer: int, seed: int) -> Task:
+        """The task that a sweep has for the same exploration."""
+        if (model_name, layer) not in self._parts:
+            model = self.model(model_name)
+            network = Network(model.generator, model.latent.shape)
+            self._parts[model_name, layer] = Part(
+                model=model_name,
+                layers={layer: network.resolve(layer).path},
+                levels=[self.beropt.level],
+                decides=decides_of(
+                    network,
+                    choose_geometry(model.latent, network),
+                    self.beropt,
+                    self.gbrrt,
+                    options=options_of_tree(),
+                ),
+            )
+        return self._parts[model_name, layer].task(layer, self.beropt.level, seed)
 
     def _summarise(self, run: Exploration, key: RunKey) -> None:
         for summary in self._expected[key]:
@@ -155,3 +212,8 @@ class Explored:
 def complete_run(run: Exploration) -> Exploration:
     """The summary of those who need all of an exploration; only for small networks, or few explorations."""
     return run
+
+
+def beropt_at(level: int | None) -> BerOptConfig:
+    """The settings of BerOpt at a level; None: the paper's way, by a sparsity."""
+    return BerOptConfig() if level is None else BerOptConfig(level=level)

@@ -13,13 +13,15 @@ from egbas.beropt import BerOptConfig
 from egbas.evaluation.rankings import LARGEST, fidelity_of, ranked, shuffled
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
+from egbas.reproduce.kept import identity_of, kept
 from egbas.reproduce.measurement import MODELS, N_QUERIES, paper_layers
 from egbas.reproduce.shared_runs import Progress
 from egbas.samplers.choice import TREE
-from egbas.storage import write_json
-from egbas.zoo.models import load_model
+from egbas.storage import Store, write_json
+from egbas.zoo.models import Model, load_model
 
 _N_RANDOM_SETS = 20
+_SCHEMA = 1  # to be raised with every change of what is measured, or how
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ def run(
     n_queries: int = N_QUERIES,
     out: Path = Path("runs/reproduce"),
     progress: Progress | None = None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Explore every hidden layer around queries 0, 1, ... and write ``out/supporting-sets.json``.
 
@@ -80,6 +83,7 @@ def run(
         n_queries: how many queries of each.
         out: folder of the file.
         progress: called after each case with (done, all, text).
+        store: where cases are kept and found again; None: nowhere.
 
     Returns:
         {"rows": one for each case, "config"}.
@@ -90,9 +94,14 @@ def run(
         model = load_model(name)
         for layer in paper_layers(name):
             for query in range(n_queries):
-                z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
-                run = explore(model.generator, z0, layer, rng=query, beropt=BerOptConfig(), samples=0)
-                cases.append(_case(name, layer, query, run))
+
+                def measure(model: Model = model, layer: int = layer, query: int = query) -> dict[str, Any]:
+                    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
+                    run = explore(model.generator, z0, layer, rng=query, beropt=BerOptConfig(), samples=0)
+                    return asdict(_case(model.name, layer, query, run))
+
+                decides = {"supporting set": _SCHEMA, **identity_of(model), "layer": layer, "query": query}
+                cases.append(Case(**{**kept(store, decides, measure), "model": name}))
                 if progress:
                     progress(len(cases), total, f"{name} layer {layer} query {query}")
     content = {

@@ -9,8 +9,8 @@ from typing import Any
 from egbas.evaluation.comparison import Score
 from egbas.evaluation.exact_methods import EXACT_METHODS, ExactSettings
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
-from egbas.reproduce.shared_runs import Explored, Progress
-from egbas.storage import write_json
+from egbas.reproduce.shared_runs import Explored, Progress, beropt_at
+from egbas.storage import Store, write_json
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +34,7 @@ class PaperTable:
     name: str
     rows_and_ratios: Callable[[Sequence[Score]], tuple[Rows, Rows]]
 
-    def run(
+    def run(  # noqa: PLR0913, PLR0917
         self,
         model_names: Sequence[str] = MODELS,
         layers: Sequence[int] | None = None,
@@ -42,6 +42,9 @@ class PaperTable:
         out: Path = Path("runs/reproduce"),
         progress: Progress | None = None,
         exact: ExactSettings | None = None,
+        store: Store | None = None,
+        seeds: Sequence[int] | None = None,
+        level: int | None = None,
     ) -> dict[str, Any]:
         """Measure, make the table, and write it to ``out/NAME.json``.
 
@@ -52,6 +55,9 @@ class PaperTable:
             out: folder of the file.
             progress: called with (done, all, text).
             exact: whether rows of the whole region and its fair rivals are added; how much work that may take.
+            store: where explorations are kept and found again; None: nowhere.
+            seeds: the numbers of the queries; None: from 0 on.
+            level: of the supporting sets; None: as the paper has them, by a sparsity.
 
         Returns:
             {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``.
@@ -59,8 +65,8 @@ class PaperTable:
         Raises:
             RunDirectoryError: the file cannot be written.
         """
-        explored = Explored(progress=progress)
-        return self.write(measure(model_names, layers, n_queries, explored, exact=exact, out=out), out)
+        explored = Explored(beropt=beropt_at(level), progress=progress, store=store)
+        return self.write(measure(model_names, layers, n_queries, explored, exact=exact, out=out, seeds=seeds), out)
 
     def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
         """Make the table of a measurement, and write it to ``out/NAME.json``.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where a run may be written: the names of its files, and the check before any work is done."""
 
+import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -46,6 +47,32 @@ def check_destination(path: str | os.PathLike[str], overwrite: bool = False, fil
             f"{path} cannot be used as a run directory: {reason(error)}; name another one"
         ) from error
     return directory
+
+
+def finished_before(directory: Path, file: str, key: str, overwrite: bool) -> bool:
+    """Whether one of several directories holds the very result that is asked for, and need not be made again.
+
+    Args:
+        directory: of the result.
+        file: in it, JSON with the key of what determines the result.
+        key: that is asked for.
+        overwrite: a finished result is made again.
+
+    Raises:
+        RunDirectoryError: it holds a finished result of other settings.
+    """
+    if overwrite or not (directory / DONE).exists():
+        return False
+    try:
+        found = json.loads((directory / file).read_text(encoding="utf-8")).get("key")
+    except (OSError, ValueError, AttributeError):
+        found = None
+    if found != key:
+        raise RunDirectoryError(
+            f"{directory} holds a finished result of other settings; pass --overwrite to replace it, or name another "
+            "directory with --out"
+        )
+    return True
 
 
 def _check_directory(directory: Path, overwrite: bool, files: Collection[str]) -> None:

@@ -6,9 +6,12 @@ A run that is replaced stays whole until the new one is.
 
 import contextlib
 import errno
+import glob
+import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +45,8 @@ from egbas.storage.destination import (
     reason,
 )
 
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # two machines may share a folder
+
 
 @alone
 def save_run(
@@ -49,6 +54,7 @@ def save_run(
     path: str | os.PathLike[str],
     *,
     overwrite: bool = False,
+    pictures: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write the run directory of an exploration, whole or not at all.
@@ -57,6 +63,7 @@ def save_run(
         run: what to save.
         path: of the directory; its parents are made.
         overwrite: replace a finished run found there; it stays until the new one is complete.
+        pictures: also ``samples.png`` and ``report.html``; ``add_pictures`` makes them later.
         progress: called with (images of samples computed, all of them), which takes nearly all of the time.
 
     Returns:
@@ -66,7 +73,36 @@ def save_run(
         RunDirectoryError: the path is taken or may not be written, or the disk is full; nothing changed then.
     """
     place = check_destination(path, overwrite)
-    return _write_folder(place, _contents(run, progress))
+    return write_folder(place, {**_contents(run), **(_pictures(run, progress) if pictures else {})})
+
+
+def run_files(run: Exploration) -> dict[str, bytes]:
+    """What a run directory holds without its pictures, by the names of its files."""
+    return {name: content() for name, content in _contents(run).items()}
+
+
+@alone
+def add_pictures(
+    run: Exploration, path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
+    """Make ``samples.png`` and ``report.html`` in the directory of a run.
+
+    Args:
+        run: as it was read from there.
+        path: of the directory.
+        progress: called with (images of samples computed, all of them).
+
+    Returns:
+        The two files.
+
+    Raises:
+        RunDirectoryError: the disk is full, or the directory may not be written.
+    """
+    places = []
+    for name, content in _pictures(run, progress).items():
+        places.append(Path(path).expanduser().resolve() / name)
+        write_file(places[-1], content())
+    return places
 
 
 def save_files(contents: Mapping[str, bytes], path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -84,26 +120,39 @@ def save_files(contents: Mapping[str, bytes], path: str | os.PathLike[str], *, o
         RunDirectoryError: the path is taken or may not be written, or the disk is full; nothing changed then.
     """
     place = check_destination(path, overwrite, (*contents, DONE))
-    return _write_folder(place, {name: _constant(content) for name, content in contents.items()})
+    return write_folder(place, {name: _constant(content) for name, content in contents.items()})
 
 
 def _constant(content: bytes) -> Callable[[], bytes]:
     return lambda: content
 
 
-def _write_folder(place: Path, contents: Mapping[str, Callable[[], bytes]]) -> Path:
+def write_folder(place: Path, contents: Mapping[str, Callable[[], bytes]], *, keep: bool = False) -> Path:
+    """Write a directory of files, and ``DONE``, whole or not at all.
+
+    Args:
+        place: of the directory.
+        contents: what gives each file, by its name; asked one by one.
+        keep: a finished directory that is there, or that somebody else has just put there, stays.
+
+    Raises:
+        RunDirectoryError: the disk is full, or the place may not be written.
+    """
     made = _first_missing(place.parent)
     partial: Path | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{place.name[:64]}.", suffix=".partial", dir=place.parent))
+        if not keep:  # who keeps a store sweeps it up
+            _clear(place)
+        prefix = f".{place.name[:64]}.{_MACHINE}-{os.getpid()}."
+        partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=place.parent))
         for name, content in contents.items():
             _write(partial / name, content())
         _write(partial / DONE, b"")
         partial.chmod(0o777 & ~_umask())
-        _move_into_place(partial, place)
+        _move_into_place(partial, place, keep)
     except OSError as error:
-        raise RunDirectoryError(_save_failed(place, error)) from error
+        raise RunDirectoryError(save_failed(place, error)) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
@@ -119,13 +168,14 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         RunDirectoryError: the disk is full, or the place cannot be written.
     """
     place = Path(path)
-    partial = place.with_name(f".{place.name}.partial")
+    partial = place.with_name(f".{place.name}.{_MACHINE}-{os.getpid()}.partial")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        _clear(place)
         _write(partial, content)
         os.replace(partial, place)
     except OSError as error:
-        raise RunDirectoryError(_save_failed(place, error)) from error
+        raise RunDirectoryError(save_failed(place, error)) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
@@ -155,9 +205,17 @@ def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     write_file(path, _json(content))
 
 
-def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
-    """What each file of a run directory holds; made one by one, so that only one is in memory at a time."""
+def _pictures(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
+    """What there is to look at in a run directory."""
     galleries = galleries_of(run, progress=progress)
+    return {
+        PICTURE: lambda: _picture(run, galleries[run.shown]),
+        REPORT: lambda: render(run, galleries).encode(),
+    }
+
+
+def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
+    """What each other file of a run directory holds; made one by one, so that only one is in memory at a time."""
     beropt, exact, beside = run.beropt, run.exact, run.network.conditions.tensors()
     return {
         CONFIG: lambda: _json(run.config()),
@@ -168,8 +226,6 @@ def _contents(run: Exploration, progress: Callable[[int, int], None] | None) -> 
         ),
         **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
         METRICS: lambda: _json(run.metrics()),
-        PICTURE: lambda: _picture(run, galleries[run.shown]),
-        REPORT: lambda: render(run, galleries).encode(),
     }
 
 
@@ -238,8 +294,15 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _move_into_place(partial: Path, place: Path) -> None:
+def _move_into_place(partial: Path, place: Path, keep: bool) -> None:
     """Rename the finished folder to its place; the one that was there is removed only afterwards."""
+    if keep:
+        try:
+            os.rename(partial, place)  # an empty folder is replaced, another is not
+        except OSError:
+            if not (place / DONE).exists():
+                raise
+        return
     if not place.exists():
         os.rename(partial, place)
         return
@@ -252,6 +315,27 @@ def _move_into_place(partial: Path, place: Path) -> None:
             os.rename(former, place)
         if place.exists():
             shutil.rmtree(former, ignore_errors=True)
+
+
+def _clear(place: Path) -> None:
+    """Remove what processes of this machine that are no more left half-written of a place."""
+    for left in place.parent.glob(f".{glob.escape(place.name[:64])}.{_MACHINE}-*.partial"):
+        process = left.name.rpartition(f".{_MACHINE}-")[2].split(".")[0]
+        if process.isdecimal() and int(process) != os.getpid() and not _is_alive(int(process)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def _first_missing(folder: Path) -> Path | None:
@@ -277,8 +361,9 @@ def _umask() -> int:
     return mask
 
 
-def _save_failed(place: Path, error: OSError) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def save_failed(place: Path, error: OSError) -> str:
+    """What to say of an error of the operating system in writing a place."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"the disk is full: {place} was not written ({reason(error)}); free some space or write elsewhere"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission to write {place} ({reason(error)}); name a directory elsewhere"

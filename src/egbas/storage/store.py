@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""The content-addressed store: the key of all that determines a result leads to its finished directory, or to nothing.
+
+    STORE/tasks/KEY/        a finished run directory; it appears in one rename, with ``DONE`` in it
+    STORE/scores/KEY/       likewise, other results
+    STORE/failed/KEY.json   what a task that failed said
+    STORE/claims            locks: who works on what
+
+Any number of processes may use a store at once.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from egbas.errors import RunDirectoryError
+from egbas.storage.claims import Claims
+from egbas.storage.destination import DONE
+from egbas.storage.save import save_failed, write_folder, write_json
+
+TASKS, SCORES, FAILED = "tasks", "scores", "failed"
+DIGITS = 32  # of a key, hexadecimal: 128 bits
+_PAUSE = 0.2  # seconds between two looks at what somebody else works on
+_OURS = {TASKS, SCORES, FAILED, "claims"}
+CONTENT = "content.json"  # of a result that is no run directory
+
+
+def key_of(decides: Mapping[str, Any]) -> str:
+    """The key of a result: a checksum of all that determines it, as JSON takes it; the order of names is no matter."""
+    text = json.dumps(decides, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+class Store:
+    """Finished directories by their key."""
+
+    def __init__(self, path: str | os.PathLike[str], part: str = TASKS) -> None:
+        """Name a folder; it is made when something is written.
+
+        Args:
+            path: of the store.
+            part: folder in it for what is finished: run directories lie in ``tasks``, other results elsewhere.
+        """
+        self.path = Path(path).expanduser().resolve()
+        self._part = part
+        self._finished, self._failed = (os.fspath(self.path / name) for name in (part, FAILED))
+        self._claims: Claims | None = None
+
+    def place(self, key: str) -> Path:
+        """Where the directory of a key is, or will be."""
+        return self.path / self._part / key
+
+    def find(self, key: str) -> Path | None:
+        """The finished directory of a key; None where there is none."""
+        # Asked for every task of a plan: texts are joined ten times as fast as paths.
+        return self.place(key) if os.path.exists(f"{self._finished}/{key}/{DONE}") else None
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all that is finished, in no order."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path / self._part) as entries:
+            for entry in entries:
+                if len(entry.name) == DIGITS and (Path(entry.path) / DONE).exists():
+                    yield entry.name
+
+    @contextlib.contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Claim the work on a key, while the context lasts; the claim ends with the process, too.
+
+        Yields:
+            Whether the claim was granted. Look with ``find`` then: somebody may just have finished.
+
+        Raises:
+            RunDirectoryError: the store cannot be written.
+        """
+        with self._opened().of(key) as granted:
+            yield granted
+
+    def finish(self, key: str, files: Mapping[str, bytes]) -> Path:
+        """Write the directory of a key, whole or not at all; what is finished already stays.
+
+        Args:
+            key: that ``key_of`` gave.
+            files: what it holds, by name; ``DONE`` is added.
+
+        Raises:
+            RunDirectoryError: the disk is full, or the store cannot be written.
+        """
+        place = self.place(key)
+        if self.find(key) is None:
+            write_folder(place, {name: _constant(content) for name, content in files.items()}, keep=True)
+        (self.path / FAILED / f"{key}.json").unlink(missing_ok=True)
+        return place
+
+    def get(self, key: str, make: Callable[[], Mapping[str, bytes]]) -> tuple[Path, bool]:
+        """The finished directory of a key: made now, unless it is there or somebody else is just making it.
+
+        Args:
+            key: that ``key_of`` gave.
+            make: gives the files, by name.
+
+        Returns:
+            The directory, and whether it was made now.
+
+        Raises:
+            RunDirectoryError: it cannot be written.
+        """
+        while True:
+            place = self.find(key)
+            if place is not None:
+                return place, False
+            with self.claim(key) as granted:
+                if granted:
+                    place = self.find(key)
+                    return (place, False) if place is not None else (self.finish(key, make()), True)
+            time.sleep(_PAUSE)
+
+    def content(self, decides: Mapping[str, Any], make: Callable[[], Any]) -> tuple[Any, bool]:
+        """A result that JSON takes, made now unless it is there.
+
+        Args:
+            decides: all that determines it.
+            make: gives it.
+
+        Returns:
+            The result as it is read, and whether it was made now.
+
+        Raises:
+            RunDirectoryError: it cannot be written, or is damaged.
+        """
+        key = key_of(decides)
+        place, is_new = self.get(key, lambda: {CONTENT: (json.dumps(make(), allow_nan=False) + "\n").encode()})
+        try:
+            return json.loads((place / CONTENT).read_text(encoding="utf-8")), is_new
+        except (OSError, ValueError) as error:
+            raise RunDirectoryError(f"{place} is damaged ({error}); remove it, and run the command again") from error
+
+    def fail(self, key: str, told: Mapping[str, Any]) -> None:
+        """Keep what a task that failed said.
+
+        Raises:
+            RunDirectoryError: it cannot be written.
+        """
+        write_json(self.path / FAILED / f"{key}.json", dict(told))
+
+    def failure(self, key: str) -> dict[str, Any] | None:
+        """What a task that failed said; None where it did not fail, or was tried again since."""
+        place = f"{self._failed}/{key}.json"
+        if not os.path.exists(place):
+            return None
+        try:
+            return json.loads(Path(place).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):  # tried again meanwhile; damaged: it is tried again
+            return None
+
+    def failures(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All tasks that failed, by their key."""
+        for file in sorted((self.path / FAILED).glob("*.json")):
+            told = self.failure(file.stem)
+            if told is not None:
+                yield file.stem, told
+
+    def sweep_up(self) -> None:
+        """Remove what interrupted processes left half-written, where nobody is at work on it."""
+        for left in (self.path / self._part).glob(".*"):
+            key = left.name[1 : 1 + DIGITS]
+            if len(key) == DIGITS and left.suffix in (".partial", ".former"):
+                with contextlib.suppress(ValueError), self.claim(key) as granted:
+                    if granted:
+                        shutil.rmtree(left, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Remove the store, with all that is finished in it; files that are not of a store stay."""
+        for name in _OURS:
+            part = self.path / name
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    @property
+    def has_locks(self) -> bool:
+        """Whether claims exclude one another on this file system, as far as is known."""
+        return self._opened().has_locks
+
+    def _opened(self) -> Claims:
+        if self._claims is None:
+            try:
+                (self.path / self._part).mkdir(parents=True, exist_ok=True)
+                self._claims = Claims(self.path)
+            except OSError as error:
+                raise RunDirectoryError(save_failed(self.path, error)) from error
+        return self._claims
+
+
+def _constant(content: bytes) -> Callable[[], bytes]:
+    return lambda: content

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from rich.console import Console
+from typer.testing import CliRunner
+
+from egbas.cli import app
+from egbas.cli.sweep import hours, read_file, status_table
+from egbas.errors import ConfigError
+from egbas.storage import load_run, load_sweep
+from egbas.sweep.drive import Counts
+from tests.cli.test_workshop import MODEL
+from tests.commands import once
+
+pytest.importorskip("pyarrow", reason="needs the extra egbas[sweep]")
+
+SMALL = ["sweep", "--model", MODEL, "--latent-size", "2", "--sparsity", "1", "--iterations", "40", "--half-width", "4"]
+SMALL += ["--max-steps", "60", "--samples", "0", "--workers", "1", "--out", "sweep"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sweep(*words: str) -> Result:
+    return CliRunner().invoke(app, once([*SMALL, *words]))
+
+
+def test_a_sweep_as_a_user_types_it(here: Path) -> None:
+    (here / "study.toml").write_text(f'model = "{MODEL}"\nseed = [0, 1, 2]\nlayer = 1\nsparsity = 1.0\nsamples = 7\n')
+    words = ["study.toml", "--seed", "0-1", "--samples", "0", "--latent-size", "2", "--iterations", "40"]
+    words += ["--half-width", "4", "--max-steps", "60", "--workers", "1", "--out", "sweep"]
+    planned = CliRunner().invoke(app, ["sweep", *words, "--plan", "--json"])
+    assert planned.exit_code == 0, (planned.stderr, planned.exception)
+    told = json.loads(planned.stdout)
+    assert (told["tasks"], told["done"], told["workers"]) == (2, 0, 1)
+    assert 0 < told["seconds_low"] <= told["seconds_high"] and told["bytes_a_worker"] > 10**7
+    assert not (here / "sweep").exists()  # a plan writes nothing
+    result = CliRunner().invoke(app, ["sweep", *words])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert "2 of 2 finished; 0 failed" in result.stdout and "summary.html" in result.stdout
+    assert {file.name for file in (here / "sweep").iterdir()} == {"tasks", "claims", "results.parquet", "summary.html"}
+    rows = list(load_sweep(here / "sweep").rows())
+    assert sorted(row["seed"] for row in rows) == [0, 1]
+    folder = here / "sweep" / rows[0]["folder"]
+    assert not (folder / "report.html").exists()
+    assert rows[0]["samples"] == json.loads((folder / "metrics.json").read_text())["samples"]
+    assert load_run(folder, generator=pytest.importorskip("egbas.cli.selftest").small_network()).seed == rows[0]["seed"]
+    again = CliRunner().invoke(app, ["sweep", *words, "--json"])
+    counts = json.loads(again.stdout)
+    assert (again.exit_code, counts["before"], counts["finished"]) == (0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seed", "5-1"], "runs backwards"),
+        (["--layer", "9"], "9"),
+        (["--level", "9", "--sparsity", "1"], "there is no level 9"),
+        (["--level", "2"], "leave all but one out"),
+        (["--engine", "slurm"], "expected local or ray"),
+        (["--shared"], "is for a Ray cluster"),
+        (["--latent", "none.npy"], "there is no file none.npy"),
+        (["none.toml"], "none.toml cannot be read"),
+        (["--model", "dcgan-mist"], "did you mean"),
+    ],
+)
+def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) -> None:
+    result = sweep(*words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert not list(here.iterdir())
+
+
+def test_a_folder_of_something_else_is_left_alone(here: Path) -> None:
+    (here / "sweep").mkdir()
+    (here / "sweep" / "mine.txt").touch()
+    result = sweep()
+    assert (result.exit_code, "left alone" in result.stderr) == (2, True)
+    assert [file.name for file in (here / "sweep").iterdir()] == ["mine.txt"]
+
+
+def test_without_the_extra_it_is_told_before_the_work(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = sweep()
+    assert (result.exit_code, "pip install 'egbas[sweep]'" in result.stderr) == (2, True)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('seed = "0-9"\nmax-steps = 5', {"seed": "0-9", "max_steps": 5}),
+        ("layer = [1, 'relu2']\nlevel = 3", {"layer": "1,relu2", "level": "3"}),
+        ('model = ["a", "b"]\njudge = "m:f"', {"model": ["a", "b"], "judge": ["m:f"]}),
+        ("plan = true", {"plan_only": True}),
+    ],
+)
+def test_options_of_a_file(here: Path, content: str, found: dict[str, Any]) -> None:
+    names = {"seed", "max_steps", "layer", "level", "model", "judge", "plan_only"}
+    (here / "a.toml").write_text(content)
+    assert read_file(here / "a.toml", names) == found
+
+
+@pytest.mark.parametrize("content", ["sed = 1", "json = true", "max_steps = [1, 2]", "[seed]\na = 1", "seed ="])
+def test_bad_files(here: Path, content: str) -> None:
+    (here / "a.toml").write_text(content)
+    with pytest.raises(ConfigError, match=r"a\.toml"):
+        read_file(here / "a.toml", {"seed", "json", "max_steps"})
+
+
+def test_the_live_table() -> None:
+    counts = Counts(total=1200, before=1000, finished=7, failed=3, running=2)
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(status_table(counts))
+    text = console.export_text()
+    for words in ("1,007 of 1,200", "running", "failed", "rate", "time left"):
+        assert words in text
+    assert (hours(40.0), hours(600.0), hours(7200.0)) == ("40 s", "10 min", "2.0 h")

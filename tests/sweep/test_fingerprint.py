@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from egbas.sweep.fingerprint import function_sha256, network_sha256
+
+
+def plain(slope: float = 0.2) -> nn.Sequential:
+    net = nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU(slope), nn.Linear(3, 4))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.arange(parameter.numel(), dtype=torch.float32).reshape(parameter.shape))
+    return net.eval()
+
+
+class Holder(nn.Module):
+    def __init__(
+        self, weights: list[Tensor], activation: Callable[[Tensor], Tensor] = F.relu, scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.weights, self.activation, self.scale = weights, activation, scale
+
+
+class Other(Holder):
+    pass
+
+
+def weights(first: float = 1.0) -> list[Tensor]:
+    return [torch.full((2, 2), first, dtype=torch.float32)]
+
+
+def with_hook() -> nn.Module:
+    net = plain()
+    net[1].register_forward_hook(lambda module, inputs, output: 2 * output)
+    return net
+
+
+def moved() -> nn.Module:
+    net = plain()
+    with torch.no_grad():
+        net[0].weight[0, 0] += 1e-6  # pyright: ignore[reportArgumentType]
+    return net
+
+
+def test_the_same_network_made_twice_has_one_checksum() -> None:
+    assert network_sha256(plain()) == network_sha256(plain())
+    assert network_sha256(Holder(weights())) == network_sha256(Holder(weights()))
+    named = plain()
+    named.zoo_name = "whatever"  # pyright: ignore[reportArgumentType]
+    assert network_sha256(named) == network_sha256(plain())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (plain(), plain(0.1)),
+        (plain(), moved()),
+        (plain(), plain().double()),
+        (plain(), nn.Sequential(plain())),
+        (plain(), with_hook()),
+        (Holder(weights()), Holder(weights(2.0))),
+        (Holder(weights()), Holder(weights(), F.gelu)),
+        (Holder(weights()), Holder(weights(), scale=2.0)),
+        (Holder(weights()), Other(weights())),
+        (Holder(weights(), lambda x: x + 1), Holder(weights(), lambda x: x + 2)),
+    ],
+)
+def test_another_network_has_another(one: nn.Module, other: nn.Module) -> None:
+    assert network_sha256(one) != network_sha256(other)
+
+
+def judge(images: Tensor) -> dict[str, Tensor]:
+    return {"light": images.mean()}
+
+
+def scaled(factor: object) -> Callable[[Tensor], object]:
+    return lambda images: (images, factor)
+
+
+def test_functions_count_by_their_code_and_what_they_hold() -> None:
+    assert function_sha256(judge) == function_sha256(judge)
+    different = [
+        judge,
+        scaled(1.0),
+        scaled(2.0),
+        scaled(np.ones(2)),
+        scaled(np.zeros(2)),
+        scaled({"a": 1}),
+        functools.partial(judge, images=1),
+        functools.partial(judge, images=2),
+        plain(),
+        Holder(weights()).forward,
+        Holder(weights(3.0)).forward,
+    ]
+    assert len({function_sha256(each) for each in different}) == len(different)
+    assert function_sha256(scaled(1.0)) == function_sha256(scaled(1.0))
+
+
+def test_what_holds_itself_ends() -> None:
+    looped = Holder(weights())
+    looped.list = [looped.weights]  # pyright: ignore[reportArgumentType]
+    looped.list.append(looped.list)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
+    assert len(network_sha256(looped)) == 64
