@@ -16,8 +16,9 @@ from tests.commands import once
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EXPLORING = ("explore", "compare", "estimate")
-OWN = {"seed", "out"}  # a seed is of one query or the first of many; each command writes another directory
-LISTS = {"layer", "level", "latent"}  # in compare, which takes many
+# A seed is of one query or the first of many; each command writes another directory; a decision region has no layer.
+OWN = {"seed", "out", "layer"}
+LISTS = {"level", "latent"}  # in compare, which takes many
 SHARED = {each.name for command in EXPLORING for each in COMMANDS[command].params} - OWN
 
 

@@ -72,7 +72,7 @@ def test_json_alone_is_on_stdout(dcgan: tuple[Result, Path]) -> None:
     result, out = dcgan
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "path.json").read_text())
-    assert printed.keys() == {"key", "model", "output", "seed", "query", "rows"}
+    assert printed.keys() == {"key", "model", "output", "inputs", "seed", "query", "source", "rows"}
     assert (printed["model"], printed["seed"]) == ("dcgan-mnist-2d", 0)
 
 
@@ -128,6 +128,7 @@ def test_a_query_from_a_file_and_its_seed_write_the_same_path(here: Path) -> Non
     one, two = (load_file(here / name / "path.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)
     one, two = (json.loads((here / name / "path.json").read_text()) for name in ("one", "two"))
+    assert one.pop("key") != two.pop("key")  # how a query was named is a part of what a finished path is known by
     assert one == two
     assert one["query"] == torch.randn(1, 2, generator=torch.Generator().manual_seed(5))[0].tolist()
 

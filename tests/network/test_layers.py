@@ -151,7 +151,6 @@ class _Both(nn.Module):
     ("layer", "message"),
     [
         ("constant", "same values for every latent"),
-        ("both", "does not return a tensor"),
         ("complex", "boundaries need real numbers"),
         ("batchless", "not hold one row for each latent"),
     ],

@@ -45,7 +45,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_files_of_the_design(saved: Path) -> None:
-    assert names(saved) == set(FILES) - {"region.safetensors"}  # which exact samples have
+    assert names(saved) == set(FILES) - {
+        "region.safetensors",
+        "inputs.safetensors",
+    }  # which exact samples and inputs have
     assert names(saved.parent) == {"seven"}  # no hidden folder is left
 
 
@@ -77,8 +80,8 @@ def test_json_and_picture(saved: Path) -> None:
 
 
 def test_colour_images_too(tmp_path: Path) -> None:
-    assert names(save_run(colour_run(), tmp_path / "run")) == set(FILES) - {"region.safetensors"}
-    assert names(save_run(exact_run(), tmp_path / "exact")) == set(FILES)
+    assert names(save_run(colour_run(), tmp_path / "run")) == set(FILES) - {"region.safetensors", "inputs.safetensors"}
+    assert names(save_run(exact_run(), tmp_path / "exact")) == set(FILES) - {"inputs.safetensors"}
 
 
 def test_method_of_the_exploration_saves_too(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def _explore_once(given: "Mapping[str, Any]", chosen: "Model", store: Path, dire
 
 def default_out(model: str, layer: str | None, query: str) -> Path:
     """Name the run directory of a run that was given none; without a layer a decision region is explored."""
-    given = (Path(model).name, layer or "class", Path(query).stem)
+    given = (Path(model).name, "class" if layer is None else layer, Path(query).stem)
     words = [re.sub(r"[^\w.-]+", "-", word).strip("-.") for word in given]
     if layer is not None and layer.startswith("."):  # .3 is another layer than 3
         words[1] = f".{words[1]}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -289,7 +290,7 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         return {**dict.fromkeys(names, ""), "free_sentence": "There are no samples.", "n_free": 0, "judged": []}
     deviation = gallery.spread
     low, high = gallery.look.values
-    place = [int(index) for index in torch.unravel_index(deviation.argmax(), deviation.shape)]
+    place = [int(index) for index in np.unravel_index(int(deviation.argmax()), deviation.shape)]  # torch loads sympy
     is_image = gallery.look.kind == "image"
     where = f"row {place[0]}, column {place[1]}" if is_image else f"index {', '.join(map(str, place))}"
     noun = "pixels" if is_image else "values"
