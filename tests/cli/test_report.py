@@ -23,7 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_pictures_are_made_of_a_run_that_lacks_them(finished: Path) -> None:
     assert not (finished / "report.html").exists()
-    result = report(str(finished), "--quiet", "--latent-size", "2")
+    result = report(str(finished), "--quiet", "--allow-code")
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert "report.html" in result.stdout and "samples.png" in result.stdout
     Image.open(finished / "samples.png").verify()
@@ -32,8 +32,19 @@ def test_pictures_are_made_of_a_run_that_lacks_them(finished: Path) -> None:
     again = report(str(finished))
     assert again.exit_code == 0 and "there already" in again.stdout
     assert (finished / "report.html").stat().st_mtime_ns == before
-    assert report(str(finished), "--overwrite", "--quiet", "--latent-size", "2").exit_code == 0
+    assert report(str(finished), "--overwrite", "--quiet", "--allow-code").exit_code == 0
     assert (finished / "report.html").stat().st_mtime_ns > before
+
+
+def test_code_from_elsewhere_is_not_run_unasked(finished: Path) -> None:
+    result = report(str(finished), "--overwrite")
+    assert result.exit_code == 2 and "would run code" in result.stderr
+
+
+def test_a_folder_of_a_sweep_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    result = report(str(tmp_path))
+    assert result.exit_code == 2 and "is a sweep" in result.stderr
 
 
 def test_another_model_is_refused(finished: Path) -> None:

@@ -11,8 +11,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from egbas.cli import app
-from egbas.cli.sweep import hours, read_file, status_table
+from egbas.cli.selftest import small_network
+from egbas.cli.sweep import hours, names_of, read_file, status_table
 from egbas.errors import ConfigError
+from egbas.network import Network
 from egbas.storage import load_run, load_sweep
 from egbas.sweep.drive import Counts
 from tests.cli.test_workshop import MODEL
@@ -125,3 +127,14 @@ def test_the_live_table() -> None:
     for words in ("1,007 of 1,200", "running", "failed", "rate", "time left"):
         assert words in text
     assert (hours(40.0), hours(600.0), hours(7200.0)) == ("40 s", "10 min", "2.0 h")
+
+
+def test_a_layer_of_two_names_is_one() -> None:
+    network = Network(small_network(), (2,))
+    layers = {1: network.resolve(1), network.resolve(1).path: network.resolve(1), 2: network.resolve(2)}
+    assert names_of(layers) == {network.resolve(1).path: 1, network.resolve(2).path: 2}
+
+
+def test_inputs_of_a_file_are_lists(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('input = ["c=3", "psi=0.7"]\n')
+    assert read_file(tmp_path / "a.toml", {"input"}) == {"input": ["c=3", "psi=0.7"]}

@@ -71,6 +71,16 @@ def test_networks_that_overwrite_are_inverted() -> None:
     assert invert(Overwrites(), target, SPACE, config=QUICK).error <= QUICK.enough
 
 
+class Shifted(nn.Module):
+    def forward(self, z: Tensor, by: float) -> Tensor:
+        return 2 * z + by
+
+
+def test_inputs_beside_the_latent_are_given() -> None:
+    found = invert(Shifted(), torch.tensor([4.0, 5.0]), SPACE, inputs={"by": 4.0}, config=QUICK)
+    torch.testing.assert_close(found.latent, torch.tensor([0.0, 0.5]), atol=0.1, rtol=0)
+
+
 def test_a_prior_of_the_users_own_is_not_left() -> None:
     class Half:
         def sample(self, n: int, size: int, rng: torch.Generator) -> Tensor:

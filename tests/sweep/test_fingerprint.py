@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import copy
 import functools
 from collections.abc import Callable
 
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from egbas.sweep.fingerprint import function_sha256, network_sha256
+from egbas.network import Network
+from egbas.sweep.fingerprint import behaviour_of, function_sha256, network_sha256
 
 
 def plain(slope: float = 0.2) -> nn.Sequential:
@@ -107,3 +109,46 @@ def test_what_holds_itself_ends() -> None:
     looped.list = [looped.weights]  # pyright: ignore[reportArgumentType]
     looped.list.append(looped.list)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
     assert len(network_sha256(looped)) == 64
+
+
+STRENGTH = [1.0]  # stands for a constant in another file, which no checksum of a class sees
+
+
+class Borrowing(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(z) * STRENGTH[0] + 0.5
+
+
+class Hidden(nn.Module):
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self._slope = slope
+
+    def forward(self, z: Tensor) -> Tensor:
+        return F.leaky_relu(z, self._slope)
+
+
+class Inheriting(Hidden):
+    pass
+
+
+def test_what_a_network_does_is_seen_whatever_code_does_it() -> None:
+    before = behaviour_of(Network(Borrowing(), (3,)))
+    assert before == behaviour_of(Network(Borrowing(), (3,)))
+    STRENGTH[0] = 1.1
+    try:
+        assert behaviour_of(Network(Borrowing(), (3,))) != before
+    finally:
+        STRENGTH[0] = 1.0
+
+
+def test_the_last_digits_are_no_other_behaviour() -> None:
+    net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4)).eval()
+    single, double = behaviour_of(Network(net, (3,))), behaviour_of(Network(copy.deepcopy(net).double(), (3,)))
+    assert single == double
+
+
+def test_private_settings_and_classes_above_count() -> None:
+    assert network_sha256(Hidden(0.1)) != network_sha256(Hidden(0.2))
+    assert network_sha256(Inheriting(0.1)) != network_sha256(Hidden(0.1))
+    assert network_sha256(Hidden(0.1)) == network_sha256(Hidden(0.1))

@@ -50,7 +50,19 @@ class Cell:
     @property
     def key(self) -> str:
         """Of all that determines the comparison."""
-        return key_of({"comparison": SCHEMA, "tasks": [self.task(place).key for place in range(len(self.seeds))]})
+        return key_of(
+            {
+                "comparison": SCHEMA,
+                "judges": self.judges,
+                "tasks": [self.task(place).key for place in range(len(self.seeds))],
+            }
+        )
+
+    @property
+    def judges(self) -> list[str | None]:
+        """Checksums of the critic and the classifier that judge the images."""
+        classifier = load_classifier(settings.CLASSIFIER) if self.shop.model.card is not None else None
+        return [None if one is None else network_sha256(one) for one in (self.shop.model.discriminator, classifier)]
 
     def task(self, place: int) -> Task:
         """The exploration of a query, by its place."""
@@ -79,7 +91,7 @@ def compared(
     generator_device = shop.network.device
     discriminator = None if shop.model.discriminator is None else shop.model.discriminator.to(generator_device)
     classifier = load_classifier(settings.CLASSIFIER).to(generator_device) if shop.model.card is not None else None
-    judged_by = [None if one is None else network_sha256(one) for one in (discriminator, classifier)]
+    judged_by = cell.judges
     n_found = 0
     for place, seed in enumerate(cell.seeds):
         tell = partial(_tell, progress, seed, (place, len(cell.seeds)))

@@ -116,8 +116,9 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
         seeds = list(range(seeds[0], seeds[0] + len(find_rows(latent, chosen.latent))))
     set_threads(chosen.generator.to(find_device(device)), chosen.latent.shape, threads, find_inputs(input))
     shop = ModelWorkshop(explore_options(given), model, loaded=chosen)
-    for one in dict.fromkeys(one for one, _ in asked):
-        shop.layer(one)  # one that there is not is told before the work
+    paths = {one: shop.layer(one).path for one, _ in asked}  # one that there is not is told before the work
+    if len(set(paths.values())) < len(paths):
+        raise ConfigError(f"got --layer {layer}, which names one layer twice; name each once")
     for text in shop.network.notices:
         show.warning(text)
     begin, source = starting.begin_at(

@@ -22,6 +22,7 @@ def exits(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="RUN-exits")
     ] = None,
+    allow_code: options.AllowCode = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -34,13 +35,13 @@ def exits(
     import json as json_format
 
     from egbas.exploration.exits import nearest_exits
-    from egbas.storage import check_destination, save_files
+    from egbas.storage import check_destination, load_run, save_files
     from egbas.storage.destination import DONE
 
     directory = check_destination(
         out or run.with_name(f"{run.name}-exits"), overwrite, (TABLE, PICTURE, TENSORS, MAP, DONE)
     )
-    explored = _load(run)
+    explored = load_run(run, allow_code=allow_code)
     with show.progress_bar(quiet) as progress:
         found = nearest_exits(explored, progress=lambda done, total, text: progress("exits", done, total, text))
     content = _record(explored, found)
@@ -52,25 +53,6 @@ def exits(
         for line in _summary(found):
             show.say(line)
         show.say(f"picture  {directory / PICTURE}")
-
-
-def _load(directory: Path) -> "Exploration":
-    """The run, with the networks of the user's own that it names."""
-    import json as json_format
-
-    from egbas.inputs.classifiers import find_classified
-    from egbas.storage import load_run
-    from egbas.storage.destination import CONFIG
-
-    try:
-        config = json_format.loads((directory / CONFIG).read_text(encoding="utf-8"))
-        model, classifier = config["model"]["name"], (config.get("classifier") or {}).get("name")
-        output, size = (config.get("classifier") or {}).get("output"), "x".join(map(str, config["latent"]["shape"]))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return load_run(directory)  # which says what is wrong with the files
-    if not any(":" in name for name in (model, classifier or "")):
-        return load_run(directory)
-    return load_run(directory, find_classified(model, classifier, output, size).generator)
 
 
 def _record(run: "Exploration", found: "Exits") -> dict[str, Any]:

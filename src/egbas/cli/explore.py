@@ -87,6 +87,8 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    if classifier is not None and input:
+        raise ConfigError("got --classifier and --input; a generator joined with a classifier takes the latent alone")
     layer = settings.layer_in(region, layer, {"level": level, "delta": delta, "sparsity": sparsity, "hold": hold})
     settings.check_store(store, {"--image": image, "--classifier": classifier, "--region": region, "--hold": hold})
     directory = check_destination(out or default_out(model, layer, latent or image or str(seed)), overwrite)

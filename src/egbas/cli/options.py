@@ -321,6 +321,13 @@ Threads = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, max=MOST_THREADS, help="Processor threads of torch.", show_default="1 or all"),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Import the Python code that the run names from anywhere, not from the current directory alone: it runs.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished result in --out.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary; warnings stay.")]

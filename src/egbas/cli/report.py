@@ -16,6 +16,7 @@ def report(
         typer.Option(metavar="NAME|FILE", help=options.MODEL_HELP, show_default="the one that the run names"),
     ] = None,
     latent_size: options.LatentSize = None,
+    allow_code: options.AllowCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make them again where they are there.")] = False,
     quiet: options.NoProgress = False,
 ) -> None:
@@ -23,33 +24,19 @@ def report(
     from egbas.errors import RunDirectoryError
     from egbas.inputs.models import find_model
     from egbas.storage import add_pictures, load_run
-    from egbas.storage.destination import CONFIG, DONE, PICTURE, REPORT
+    from egbas.storage.destination import DONE, PICTURE, REPORT
 
     if not (run / DONE).is_file():
         what = "holds an unfinished run" if run.is_dir() else "is no directory"
+        what = "is a sweep, whose runs lie in its folder tasks" if (run / "tasks").is_dir() else what
         raise RunDirectoryError(f"{run} {what}; expected one with a file {DONE}, as explore and sweep write it")
     there = all((run / name).is_file() for name in (PICTURE, REPORT))
     if there and not overwrite:
         show.say(f"there already: {run / REPORT}; --overwrite makes it again")
         return
-    generator = None
-    if model is None:
-        model = _named(run / CONFIG)
-    if model is not None:
-        generator = find_model(model, latent_size).generator
-    loaded = load_run(run, generator)
+    generator = None if model is None else find_model(model, latent_size).generator
+    loaded = load_run(run, generator, allow_code=allow_code)
     with show.progress_bar(quiet) as progress:
         places = add_pictures(loaded, run, progress=lambda done, total: progress("writing", done, total, str(run)))
     for place in places:
         show.say(place)
-
-
-def _named(config: Path) -> str | None:
-    """The model that a run names, where that is code of the user's; others ``load_run`` finds itself."""
-    import json
-
-    try:
-        name = json.loads(config.read_text(encoding="utf-8"))["model"]["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # load_run says what is wrong
-    return name if isinstance(name, str) and ":" in name else None

@@ -96,9 +96,10 @@ def class_judges(model: Model, z0: Tensor) -> list[Judge]:
     classifier = Logits(generator.classifier) if is_own else load_classifier(CLASSIFIER)
 
     def classes(images: Tensor) -> Tensor:
-        return classifier(images.to(next(classifier.parameters()).device)).argmax(dim=1)
+        place = next(classifier.parameters(), images)
+        return classifier(images.to(place.device)).argmax(dim=1)
 
-    device = next(generator.parameters()).device
+    device = next(generator.parameters(), z0).device
     with torch.no_grad():
         returned = generator(z0.to(device).reshape(1, *model.latent.shape))
         query = int(classes((returned[IMAGE] if is_own else returned).cpu())[0])

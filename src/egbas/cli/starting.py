@@ -70,7 +70,9 @@ def query_of_image(  # noqa: PLR0913
     elif own is not None:
         z0 = encoded_by(own, target[None], latent.shape).reshape(-1)
     else:
-        found = invert(generator, target, latent, rng=seed, output=network.output, progress=progress)
+        found = invert(
+            generator, target, latent, rng=seed, output=network.output, inputs=network.inputs or None, progress=progress
+        )
         z0 = found.latent
     nearest = network.generate(z0[None].to(network.device))[0].cpu()
     source = Source(

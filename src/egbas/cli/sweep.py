@@ -14,6 +14,7 @@ import typer
 from egbas.cli import options, show
 
 if TYPE_CHECKING:
+    from egbas.network import Layer
     from egbas.sweep.drive import Counts, Engine
     from egbas.sweep.plan import Plan
 
@@ -22,7 +23,7 @@ MOST_SEEDS, MOST_WORKERS = 10_000_000, 10_000
 LOCAL, RAY = "local", "ray"
 SUMMARY = "summary.html"
 _LISTS = "layer", "level", "seed"
-_REPEATABLE = "model", "judge"
+_REPEATABLE = "model", "judge", "input"
 _LISTED = 20  # failed tasks that are told
 _NOT_IN_FILES = "file", "json", "quiet"
 
@@ -195,7 +196,9 @@ def read_file(path: Path, names: set[str]) -> dict[str, Any]:
             known = ", ".join(sorted(name.replace("_", "-") for name in names - set(_NOT_IN_FILES)))
             raise ConfigError(f"{path}: there is no option {key!r}; expected some of {known}")
         if isinstance(value, dict) or (isinstance(value, list) and name not in (*_LISTS, *_REPEATABLE)):
-            raise ConfigError(f"{path}: {key} = {value!r} is no single value; only {', '.join(_LISTS)} take lists")
+            raise ConfigError(
+                f"{path}: {key} = {value!r} is no single value; only {', '.join((*_LISTS, *_REPEATABLE))} take lists"
+            )
         found[name] = _as_typed(name, value)
     return found
 
@@ -250,7 +253,8 @@ def plan_of(shops: Mapping[str, Any], layer: str, level: str | None, seed: str, 
     settings.check_one(level=levels[0] if levels else None, delta=given["delta"], sparsity=given["sparsity"])
     parts = []
     for name, shop in shops.items():
-        layers = {key: shop.layer(key) for key in ranges.layers(layer, shop.network.layers, shop.network.image_size)}
+        named = {key: shop.layer(key) for key in ranges.layers(layer, shop.network.layers, shop.network.image_size)}
+        layers = {key: one for key, one in named.items() if key == names_of(named)[one.path]}
         parts.append(
             Part(
                 model=name,
@@ -261,6 +265,14 @@ def plan_of(shops: Mapping[str, Any], layer: str, level: str | None, seed: str, 
             )
         )
     return Plan(parts=parts, seeds=seeds)
+
+
+def names_of(layers: "Mapping[int | str, Layer]") -> "dict[str, int | str]":
+    """The first name of each layer, by its path: ``1,relu1`` is one layer."""
+    first: dict[str, int | str] = {}
+    for key, one in layers.items():
+        first.setdefault(one.path, key)
+    return first
 
 
 def n_workers(engine: str, workers: int | None, device: str) -> int | None:

@@ -87,6 +87,11 @@ class Problem:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
         latent = latent or latent_of(generator, queries[0])
+        if classifier is not None and inputs:
+            raise ConfigError(
+                f"got a classifier and inputs ({', '.join(inputs)}); a generator joined with a classifier takes the "
+                "latent alone: write the inputs into a module of your own around the generator"
+            )
         if classifier is not None:
             generator, output = Classified(network_of(generator), classifier, output=output), None
         network = _network(generator, latent, output, inputs)

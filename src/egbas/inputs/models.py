@@ -59,7 +59,9 @@ def find_model(
     if isinstance(made, Model):
         return made
     if not isinstance(made, nn.Module):
-        raise NetworkError(f"{name} returned a {type(made).__name__}; expected a torch.nn.Module")
+        raise NetworkError(
+            f"{name} returned a {type(made).__name__}; expected a torch.nn.Module in eval mode, with its weights loaded"
+        )
     latent = getattr(made, "latent", None)
     if latent_size is not None:
         shape = parse_shape(latent_size)

@@ -18,7 +18,7 @@ from egbas.inversion.support import Coordinates, coordinates_of
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Network
-from egbas.network.given import Given
+from egbas.network.given import Given, Inputs
 from egbas.network.images import images_at_once
 
 Progress = Callable[[str, int, int, str], None]  # stage, done, total, text
@@ -87,6 +87,7 @@ def invert(  # noqa: PLR0913
     rng: torch.Generator | int = 0,
     bank: Tensor | None = None,
     output: int | str | None = None,
+    inputs: Inputs | None = None,
     config: InversionConfig | None = None,
     progress: Progress | None = None,
 ) -> Inversion:
@@ -102,6 +103,7 @@ def invert(  # noqa: PLR0913
         rng: of the draws: a CPU generator, or a seed.
         bank: (m, d) latents to begin with, instead of draws of the prior.
         output: which output is the image, as ``egbas.explore`` says.
+        inputs: what the network's forward takes beside the latent, by name, as ``egbas.explore`` says.
         config: settings.
         progress: called with (stage, done, total, text).
 
@@ -122,7 +124,7 @@ def invert(  # noqa: PLR0913
     space = latent if latent is not None else getattr(generator, "latent", None)
     if not isinstance(space, LatentSpace):
         raise ConfigError("got no latent space; pass latent=egbas.LatentSpace(shape=...) of the generator")
-    network = Network(generator, space.shape, output=output)
+    network = Network(generator, space.shape, output=output, inputs=inputs)
     space = choose_geometry(space, network)
     rng = torch.Generator().manual_seed(rng) if isinstance(rng, int) else rng
     descent = _Descent(network, coordinates_of(space), target_of(image, network).to(network.device), settings, progress)

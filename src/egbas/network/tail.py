@@ -90,7 +90,8 @@ def agrees(fast: Callable[[Tensor], Tensor], slow: Callable[[Tensor], Tensor], a
     if not expected.requires_grad:
         raise NetworkError(
             "no gradient gets from the layer to the image: it does not feed the image, "
-            "or forward runs under torch.no_grad() or detaches; choose another layer, or remove these from forward"
+            "or forward runs under torch.no_grad(), detaches, or has gradient checkpoints with use_reentrant=True; "
+            "choose another layer, or remove these from forward (use_reentrant=False)"
         )
     # Gradients of one, and one after the other: what backward passes need fills gigabytes at 1024 x 1024.
     try:

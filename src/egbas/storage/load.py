@@ -67,6 +67,7 @@ def load_run(
     directory = Path(path).expanduser()
     if not (directory / DONE).is_file():
         what = "holds an unfinished run" if directory.is_dir() else "is no directory"
+        what = "is a sweep, whose runs lie in its folder tasks" if (directory / "tasks").is_dir() else what
         raise RunDirectoryError(f"{directory} {what}; expected one with a file {DONE} that 'egbas explore' wrote")
     contents = read_contents(directory)
     check_contents(contents)

@@ -10,23 +10,29 @@ import hashlib
 import inspect
 import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from egbas.network import Network
+
+_N_PROBES, _N_VALUES = 4, 64
 _DEPTH = 6  # of objects within objects
 _SETTINGS = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.Size)
 # Of a module: what does not decide what it computes, or is told on its own.
+_OF_TORCH = frozenset(vars(nn.Module()))
 _NOT_ASKED = {"training", "zoo_name", "latent", "dump_patches", "call_super_init", "T_destination"}
 
 
 def network_sha256(network: nn.Module) -> str:
     """Checksum of all that decides what a network computes, as far as Python shows it.
 
-    Parameters and buffers count, by name and value; of each module its class, with its source where that is not
-    torch's, and every attribute that is a number, a text, a tensor, an array, a function, or a list or dict of these.
+    Parameters and buffers count, by name and value; of each module its class and those above it, with the file that
+    they stand in where that is not torch's, and every attribute that is a number, a text, a tensor, an array, a
+    function, or a list or dict of these. Code in other files does not count: what it does, ``behaviour_of`` shows.
     """
     digest = hashlib.sha256()
     for name, module in network.named_modules():
@@ -34,11 +40,26 @@ def network_sha256(network: nn.Module) -> str:
         for attribute, value in sorted(vars(module).items()):
             if attribute in ("_parameters", "_buffers"):
                 _add(digest.update, attribute, {key: each for key, each in value.items() if each is not None}, 0)
-            elif not attribute.startswith("_") and attribute not in _NOT_ASKED:
+            elif attribute in _OF_TORCH or attribute in _NOT_ASKED:
+                continue
+            elif not attribute.startswith("_") or isinstance(value, _SETTINGS):  # private ones may be caches
                 _add(digest.update, attribute, value, 0)
         hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
         _add(digest.update, "hooks", hooks, 0)
     return digest.hexdigest()
+
+
+def behaviour_of(network: Network) -> list[float]:
+    """What a network does: some values of its images of fixed latents, to three digits of the largest.
+
+    So few that other threads or another device, which change the last digits, hardly ever change one of them.
+    """
+    rng = torch.Generator().manual_seed(0)
+    z = torch.randn(_N_PROBES, network.latent_size, generator=rng, dtype=torch.float64)
+    values = network.generate(z.to(network.device, network.dtype)).double().cpu().flatten()
+    values = values[torch.linspace(0, len(values) - 1, _N_VALUES, dtype=torch.float64).long()]
+    largest = float(values.abs().max()) or 1.0
+    return [round(value / largest, 3) + 0.0 for value in values.tolist()] + [float(f"{largest:.2g}")]
 
 
 def function_sha256(function: Callable[..., Any]) -> str:
@@ -104,16 +125,30 @@ def _name_of(thing: Any) -> str:
     return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
 
 
-@functools.cache
 def _code_of(thing: Any) -> str:
-    """The name of a class or function, and its source where it is the user's own."""
+    """The name of a function, or of a class and those above it, and their source where it is the user's own."""
+    above = thing.__mro__[1:] if isinstance(thing, type) else ()
+    return "".join(_own_code_of(one) for one in (thing, *above))
+
+
+@functools.cache
+def _file_of(thing: Any) -> str:
+    """The file that a class or function stands in: what it calls may stand there, too."""
+    try:
+        return Path(inspect.getsourcefile(thing) or "").read_text(encoding="utf-8")
+    except (OSError, TypeError, UnicodeDecodeError):
+        return ""
+
+
+@functools.cache
+def _own_code_of(thing: Any) -> str:
     name = _name_of(thing)
     if name.startswith(("torch.", "egbas.", "builtins.", "numpy.")):  # their versions are told on their own
         return name
     code = getattr(thing, "__code__", None)
     told = name if code is None else f"{name} {code.co_names} {_constants(code)}"  # two lambdas may share a line
     try:
-        return f"{told} {inspect.getsource(thing)}"
+        return f"{told} {inspect.getsource(thing)} {_file_of(thing)}"
     except (OSError, TypeError):
         return told if code is None else f"{told} {code.co_code.hex()}"
 

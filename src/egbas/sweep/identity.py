@@ -12,10 +12,10 @@ from egbas.beropt import BerOptConfig
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.gbrrt import GbRrtConfig
-from egbas.sweep.fingerprint import function_sha256, network_sha256
+from egbas.sweep.fingerprint import behaviour_of, function_sha256, network_sha256
 from egbas.version import __version__
 
-SCHEMA = 1  # to be raised with every change of what a task computes, or how, within a version of egbas
+SCHEMA = 2  # to be raised with every change of what a task computes, or how, within a version of egbas
 
 
 def decides_of(  # noqa: PLR0913
@@ -49,6 +49,7 @@ def decides_of(  # noqa: PLR0913
         "schema": SCHEMA,
         "versions": {"egbas": __version__, "torch": torch.__version__.split("+")[0]},
         "network": network_sha256(network.generator),
+        "behaviour": behaviour_of(network),
         "latent": space.record(),
         "dtype": str(network.dtype),
         "beropt": dataclasses.asdict(dataclasses.replace(beropt, level=None)),
