@@ -136,9 +136,9 @@ def _notes(run: Exploration, is_drawn: bool) -> list[str]:
     """What the command line does not cover."""
     notes = []
     if not is_drawn:
-        notes.append("The query lies in samples.safetensors beside this page: run the command in its folder.")
+        notes.append("The query lies in samples.safetensors beside this page: give the path of that file.")
     if any(isinstance(value, Tensor) for value in run.network.inputs.values()):
-        notes.append("Inputs lie in inputs.safetensors beside this page: run the command in its folder.")
+        notes.append("Inputs lie in inputs.safetensors beside this page: give the path of that file.")
     if any(isinstance(value, list) for value in run.network.inputs.values()):
         notes.append("Inputs that are lists can only be given in Python: inputs=.")
     unlisted = [] if run.beropt is None else _unlisted(run.beropt.config)
