@@ -157,7 +157,7 @@ def test_mistakes_end_in_a_message(words: list[str], message: str) -> None:
 def test_compare_takes_one_picture() -> None:
     result = called("compare", "--image", "own.png", "--queries", "2")
     assert result.exit_code == 2
-    assert "--image gives one query" in " ".join(result.stderr.split())
+    assert "--image gives the queries" in " ".join(result.stderr.split())
 
 
 def test_a_start_is_one_query() -> None:

@@ -143,7 +143,7 @@ class ModelWorkshop:
             self._gbrrt,
             options={
                 **{name: value for name, value in self._options.items() if name not in RESOLVED | UNDECIDING},
-                "inputs": self.network.conditions.record(),
+                "inputs": self.network.conditions.record() or None,
             },
             focus=self._focus,
             judges=self._named_judges(),
