@@ -92,8 +92,8 @@ def test_layers_of_a_checkpoint() -> None:
 
 
 def test_explore_and_load_again(here: Path) -> None:
-    words = ["--layer", "2", "--iterations", "40", "--sparsity", "0.5", "--out", "run", "--quiet"]
-    result = run("explore", "--model", "net.pt", *words, "--max-evaluations", "3000")
+    words = ["--layer", "2", "--iterations", "40", "--sparsity", "0.5", "--max-steps", "60", "--out", "run", "--quiet"]
+    result = run("explore", "--model", "net.pt", *words, "--max-evaluations", "500")
     assert result.exit_code == 0, result.stderr
     config = json.loads((here / "run" / "config.json").read_text())
     assert config["model"]["name"] == "net.pt"
@@ -104,8 +104,8 @@ def test_explore_and_load_again(here: Path) -> None:
 
 
 def test_compare_uses_the_discriminator_of_the_file(here: Path) -> None:
-    words = ["--layer", "2", "--iterations", "40", "--sparsity", "0.5", "--out", "run", "--json", "--quiet"]
-    result = run("compare", "--model", "net.pt", *words)
+    words = ["--layer", "2", "--iterations", "40", "--sparsity", "0.5", "--max-steps", "60", "--out", "run"]
+    result = run("compare", "--model", "net.pt", *words, "--json", "--quiet")
     assert result.exit_code == 0, result.stderr
     metrics = {row["metric"] for row in json.loads(result.stdout)["rows"]}
     assert any("critic" in metric for metric in metrics)

@@ -135,7 +135,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, module: object, name: str, log: Pat
     monkeypatch.setattr(module, name, call)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
 def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
     monkeypatch.chdir(tmp_path)
     counted(monkeypatch, workshop, "explore", tmp_path / "explored")

@@ -286,10 +286,10 @@ def test_an_unknown_geometry() -> None:
 @pytest.mark.parametrize(("layer", "samples"), [(2, 0), (1, 20)])  # exact samples of layer 2 take long
 def test_many_queries_give_what_each_gives_alone(layer: int, samples: int) -> None:
     model = egbas.load_model("dcgan-mnist-2d")
-    queries = model.latent.sample(3, rng=torch.Generator().manual_seed(5))
+    queries = model.latent.sample(2, rng=torch.Generator().manual_seed(5))
     settings = {"beropt": QUICK, "gbrrt": egbas.GbRrtConfig(iterations=60), "samples": samples}
-    many = egbas.explore_many(model.generator, queries, layer, rng=[4, 5, 6], **settings)
-    for query, seed, run in zip(queries, (4, 5, 6), many, strict=True):
+    many = egbas.explore_many(model.generator, queries, layer, rng=[4, 5], **settings)
+    for query, seed, run in zip(queries, (4, 5), many, strict=True):
         alone = egbas.explore(model.generator, query, layer, rng=seed, **settings)
         assert run.seed == seed
         assert torch.equal(run.theta, alone.theta)

@@ -32,7 +32,7 @@ def test_command_names_another_query_by_its_file() -> None:
     line, note = command(plane_run())
     assert "--latent samples.safetensors" in line
     assert "'small <net>'" in line  # quoted for the shell
-    assert "run the command in its folder" in note
+    assert "give the path of that file" in note
 
 
 def test_a_run_with_default_settings_needs_no_note() -> None:

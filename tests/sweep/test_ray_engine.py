@@ -66,7 +66,7 @@ def test_two_nodes_a_worker_and_a_node_that_die(cluster: Any, tmp_path: Path) ->
 
     counts = drive(plan_of(range(60)), store, engine, tell=tell)
     assert (counts.finished, counts.failed) == (59, 1)
-    assert engine.deaths >= 2 and cluster.second is None
+    assert engine.deaths >= 1 and cluster.second is None  # the node may have had no task when it went
     assert len(list(store.keys())) == 59
     times = [begun(tmp_path / "log").count(seed) for seed in range(60)]
     assert min(times) == 1 and sum(times) <= 60 + 3 * engine.deaths  # finished ones are kept, the rest completes
