@@ -6,7 +6,6 @@ are drawn with a fixed seed. Three are trained: ``lenet`` is egbas's own, ``taef
 """
 
 import importlib
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import egbas
-
-TAEF2 = "EGBAS_TAEF2"  # environment variable: the file taef2_decoder.pth of madebyollin/taesd
+from benchmarks.taef2 import decoder
 
 
 def _made(build: Callable[[], nn.Module], latent: egbas.LatentSpace, seed: int = 0) -> nn.Module:
@@ -298,69 +296,6 @@ def stylegan2_w_plus() -> nn.Module:
     return _made(lambda: synthesis, _styles(generator, per_layer=True))
 
 
-class _Block(nn.Module):
-    """A residual block of TAEF2's decoder."""
-
-    def __init__(self, width: int, *, pools: bool) -> None:
-        super().__init__()
-        self.conv = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
-        self.pool = (
-            nn.Sequential(
-                nn.Conv2d(width, 4 * width, 1, bias=False),
-                nn.GroupNorm(4, 4 * width),
-                nn.ReLU(),
-                nn.Conv2d(4 * width, width, 1, bias=False),
-            )
-            if pools
-            else None
-        )
-        self.fuse = nn.ReLU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.pool is not None:
-            x = x + self.pool(x)
-        return self.fuse(self.conv(x) + x)
-
-
-class _Clamp(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.tanh(x / 3) * 3
-
-
 def taef2() -> nn.Module:
-    """The trained decoder of TAEF2: from 32 x 4 x 4 to 3 x 64 x 64."""
-    path = os.environ.get(TAEF2)
-    if path is None:
-        raise FileNotFoundError(f"set {TAEF2} to the file taef2_decoder.pth")
-
-    def stage(*, pools: bool = False) -> list[nn.Module]:
-        return [_Block(64, pools=pools) for _ in range(3)]
-
-    def up() -> list[nn.Module]:
-        return [nn.Upsample(scale_factor=2), nn.Conv2d(64, 64, 3, padding=1, bias=False)]
-
-    def build() -> nn.Module:
-        network = nn.Sequential(
-            _Clamp(),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            *stage(pools=True),
-            *up(),
-            *stage(),
-            *up(),
-            *stage(),
-            *up(),
-            _Block(64, pools=False),
-            nn.Conv2d(64, 3, 3, padding=1),
-        )
-        weights = torch.load(path, weights_only=True)
-        network.load_state_dict({name: value.float() for name, value in weights.items()})
-        return network
-
-    return _made(build, _normal(32, 4, 4))
+    """The trained decoder of TAEF2, of latents of 32 x 4 x 4: images of 3 x 32 x 32."""
+    return _made(decoder, _normal(32, 4, 4))

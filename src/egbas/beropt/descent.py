@@ -22,7 +22,7 @@ Progress = Callable[[int, int, str], None]
 
 _BETAS = (0.9, 0.99)
 _EPS = 1e-8
-CHECK_EVERY = 25
+_CHECK_EVERY = 25
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +72,7 @@ def descend(objective: Objective, initial_theta: float, *, rng: torch.Generator,
         if progress and step % 10 == 0:
             text = f"distance {distance.item():.3f}, {sizes[-1].item():.0f} units expected"
             progress(step, config.max_steps, text)
-        is_check = step + 1 >= config.anneal_steps and (step + 1 - config.anneal_steps) % CHECK_EVERY == 0
+        is_check = step + 1 >= config.anneal_steps and (step + 1 - config.anneal_steps) % _CHECK_EVERY == 0
         if is_check and settled(objective, theta, rng=rng):
             status = BerOptStatus.CONVERGED
             break
@@ -143,12 +143,12 @@ class _Settled:
         before, self.kept = self.kept, kept
         if before is None:
             return False
-        if not is_stable(before, kept) or polarisation(theta) < 0.9:
+        if not _is_stable(before, kept) or polarisation(theta) < 0.9:
             return False
         return abs(objective.fidelity(kept) - objective.sampled_fidelity(theta, rng=rng)) < 0.05
 
 
-def is_stable(before: Bool[Tensor, " candidates"], now: Bool[Tensor, " candidates"]) -> bool:
+def _is_stable(before: Bool[Tensor, " candidates"], now: Bool[Tensor, " candidates"]) -> bool:
     """Whether a set is the one of the check before: 97 % of both in common."""
     union = (before | now).sum().item()
     return union == 0 or (before & now).sum().item() >= 0.97 * union

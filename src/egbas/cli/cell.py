@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class Cell:
     has_rows: bool
     source: Source | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Of all that determines the comparison."""
         return key_of(
@@ -58,7 +58,7 @@ class Cell:
             }
         )
 
-    @property
+    @cached_property
     def judges(self) -> list[str | None]:
         """Checksums of the critic and the classifier that judge the images."""
         classifier = load_classifier(settings.CLASSIFIER) if self.shop.model.card is not None else None

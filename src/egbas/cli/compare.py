@@ -121,10 +121,11 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
         raise ConfigError(f"got --layer {layer}, which names one layer twice; name each once")
     for text in shop.network.notices:
         show.warning(text)
-    begin, source = starting.begin_at(
-        image, shop.network, shop.space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet
-    )
-    if begin is not None:
+    source = None
+    if image is not None:
+        begin, source = starting.begin_at(
+            image, shop.network, shop.space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet
+        )
         shop.start_at(begin[None])
     has_rows = latent is not None or image is not None
     is_one = len(seeds) * len(asked) == 1

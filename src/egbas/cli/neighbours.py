@@ -88,12 +88,7 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     if image is not None:
         network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
         space = choose_geometry(chosen.latent, network)
-        with show.progress_bar(quiet) as progress:
-            z0, source, said = starting.query_of_image(
-                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
-            )
-        for text in said:
-            show.warning(text)
+        z0, source = starting.begin_at(image, network, space, encoder=encoder, force=force, seed=seed, quiet=quiet)
     problem = Problem.of(
         generator,
         [z0.to(where)],

@@ -123,7 +123,11 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     space = choose_geometry(chosen.latent, network, geometry)
     for text in (*network.notices, *filter(None, map(network.bypass_of, layers))):
         show.warning(text)
-    begin, source = starting.begin_at(image, network, space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet)
+    begin, source = None, None
+    if image is not None:
+        begin, source = starting.begin_at(
+            image, network, space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet
+        )
 
     def start_of(row: int | None) -> "Tensor | None":
         """The query that was given, by a picture or a row of a file; None where a seed draws it."""

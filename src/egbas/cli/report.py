@@ -21,15 +21,11 @@ def report(
     quiet: options.NoProgress = False,
 ) -> None:
     """Make samples.png and report.html of a finished run, such as a task of a sweep; nothing is explored again."""
-    from egbas.errors import RunDirectoryError
     from egbas.inputs.models import find_model
     from egbas.storage import add_pictures, load_run
-    from egbas.storage.destination import DONE, PICTURE, REPORT
+    from egbas.storage.destination import PICTURE, REPORT, check_finished
 
-    if not (run / DONE).is_file():
-        what = "holds an unfinished run" if run.is_dir() else "is no directory"
-        what = "is a sweep, whose runs lie in its folder tasks" if (run / "tasks").is_dir() else what
-        raise RunDirectoryError(f"{run} {what}; expected one with a file {DONE}, as explore and sweep write it")
+    check_finished(run)
     there = all((run / name).is_file() for name in (PICTURE, REPORT))
     if there and not overwrite:
         show.say(f"there already: {run / REPORT}; --overwrite makes it again")

@@ -89,7 +89,7 @@ def query_of_image(  # noqa: PLR0913
 
 
 def begin_at(  # noqa: PLR0913
-    image: str | None,
+    image: str,
     network: "Network",
     latent: "LatentSpace",
     *,
@@ -97,11 +97,11 @@ def begin_at(  # noqa: PLR0913
     force: bool,
     seed: int,
     quiet: bool,
-) -> "tuple[Tensor | None, Source | None]":
-    """The query (d,) of a picture and where it came from, with a progress bar and its warnings; None without one.
+) -> "tuple[Tensor, Source]":
+    """The query (d,) of a picture and where it came from, with a progress bar; its warnings are told.
 
     Args:
-        image: as typed after ``--image``; None: there is none.
+        image: as typed after ``--image``.
         network: the generator.
         latent: its latent space.
         encoder: as typed after ``--encoder``.
@@ -112,8 +112,6 @@ def begin_at(  # noqa: PLR0913
     Raises:
         ConfigError, NetworkError: as ``query_of_image`` does.
     """
-    if image is None:
-        return None, None
     with show.progress_bar(quiet) as progress:
         z0, source, said = query_of_image(
             image, network, latent, encoder=encoder, force=force, seed=seed, progress=progress

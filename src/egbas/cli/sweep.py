@@ -254,11 +254,10 @@ def plan_of(shops: Mapping[str, Any], layer: str, level: str | None, seed: str, 
     parts = []
     for name, shop in shops.items():
         named = {key: shop.layer(key) for key in ranges.layers(layer, shop.network.layers, shop.network.image_size)}
-        layers = {key: one for key, one in named.items() if key == names_of(named)[one.path]}
         parts.append(
             Part(
                 model=name,
-                layers={key: one.path for key, one in layers.items()},
+                layers={key: path for path, key in names_of(named).items()},
                 levels=levels or shop.levels,
                 decides=shop.decides,
                 rows=shop.rows,

@@ -20,6 +20,20 @@ DONE = "DONE"
 FILES = (CONFIG, BOUNDARY, INPUTS, SAMPLES, REGION, METRICS, PICTURE, REPORT, DONE)
 
 
+def check_finished(directory: Path) -> None:
+    """Refuse what is no finished run.
+
+    Raises:
+        RunDirectoryError: so it is.
+    """
+    if not (directory / DONE).is_file():
+        what = "holds an unfinished run" if directory.is_dir() else "is no directory"
+        what = "is a sweep, whose runs lie in its folder tasks" if (directory / "tasks").is_dir() else what
+        raise RunDirectoryError(
+            f"{directory} {what}; expected one with a file {DONE}, as 'egbas explore' and 'egbas sweep' write it"
+        )
+
+
 def check_destination(path: str | os.PathLike[str], overwrite: bool = False, files: Collection[str] = FILES) -> Path:
     """Say whether a run may be written at ``path``, before any work is done for it.
 

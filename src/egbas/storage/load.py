@@ -35,7 +35,7 @@ from egbas.samplers.gbrrt import GbRrtStatus, Tree
 from egbas.samplers.mass import Mass
 from egbas.storage.checks import check_contents, check_layer, check_network, check_run
 from egbas.storage.contents import Contents, read_contents, reading, refuse
-from egbas.storage.destination import BOUNDARY, CONFIG, DONE, METRICS, SAMPLES
+from egbas.storage.destination import BOUNDARY, CONFIG, METRICS, SAMPLES, check_finished
 from egbas.storage.reopen import reopened
 
 
@@ -65,10 +65,7 @@ def load_run(
         ConfigError: the run's region or latent space is needed, or another was given.
     """
     directory = Path(path).expanduser()
-    if not (directory / DONE).is_file():
-        what = "holds an unfinished run" if directory.is_dir() else "is no directory"
-        what = "is a sweep, whose runs lie in its folder tasks" if (directory / "tasks").is_dir() else what
-        raise RunDirectoryError(f"{directory} {what}; expected one with a file {DONE} that 'egbas explore' wrote")
+    check_finished(directory)
     contents = read_contents(directory)
     check_contents(contents)
     _check_region(contents.config, region)
