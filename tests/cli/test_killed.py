@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from egbas.cli import app, cell, workshop
+from egbas.exploration import path as exploring
 from egbas.reproduce import shared_runs, tables
 from egbas.reproduce.kept import HIDDEN
 from egbas.storage import Store, load_sweep
@@ -62,7 +63,7 @@ def killed(run: Callable[[], object], rng: random.Random, longest: float) -> boo
 def states(folder: Path) -> dict[str, tuple[int, int]]:
     """The finished directories of a store; each is whole."""
     found = {}
-    for part in ("tasks", "scores"):
+    for part in ("tasks", "scores", "cells", "sets"):
         for place in (folder / part).glob("[0-9a-f]*"):
             assert (place / "DONE").exists(), list(place.iterdir())
             for file in place.glob("*.json"):
@@ -162,6 +163,42 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) ->
     stopped, whole = (json.loads((tmp_path / name / "comparison.json").read_text()) for name in ("out", "whole"))
     assert stopped["scores"] == whole["scores"] and stopped["rows"] == whole["rows"]
     assert stopped["ratios"] == whole["ratios"]
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(30, marks=pytest.mark.slow)])
+def test_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("egbas.report.path_page.render_path", lambda *_: "<!DOCTYPE html>")
+    counted(monkeypatch, exploring, "_point", tmp_path / "points")
+    counted(monkeypatch, exploring, "levels_of", tmp_path / "searches")
+    rng, hidden, n_seeds = random.Random(3), tmp_path / ".out.cells", 2 + kills // 4
+    words = ["path", *SMALL[:4], "--layer", "1", "--level", "2-5", "--seed", f"0-{n_seeds - 1}", "--samples", "5"]
+    words += ["--max-steps", "60", "--max-evaluations", "500", "--quiet"]
+
+    def run() -> None:
+        app([*words, "--out", "out"], standalone_mode=False)
+
+    def finished() -> set[str]:
+        return {place.parent.name for place in (tmp_path / "out").glob("*/DONE")}
+
+    before, whole, n_killed = {}, set[str](), 0
+    while n_killed < kills and len(whole) < n_seeds:
+        n_killed += killed(run, rng, 1.5)
+        assert whole <= finished()
+        whole, now = finished(), states(hidden)
+        if len(whole) < n_seeds:
+            assert {key: now[key] for key in before} == before  # neither lost nor made anew
+            before = now
+    run()
+    assert not hidden.exists()
+    n = 4 * n_seeds
+    assert n <= len(begun(tmp_path / "points")) <= n + kills  # but what was worked on when it was killed
+    assert n_seeds <= len(begun(tmp_path / "searches")) <= n_seeds + kills
+    app([*words, "--out", "again"], standalone_mode=False)
+    for seed in range(n_seeds):
+        stopped, new = (tmp_path / name / f"seed-{seed}" for name in ("out", "again"))
+        for name in ("path.json", "path.safetensors"):
+            assert (stopped / name).read_bytes() == (new / name).read_bytes()
 
 
 @pytest.mark.parametrize("kills", [pytest.param(30, marks=pytest.mark.slow)])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from egbas.beropt import error_of
 from egbas.cli import app
+from egbas.exploration import path as exploring
 from tests.commands import once
 
 SMALL = ["path", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2", "--samples", "20"]
@@ -156,13 +158,63 @@ def test_a_finished_directory_is_refused_without_overwrite(here: Path) -> None:
     (here / "out").mkdir()
     for name in ("path.json", "DONE"):
         (here / "out" / name).touch()
-    result = CliRunner().invoke(app, ["path", "--model", "nothing:there", "--out", "out"])  # before the model is loaded
-    assert (result.exit_code, "--overwrite" in result.stderr) == (2, True)
+    result = path("--layer", "1", "--level", "3", "--out", "out")
+    assert result.exit_code == 2
+    assert "other settings" in result.stderr and "--overwrite" in result.stderr
     assert path("--layer", "1", "--level", "3", "--out", "out", "--overwrite", "--quiet").exit_code == 0
     assert {file.name for file in (here / "out").iterdir()} == FILES
     (here / "out" / "mine.txt").touch()
     result = path("--layer", "1", "--level", "3", "--out", "out", "--overwrite")
     assert (result.exit_code, "left alone" in result.stderr) == (2, True)
+
+
+def test_the_same_command_again_computes_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--layer", "1", "--level", "3", "--max-steps", "60", "--max-evaluations", "500", "--out", "out"]
+    first = path(*words, "--json")
+    assert not (here / ".out.cells").exists()
+    before = {file.name: file.stat().st_mtime_ns for file in (here / "out").iterdir()}
+    monkeypatch.setattr("egbas.exploration.path.explore_path", None)
+    again = path(*words, "--json")
+    assert (again.exit_code, again.stdout) == (0, first.stdout), again.stderr
+    assert {file.name: file.stat().st_mtime_ns for file in (here / "out").iterdir()} == before
+    assert "finished before" in path(*words).stdout
+
+
+def test_a_path_that_was_stopped_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--layer", "1", "--level", "2-3", "--max-steps", "60", "--max-evaluations", "500"]
+    point = exploring._point
+    made: list[int] = []
+
+    def stopping(problem: Any, result: Any, level: int, *others: Any) -> Any:
+        if level == 3 and not made.count(-1):
+            made.append(-1)
+            raise OSError(28, "No space left on device")
+        made.append(level)
+        return point(problem, result, level, *others)
+
+    monkeypatch.setattr(exploring, "_point", stopping)
+    with contextlib.suppress(OSError):
+        path(*words, "--out", "out")
+    assert not (here / "out").exists() and (here / ".out.cells" / "cells").is_dir()
+    again = path(*words, "--out", "out", "--json")
+    assert (again.exit_code, made) == (0, [2, -1, 3]), again.stderr
+    assert not (here / ".out.cells").exists()
+    whole = path(*words, "--out", "whole", "--store", "store", "--json")
+    assert json.loads(again.stdout) == json.loads(whole.stdout)
+    made.clear()
+    other = path(*words, "--out", "other", "--store", "store", "--json")  # what is in a store is not made again
+    assert (json.loads(other.stdout), made) == (json.loads(whole.stdout), [])
+
+
+def test_one_path_and_several_are_kept_apart(here: Path) -> None:
+    words = ["--layer", "1", "--level", "3", "--max-steps", "60", "--max-evaluations", "500", "--quiet"]
+    assert path(*words, "--out", "one").exit_code == 0
+    several = path(*words, "--seed", "1,2", "--out", "one")
+    assert (several.exit_code, "holds one result itself" in several.stderr) == (2, True)
+    (here / "many" / "seed-1").mkdir(parents=True)
+    (here / "many" / "seed-1" / "path.json").touch()
+    single = path(*words, "--out", "many")
+    assert (single.exit_code, "holds several results, a folder each (seed-1)" in single.stderr) == (2, True)
 
 
 def test_the_directory_is_named_after_the_model_and_the_query(here: Path) -> None:

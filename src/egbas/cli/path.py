@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``egbas path``: layers by levels of one query, on one page and in one table."""
 
-import shlex
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,17 +11,14 @@ from egbas.cli import options, show
 from egbas.cli.explore import default_out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
-    from egbas.exploration.path import LevelPath
-    from egbas.network import Layer
-
-TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
+    from egbas.storage import Store
 
 
-def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
+def path(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,
@@ -50,6 +47,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     samples: Annotated[
         int, typer.Option(metavar="N", min=1, max=options.MOST_SAMPLES, help="Effective draws wanted in each region.")
     ] = options.DEFAULT_SAMPLES,
+    store: options.Store = None,
     max_evaluations: Annotated[
         int | None,
         typer.Option(
@@ -75,9 +73,10 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     """Explore one query at many layers and levels: from coarse to fine, from shallow to deep.
 
     Writes path.html and path.png to look at, path.json with a row for each layer and level, and path.safetensors with
-    the samples. Several queries have a directory each in --out; those that are finished are not explored again.
+    the samples. Several queries have a directory each in --out. What is finished when it is stopped is found again.
     """
     from egbas.cli import ranges, settings, starting
+    from egbas.cli.path_files import PAGE, PICTURE, TABLE, TENSORS, command, folder_of, read_missing, write
     from egbas.exploration.path import explore_path
     from egbas.geometry import choose_geometry
     from egbas.inputs.conditions import find_inputs
@@ -86,10 +85,12 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.inputs.models import find_callable, find_model
     from egbas.inputs.queries import find_query, find_rows, seeded
     from egbas.network import Network
+    from egbas.region.precisions import keep_splits
     from egbas.report.path_page import HEADINGS, table_of
     from egbas.samplers.gbrrt import GbRrtConfig
-    from egbas.storage import check_destination, key_of
-    from egbas.storage.destination import DONE, finished_before
+    from egbas.storage import Store, check_destination, key_of
+    from egbas.storage.destination import DONE, check_several, finished_before
+    from egbas.storage.points import PointStore
     from egbas.sweep.identity import decides_of
     from egbas.zoo.models import load_classifier
 
@@ -98,8 +99,8 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     named = default_out(model, "", latent or image or seed)
     place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
     files = (TABLE, PAGE, PICTURE, TENSORS, DONE)
-    if len(seeds) == 1 and latent is None:
-        check_destination(place, overwrite, files)
+    if len(seeds) == 1 and latent is None:  # whether a finished one is the one asked for, is looked at below
+        check_destination(place, True, files)
     levels = ranges.levels(level)
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     for one in seeds:
@@ -109,8 +110,10 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     places = {
         query: place if len(queries) == 1 else place / folder_of(*query, has_seeds=len(seeds) > 1) for query in queries
     }
-    for inner in places.values():  # a finished one of several is looked at again when it is known what is asked for
-        check_destination(inner, overwrite or len(queries) > 1, files)
+    if len(queries) > 1:
+        check_several(place, files)
+    for inner in places.values():
+        check_destination(inner, True, files)
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
@@ -146,19 +149,20 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
         features=known,
         classifier=load_classifier(settings.CLASSIFIER) if has_classes else None,
     )
-    keys = {
-        (row, one): key_of(
-            {
-                "path": decides,
-                "layers": [each.path for each in layers],
-                "levels": levels,
-                "seed": one,
-                "query": None if (start := start_of(row)) is None else start.double().tolist(),
-            }
-        )
+    of_query = {
+        (row, one): {
+            "path": decides,
+            "seed": one,
+            "query": None if (start := start_of(row)) is None else start.double().tolist(),
+        }
         for row, one in queries
     }
+    asked = {"layers": [each.path for each in layers], "levels": levels}
+    keys = {query: key_of({**determined, **asked}) for query, determined in of_query.items()}
     finished = [query for query in queries if finished_before(places[query], TABLE, keys[query], overwrite)]
+    kept = Store(hidden_store(place)) if store is None else Store(store)
+    if len(finished) < len(queries):
+        keep_splits(network, list({each.path: each for each in layers}.values()))
     told: dict[str, Any] = {}
     for row, one in queries:
         directory = places[row, one].expanduser().resolve()
@@ -169,9 +173,9 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
             continue
         z0 = start_of(row)
         z0 = find_query(str(one), chosen.latent) if z0 is None else z0
-        with show.progress_bar(quiet) as progress:
+        with show.progress_bar(quiet) as progress, tidied(kept, is_ours=store is None):
             found = explore_path(
-                generator,
+                network,
                 z0.to(where),
                 [each.key for each in layers],
                 levels,
@@ -180,7 +184,6 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                 max_evaluations=max_evaluations,
                 focus=part,
                 output=output,
-                inputs=inputs,
                 judges=[*judges, *settings.class_judges(chosen, z0)],
                 features=known,
                 mass=mass,
@@ -188,6 +191,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                 geometry=space.geometry,
                 beropt=beropt,
                 model_name=chosen.name,
+                keeper=PointStore(kept, of_query[row, one], network, space),
                 progress=progress,
             )
         again = {
@@ -210,7 +214,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
             "--device": None if device == options.DEFAULT_DEVICE else device,
             "--threads": threads,
         }
-        words = _command(chosen.name, layers, level, one, samples, again, judge or ())
+        words = command(chosen.name, layers, level, one, samples, again, judge or ())
         facts = {
             "key": keys[row, one],
             "model": chosen.name,
@@ -218,88 +222,29 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
             "inputs": network.conditions.record(),
             "source": None if source is None else source.record(),
         }
-        content = _write(found, facts, words, directory, overwrite=overwrite)
-        told[directory.name] = content
+        told[directory.name] = write(found, facts, words, directory, overwrite=overwrite)
         if not json and not quiet:
             show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
             show.say(f"page     {directory / PAGE}")
+    if store is None:
+        kept.remove()
     if json:
-        show.as_json(next(iter(told.values())) if len(queries) == 1 else _read_missing(told, place))
+        contents = read_missing(told, places.values())
+        show.as_json(next(iter(contents.values())) if len(queries) == 1 else contents)
 
 
-def folder_of(row: int | None, seed: int, *, has_seeds: bool) -> str:
-    """The folder of one of several queries."""
-    if row is None:
-        return f"seed-{seed}"
-    return f"row-{row}-seed-{seed}" if has_seeds else f"row-{row}"
+def hidden_store(place: Path) -> Path:
+    """Where finished points are kept until all are: beside the directory, hidden, so that it appears in one rename."""
+    whole = place.expanduser().resolve()
+    return whole.with_name(f".{whole.name}.cells")
 
 
-def _read_missing(told: "Mapping[str, Any]", place: Path) -> dict[str, Any]:
-    """What all queries gave; of those that were finished before as it was written then."""
-    import json
-
-    return {
-        name: json.loads((place / name / TABLE).read_text(encoding="utf-8")) if content is None else content
-        for name, content in told.items()
-    }
-
-
-def _write(
-    found: "LevelPath", facts: "Mapping[str, Any]", words: str, directory: Path, *, overwrite: bool
-) -> dict[str, Any]:
-    """Write the directory of a path, warn of what did not converge, and give the content of its table."""
-    import io
-    import json
-
-    from safetensors.torch import save
-
-    from egbas.report.path_page import figure_of, render_path, tensors_of
-    from egbas.storage import save_files
-
-    content = {
-        **facts,
-        "seed": found.seed,
-        "query": found.query.tolist(),
-        "rows": found.rows(),
-    }
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors_of(found).items()}
-    picture = io.BytesIO()
-    figure_of(found).savefig(picture, format="png")
-    save_files(
-        {
-            TABLE: (json.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
-            PAGE: render_path(found, words).encode(),
-            PICTURE: picture.getvalue(),
-            TENSORS: save(tensors),
-        },
-        directory,
-        overwrite=overwrite,
-    )
-    for row in content["rows"]:
-        if row["status"] == "NOT_CONVERGED":
-            show.warning(
-                f"layer {row['layer']}, level {row['level']}: not converged after {row['evaluations']:,} evaluations; "
-                "raise --max-evaluations"
-            )
-    return content
-
-
-def _command(  # noqa: PLR0913, PLR0917
-    model: str,
-    layers: "Sequence[Layer]",
-    level: str,
-    seed: int,
-    samples: int,
-    others: "Mapping[str, object]",
-    judges: "Sequence[str]",
-) -> str:
-    """The command line that makes the path again."""
-    taken = ",".join(str(one.key) for one in layers)
-    words = ["egbas", "path", "--model", model, "--layer", taken, "--level", level]
-    words += ["--seed", str(seed), "--samples", str(samples)]
-    for option, value in others.items():
-        for each in value if isinstance(value, list) else [value]:
-            words += [] if each is None else [option] if each is True else [option, str(each)]
-    for judge in judges:
-        words += ["--judge", judge]
-    return shlex.join(words)
+@contextmanager
+def tidied(store: "Store", *, is_ours: bool) -> "Iterator[None]":
+    """Take back a store of one's own in which nothing was finished, where the work ends early."""
+    try:
+        yield
+    except BaseException:
+        if is_ours and store.is_empty:
+            store.remove()
+        raise

@@ -4,9 +4,9 @@
 In: a generator, a query, layers, levels. Out: a point for each layer and level, with the exploration that it came from.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -118,6 +118,28 @@ class LevelPath:
         return [point.row() for point in self.points]
 
 
+@runtime_checkable
+class Keeper(Protocol):
+    """Keeps the supporting sets and the points of one query as soon as they are there, and finds them again."""
+
+    def missing(self, layer: Layer, levels: Sequence[int]) -> list[int]:
+        """The levels of a layer whose points are not there."""
+        ...
+
+    def sets(
+        self, layer: Layer, levels: Sequence[int], make: Callable[[Sequence[int]], Sequence[BerOptResult]]
+    ) -> dict[int, BerOptResult]:
+        """The supporting sets of a layer by their level; those that are not there are made, all at once."""
+        ...
+
+    def point(self, layer: Layer, level: int, make: Callable[[], PathPoint], *, is_patient: bool) -> "PathPoint | None":
+        """The point of a layer and a level, made unless it is there.
+
+        None while somebody else makes it, and one is not patient.
+        """
+        ...
+
+
 # As explore: BerOpt needs gradients, also where the caller has switched them off.
 @alone
 def explore_path(  # noqa: PLR0913
@@ -139,6 +161,7 @@ def explore_path(  # noqa: PLR0913
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
     model_name: str | None = None,
+    keeper: Keeper | None = None,
     progress: Progress | None = None,
 ) -> LevelPath:
     """Explore a query at many layers and levels, with exact samples of each region.
@@ -163,6 +186,7 @@ def explore_path(  # noqa: PLR0913
         geometry: of the latents.
         beropt: settings of BerOpt; sparsity and level are not used.
         model_name: for reports.
+        keeper: of sets and points that are there, so that a path that was stopped goes on; None: all are made.
         progress: called with (stage, done, total, text).
 
     Raises:
@@ -190,14 +214,11 @@ def explore_path(  # noqa: PLR0913
         )
         _check_samplable(problem)
         problems.setdefault(_layer_of(problem).path, problem)
-    points: list[PathPoint] = []
-    for problem in problems.values():
-        budget = max_evaluations or max(largest_budget(problem.precisions) // _SHARE, 1)
-        sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None, mass=mass)
-        for point in _of_layer(problem, beropt or BerOptConfig(), wanted, sampling, progress):
-            points.append(point)
-            if progress:
-                progress("path", len(points), len(problems) * len(wanted), _told(point))
+    rows = [
+        _Row.of(problem, beropt or BerOptConfig(), wanted, keeper, (samples, max_evaluations, mass), progress)
+        for problem in problems.values()
+    ]
+    points = _points(rows, progress)
     problem = next(iter(problems.values()))
     network, query = problem.network, problem.queries[0]
     return LevelPath(
@@ -205,7 +226,7 @@ def explore_path(  # noqa: PLR0913
         query=query,
         query_image=network.generate(query[None])[0].cpu(),
         seed=seed,
-        points=tuple(points),
+        points=points,
         exploring=lambda z: torch.cat(list(network.image_batches(z))),
         image_range=network.image_range,
     )
@@ -333,12 +354,90 @@ def _check_samplable(problem: Problem) -> None:
         raise ConfigError(f"there are no exact samples, which this needs: {reason}")
 
 
-def _of_layer(
-    problem: Problem, config: BerOptConfig, levels: Sequence[int], sampling: Sampling, progress: Progress | None
-) -> Iterator[PathPoint]:
-    results = levels_of(problem, config, levels, Clock(progress, 1).progress("beropt"))
-    for level, result in zip(levels, results, strict=True):
-        yield _point(problem, result, level, sampling, progress)
+@dataclass(kw_only=True, eq=False)
+class _Row:
+    """The points of a layer, which share the search for their supporting sets.
+
+    Attributes:
+        problem: of the layer.
+        config: of BerOpt.
+        levels: in order.
+        sampling: of the regions.
+        keeper: of what is there.
+        progress: as for ``explore_path``.
+        found: the sets that are known, by their level.
+    """
+
+    problem: Problem
+    config: BerOptConfig
+    levels: Sequence[int]
+    sampling: Sampling
+    keeper: Keeper | None
+    progress: Progress | None
+    found: dict[int, BerOptResult]
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        config: BerOptConfig,
+        levels: Sequence[int],
+        keeper: Keeper | None,
+        wanted: tuple[int, int | None, bool],
+        progress: Progress | None,
+    ) -> "_Row":
+        """Take a layer; ``wanted`` are the effective draws, the most evaluations, and whether the mass is measured."""
+        samples, most, mass = wanted
+        budget = most or max(largest_budget(problem.precisions) // _SHARE, 1)
+        sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None, mass=mass)
+        return cls(
+            problem=problem,
+            config=config,
+            levels=levels,
+            sampling=sampling,
+            keeper=keeper,
+            progress=progress,
+            found={},
+        )
+
+    def point(self, level: int, *, is_patient: bool) -> PathPoint | None:
+        """The point of a level; None while somebody else makes it, and one is not patient."""
+
+        def make() -> PathPoint:
+            return _point(self.problem, self._set(level), level, self.sampling, self.progress)
+
+        if self.keeper is None:
+            return make()
+        return self.keeper.point(_layer_of(self.problem), level, make, is_patient=is_patient)
+
+    def _set(self, level: int) -> BerOptResult:
+        """The supporting set of a level; with the first that is asked for, those of all levels without a point."""
+        if level not in self.found:
+            layer, keeper = _layer_of(self.problem), self.keeper
+            some = self.levels if keeper is None else sorted({level, *keeper.missing(layer, self.levels)})
+            self.found |= (
+                dict(zip(some, self._search(some), strict=True))
+                if keeper is None
+                else keeper.sets(layer, some, self._search)
+            )
+        return self.found[level]
+
+    def _search(self, levels: Sequence[int]) -> list[BerOptResult]:
+        return levels_of(self.problem, self.config, levels, Clock(self.progress, 1).progress("beropt"))
+
+
+def _points(rows: Sequence[_Row], progress: Progress | None) -> tuple[PathPoint, ...]:
+    """The points of all rows in order; what somebody else is just making is left to them, and looked for in the end."""
+    found: dict[tuple[int, int], PathPoint] = {}
+    wanted = [(i, level) for i, row in enumerate(rows) for level in row.levels]
+    for is_patient in (False, True):
+        for i, level in wanted:
+            point = None if (i, level) in found else rows[i].point(level, is_patient=is_patient)
+            if point is not None:
+                found[i, level] = point
+                if progress:
+                    progress("path", len(found), len(wanted), _told(point))
+    return tuple(found[place] for place in wanted)
 
 
 def _point(

@@ -32,7 +32,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
     return {
         **({} if run.tree is None else _of_tree(run.tree)),
         **({} if run.layer is None else {"units": run.layer.units}),
-        **({} if run.beropt is None else _of_beropt(run.beropt)),
+        **({} if run.beropt is None else beropt_record(run.beropt)),
         "certificate": {**dataclasses.asdict(certificate), "is_valid": certificate.is_valid},
         **({} if run.edges_inside is None else {"edges_inside": run.edges_inside}),
         "left_support": sum(int((~run.latent.contains(one.latents)).sum()) for one in run.samples.values()),
@@ -165,7 +165,8 @@ def _of_tree(tree: Tree) -> dict[str, Any]:
     }
 
 
-def _of_beropt(beropt: "BerOptResult") -> dict[str, Any]:
+def beropt_record(beropt: "BerOptResult") -> dict[str, Any]:
+    """The numbers of a supporting set."""
     return {
         "supporting_units": len(beropt.units),
         "fidelity": beropt.fidelity,

@@ -78,16 +78,16 @@ def read_contents(directory: Path) -> Contents:
         directory=directory,
         config=config,
         metrics=metrics,
-        boundary={} if config.get("region") is not None else _read_tensors(directory / BOUNDARY),
-        samples=_read_tensors(directory / SAMPLES),
-        exact={} if metrics.get("region") is None else _read_tensors(directory / REGION),
+        boundary={} if config.get("region") is not None else read_tensors(directory / BOUNDARY),
+        samples=read_tensors(directory / SAMPLES),
+        exact={} if metrics.get("region") is None else read_tensors(directory / REGION),
         inputs=_inputs(directory, config.get("inputs") or {}),
     )
 
 
 def _inputs(directory: Path, record: Any) -> dict[str, Any]:
     """The inputs of the network; there is a file of them where one of them is a tensor."""
-    tensors = _read_tensors(directory / INPUTS) if '"tensor"' in json.dumps(record) else {}
+    tensors = read_tensors(directory / INPUTS) if '"tensor"' in json.dumps(record) else {}
     with reading(directory / INPUTS if tensors else directory / CONFIG):
         return from_record(record, tensors)
 
@@ -138,7 +138,12 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number of JSON")
 
 
-def _read_tensors(file: Path) -> dict[str, Tensor]:
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        RunDirectoryError: it is none.
+    """
     with reading(file):
         try:
             return load_tensors(file.read_bytes())

@@ -63,8 +63,31 @@ def check_destination(path: str | os.PathLike[str], overwrite: bool = False, fil
     return directory
 
 
+def check_several(path: str | os.PathLike[str], files: Collection[str]) -> None:
+    """Refuse a directory that holds one result of its own, where several are to have a folder each in it.
+
+    Args:
+        path: of the directory.
+        files: names that a result of its kind has.
+
+    Raises:
+        RunDirectoryError: so it is.
+    """
+    directory = Path(path).expanduser().resolve()
+    taken = sorted(set(files) & _names(directory))
+    if taken:
+        raise RunDirectoryError(
+            f"{directory} holds one result itself ({', '.join(taken[:3])}), and several are asked for, which have a "
+            "folder each in --out; name another directory"
+        )
+
+
+def _names(directory: Path) -> set[str]:
+    return {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+
+
 def finished_before(directory: Path, file: str, key: str, overwrite: bool) -> bool:
-    """Whether one of several directories holds the very result that is asked for, and need not be made again.
+    """Whether a directory holds the very result that is asked for, which need not be made again then.
 
     Args:
         directory: of the result.
@@ -97,6 +120,12 @@ def _check_directory(directory: Path, overwrite: bool, files: Collection[str]) -
         return
     names = sorted(entry.name for entry in directory.iterdir())
     foreign = [name for name in names if name not in files]
+    inner = [name for name in foreign if set(files) & _names(directory / name)]
+    if inner and inner == foreign:
+        raise RunDirectoryError(
+            f"{directory} holds several results, a folder each ({', '.join(inner[:3])}), and one is asked for; name "
+            "another directory, or one of these folders"
+        )
     if foreign:
         some = ", ".join(foreign[:3]) + (", ..." if len(foreign) > 3 else "")
         raise RunDirectoryError(

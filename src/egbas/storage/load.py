@@ -76,6 +76,26 @@ def load_run(
     return run
 
 
+def reload_run(path: str | os.PathLike[str], network: Network, latent: LatentSpace) -> Exploration:
+    """Read a run directory back for the network that it was made with, which is at hand.
+
+    Args:
+        path: of the directory.
+        network: with the output and the inputs of the run; splits that ``keep_splits`` keeps are taken.
+        latent: the latent space.
+
+    Raises:
+        RunDirectoryError, ConfigError: as ``load_run`` does.
+    """
+    directory = Path(path)
+    check_finished(directory)
+    contents = read_contents(directory)
+    check_contents(contents)
+    run = _rebuild(contents, network, None, latent)
+    check_run(contents, run)
+    return run
+
+
 def _check_region(config: dict[str, Any], region: Region | None) -> None:
     if _decision_told(config) and region is None:
         return
@@ -87,8 +107,9 @@ def _check_region(config: dict[str, Any], region: Region | None) -> None:
 
 
 def _rebuild(
-    contents: Contents, generator: nn.Module, region: Region | None, latent: LatentSpace | None
+    contents: Contents, given: nn.Module | Network, region: Region | None, latent: LatentSpace | None
 ) -> Exploration:
+    generator = given.generator if isinstance(given, Network) else given
     config, metrics, file = contents.config, contents.metrics, contents.directory / CONFIG
     checksum = state_sha256(generator)
     if checksum != config["model"]["sha256"]:
@@ -98,14 +119,18 @@ def _rebuild(
             "the callable draws its weights anew; pass the network of the run as generator="
         )
     latent = _latent_of(contents, latent)
-    network = Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs)
+    network = (
+        given
+        if isinstance(given, Network)
+        else Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs)
+    )
     check_network(contents, network)
     layer, beropt = None, None
     if contents.has_layer:
         with reading(file):
             layer = network.resolve(config["layer"]["path"])
             check_layer(contents, layer)
-            beropt = _beropt_result(config["beropt"], metrics, contents.boundary)
+            beropt = beropt_result(config["beropt"], metrics, contents.boundary)
         with reading(contents.directory / BOUNDARY):
             region = _supporting_region(contents, network, layer, latent)
     if _decision_told(config):
@@ -292,7 +317,8 @@ def _certificate(told: dict[str, Any]) -> Certificate:
     return Certificate(**{name: told[name] for name in ("n_samples", "n_inside", "smallest_margin", "dtype")})
 
 
-def _beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: dict[str, Tensor]) -> BerOptResult:
+def beropt_result(settings: dict[str, Any], metrics: dict[str, Any], tensors: dict[str, Tensor]) -> BerOptResult:
+    """What BerOpt found, as ``config.json``, ``metrics.json`` and ``boundary.safetensors`` hold it."""
     temperatures: dict[str, Any] = {"temperatures": tuple(settings["temperatures"])}  # JSON has lists only
     return BerOptResult(
         **{name: tensors[name] for name in ("theta", "units", "signs", "losses", "sizes")},

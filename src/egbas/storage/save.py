@@ -202,7 +202,7 @@ def folder_for(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_json(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     """Write one JSON file as ``write_file`` does; NaN and infinity are refused."""
-    write_file(path, _json(content))
+    write_file(path, json_bytes(content))
 
 
 def _pictures(run: Exploration, progress: Callable[[int, int], None] | None) -> dict[str, Callable[[], bytes]]:
@@ -218,14 +218,14 @@ def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
     """What each other file of a run directory holds; made one by one, so that only one is in memory at a time."""
     beropt, exact, beside = run.beropt, run.exact, run.network.conditions.tensors()
     return {
-        CONFIG: lambda: _json(run.config()),
-        **({} if beropt is None else {BOUNDARY: lambda: _tensors(**_boundary(run, beropt))}),
-        **({} if not beside else {INPUTS: lambda: _tensors(**beside)}),
-        SAMPLES: lambda: _tensors(
+        CONFIG: lambda: json_bytes(run.config()),
+        **({} if beropt is None else {BOUNDARY: lambda: tensor_bytes(**_boundary(run, beropt))}),
+        **({} if not beside else {INPUTS: lambda: tensor_bytes(**beside)}),
+        SAMPLES: lambda: tensor_bytes(
             query=run.query, outputs=outputs_of(run.network, run.query), **_source(run), **_samples(run)
         ),
-        **({} if exact is None else {REGION: lambda: _tensors(**_region(run, exact))}),
-        METRICS: lambda: _json(run.metrics()),
+        **({} if exact is None else {REGION: lambda: tensor_bytes(**_region(run, exact))}),
+        METRICS: lambda: json_bytes(run.metrics()),
     }
 
 
@@ -233,6 +233,13 @@ def _boundary(run: Exploration, beropt: BerOptResult) -> dict[str, Tensor]:
     return {
         **({} if run.focus is None else {"focus": run.focus.to(torch.uint8)}),
         **({} if run.certainty is None else {"frequency": run.certainty.frequency}),
+        **boundary_of(beropt),
+    }
+
+
+def boundary_of(beropt: BerOptResult) -> dict[str, Tensor]:
+    """The tensors of a supporting set, by the names that a run directory has."""
+    return {
         "theta": beropt.theta,
         "units": beropt.units.to(torch.int64),
         "signs": beropt.signs.to(torch.int8),
@@ -271,12 +278,14 @@ def _region(run: Exploration, exact: Chains) -> dict[str, Tensor]:
     return tensors if run.freedom is None else tensors | {"freedom": run.freedom}
 
 
-def _json(content: dict[str, Any]) -> bytes:
+def json_bytes(content: dict[str, Any]) -> bytes:
+    """Content as a JSON file."""
     # NaN and infinity are no JSON: such a metric is a defect to hear of here, not in the reader's parser.
     return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
-def _tensors(**tensors: Tensor) -> bytes:
+def tensor_bytes(**tensors: Tensor) -> bytes:
+    """Tensors as a safetensors file."""
     return dump_tensors({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()})
 
 

@@ -3,6 +3,7 @@
 
     STORE/tasks/KEY/        a finished run directory; it appears in one rename, with ``DONE`` in it
     STORE/scores/KEY/       likewise, other results
+    STORE/cells/KEY/        likewise, a layer and a level of a path; STORE/sets/KEY/ its supporting set
     STORE/failed/KEY.json   what a task that failed said
     STORE/claims            locks: who works on what
 
@@ -25,9 +26,10 @@ from egbas.storage.destination import DONE
 from egbas.storage.save import save_failed, write_folder, write_json
 
 TASKS, SCORES, FAILED = "tasks", "scores", "failed"
+CELLS, SETS = "cells", "sets"  # of paths
 DIGITS = 32  # of a key, hexadecimal: 128 bits
 _PAUSE = 0.2  # seconds between two looks at what somebody else works on
-_OURS = {TASKS, SCORES, FAILED, "claims"}
+PARTS_OF_STORE = frozenset((TASKS, SCORES, CELLS, SETS, FAILED, "claims"))
 CONTENT = "content.json"  # of a result that is no run directory
 
 
@@ -110,15 +112,33 @@ class Store:
         Raises:
             RunDirectoryError: it cannot be written.
         """
-        while True:
-            place = self.find(key)
-            if place is not None:
-                return place, False
-            with self.claim(key) as granted:
-                if granted:
-                    place = self.find(key)
-                    return (place, False) if place is not None else (self.finish(key, make()), True)
+        while (got := self.attempt(key, make)) is None:
             time.sleep(_PAUSE)
+        return got
+
+    def attempt(self, key: str, make: Callable[[], Mapping[str, bytes]]) -> tuple[Path, bool] | None:
+        """As ``get``; None, at once, where somebody else is just making it.
+
+        Raises:
+            RunDirectoryError: it cannot be written.
+        """
+        if (place := self.find(key)) is not None:
+            return place, False
+        with self.claim(key) as granted:
+            if not granted:
+                return None
+            place = self.find(key)
+            return (place, False) if place is not None else (self.finish(key, make()), True)
+
+    @contextlib.contextmanager
+    def turn(self, key: str) -> Iterator[None]:
+        """Claim the work on a key as soon as nobody else has it.
+
+        Raises:
+            RunDirectoryError: the store cannot be written.
+        """
+        with self._opened().wait(key):
+            yield
 
     def content(self, decides: Mapping[str, Any], make: Callable[[], Any]) -> tuple[Any, bool]:
         """A result that JSON takes, made now unless it is there.
@@ -174,9 +194,15 @@ class Store:
                     if granted:
                         shutil.rmtree(left, ignore_errors=True)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is finished in any part of it."""
+        parts = (self.path / name for name in PARTS_OF_STORE)
+        return not any((entry / DONE).exists() for part in parts if part.is_dir() for entry in part.iterdir())
+
     def remove(self) -> None:
         """Remove the store, with all that is finished in it; files that are not of a store stay."""
-        for name in _OURS:
+        for name in PARTS_OF_STORE:
             part = self.path / name
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
