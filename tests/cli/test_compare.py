@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from egbas.cli import app
@@ -97,9 +99,15 @@ def test_the_discriminator_of_a_pggan_and_how_it_sees_an_image(here: Path) -> No
 
 def test_finished_comparisons_and_foreign_files_are_kept(here: Path) -> None:
     assert compare("--out", "out", "--quiet").exit_code == 0
-    result = compare("--out", "out")
+    before = (here / "out" / "DONE").stat().st_mtime_ns
+    again = compare("--out", "out")  # the same question: the answer is there
+    assert (again.exit_code, "finished before" in again.stdout) == (0, True)
+    assert (here / "out" / "DONE").stat().st_mtime_ns == before
+    result = compare("--out", "out", "--threshold", "0.4")
     assert (result.exit_code, "--overwrite" in result.stderr) == (2, True)
     assert compare("--out", "out", "--overwrite", "--quiet").stdout == ""
+    several = compare("--out", "out", "--layer", "1,.0")
+    assert (several.exit_code, "holds one result itself" in several.stderr) == (2, True)
     (here / "out" / "mine.txt").touch()
     result = compare("--out", "out", "--overwrite")
     assert (result.exit_code, "left alone" in result.stderr) == (2, True)
@@ -147,6 +155,8 @@ def test_lists_of_queries_layers_and_levels(here: Path) -> None:
     assert (here / "out" / "layer-1-level-2" / "DONE").stat().st_mtime_ns == before
     other = CliRunner().invoke(app, [*command, "--threshold", "0.4"])
     assert (other.exit_code, "finished result of other settings" in other.stderr) == (2, True)
+    single = CliRunner().invoke(app, once([*command, "--level", "2"]))
+    assert (single.exit_code, "holds several results, a folder each" in single.stderr) == (2, True)
 
 
 def test_rows_of_a_file_are_queries_and_a_store_keeps_them(here: Path) -> None:
@@ -156,6 +166,9 @@ def test_rows_of_a_file_are_queries_and_a_store_keeps_them(here: Path) -> None:
     config = json.loads((here / "out" / "comparison.json").read_text())["config"]
     assert (config["n_queries"], config["finished_before"]) == (2, 0)
     assert config["first"]["query"] == pytest.approx([0.3, -0.2])
+    named = re.findall(r"[a-z]+\.safetensors", (here / "out" / "report.html").read_text())
+    assert named and all((here / "out" / name).is_file() for name in named)  # what the report's command reads
+    assert load_file(here / "out" / "samples.safetensors")["query"].tolist() == config["first"]["query"]
     assert compare(*words, "--out", "again").exit_code == 0
     again = json.loads((here / "again" / "comparison.json").read_text())
     assert again["config"]["finished_before"] == 2

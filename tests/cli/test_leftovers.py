@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A failed command leaves the folder as it was."""
+"""A failed command leaves the folder as it was, but for what a second call goes on from."""
 
 from pathlib import Path
 
@@ -42,4 +42,8 @@ def test_nothing_is_left(words: list[str], tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "late_judge.py").write_text(LATE)
     result = CliRunner().invoke(app, [*words, "--out", "deep/er/out"])
     assert result.exit_code == 2, (result.output, result.exception)
-    assert [path.name for path in tmp_path.iterdir()] == ["late_judge.py"]
+    kept = tmp_path / "deep" / "er" / ".out.cells"  # supporting sets that were found before the judge failed
+    assert all((place / "DONE").exists() for place in kept.glob("*/[0-9a-f]*"))
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and kept not in path.parents]
+    assert [path.name for path in left] == ["late_judge.py"]
+    assert kept.exists() == (words[0] == "path") == (tmp_path / "deep").exists()

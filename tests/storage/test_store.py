@@ -9,6 +9,7 @@ import pytest
 
 from egbas.errors import RunDirectoryError
 from egbas.storage import Store, key_of
+from egbas.storage.store import kept_in
 
 KEY = key_of({"a": 1})
 FILES = {"one.txt": b"1", "two.txt": b"2"}
@@ -144,6 +145,7 @@ FULL = """
 import resource, signal, sys
 from egbas.errors import RunDirectoryError
 from egbas.storage import Store, key_of
+from egbas.storage.store import kept_in
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 store = Store(sys.argv[1])
@@ -171,3 +173,36 @@ def test_keys_of_the_record(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.fail(KEY, {"message": "é"})
     assert json.loads((tmp_path / "failed" / f"{KEY}.json").read_text())["message"] == "é"
+
+
+def test_a_hidden_store_goes_when_all_is_finished(tmp_path: Path) -> None:
+    hidden = tmp_path / "deep" / ".out"
+    with kept_in(None, hidden) as store:
+        store.finish(KEY, FILES)
+        assert hidden.is_dir()
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_hidden_store_stays_with_what_is_finished(tmp_path: Path) -> None:
+    hidden = tmp_path / "deep" / ".out"
+    with pytest.raises(KeyboardInterrupt), kept_in(None, hidden) as store, store.claim(KEY):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "deep").exists()  # nothing was finished
+    with pytest.raises(KeyboardInterrupt), kept_in(None, hidden) as store:
+        store.finish(KEY, FILES)
+        raise KeyboardInterrupt
+    assert Store(hidden).find(KEY)
+
+
+def test_a_store_that_was_given_stays(tmp_path: Path) -> None:
+    with kept_in(tmp_path / "store", tmp_path / ".out") as store:
+        store.finish(KEY, FILES)
+    assert store.path == tmp_path / "store" and store.find(KEY)
+
+
+def test_what_somebody_works_on_is_not_waited_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with Store(tmp_path).claim(KEY) as granted:
+        assert granted and store.attempt(KEY, lambda: FILES) is None
+    assert store.attempt(KEY, lambda: FILES) == (store.place(KEY), True)
+    assert store.attempt(KEY, lambda: {}) == (store.place(KEY), False)

@@ -81,8 +81,9 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_rows, seeded
-    from egbas.storage import Store, check_destination, save_files
-    from egbas.storage.destination import DONE, finished_before
+    from egbas.storage import check_destination, save_files
+    from egbas.storage.destination import DONE, INPUTS, SAMPLES, check_several, finished_before
+    from egbas.storage.store import kept_in
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
     seeds = ranges.numbers(seed, "--seed")
@@ -99,14 +100,11 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     levels = None if level is None else ranges.levels(level)
     asked = [(one, grade) for one in ranges.layers(layer, (), 0) for grade in levels or [None]]
     settings.check_one(level=None if levels is None else levels[0], sparsity=sparsity)
-    # A finished one of several is looked at again below, when it is known what is asked for.
-    places = {
-        cell: check_destination(
-            place if len(asked) == 1 else place / folder_of(*cell),
-            overwrite or len(asked) > 1,
-            (JSON, CSV, PICTURE, REPORT, DONE),
-        )
-        for cell in asked
+    written = (JSON, CSV, PICTURE, REPORT, SAMPLES, INPUTS, DONE)
+    if len(asked) > 1:
+        check_several(place, written)
+    places = {  # whether a finished one is the one asked for, is looked at below
+        cell: check_destination(place if len(asked) == 1 else place / folder_of(*cell), True, written) for cell in asked
     }
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seeds[0] + n_queries)  # so that the last seed is in range, too
@@ -128,32 +126,31 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
         )
         shop.start_at(begin[None])
     has_rows = latent is not None or image is not None
-    is_one = len(seeds) * len(asked) == 1
-    kept = Store(store) if store is not None else None if is_one else Store(_hidden(place))
     tables: dict[Path, dict[str, Any]] = {}
     cells = {
         directory: Cell(shop=shop, layer=one, level=grade, seeds=seeds, has_rows=has_rows, source=source)
         for (one, grade), directory in places.items()
     }
     before = {directory for directory, cell in cells.items() if finished_before(directory, JSON, cell.key, overwrite)}
-    for directory, cell in cells.items():
-        if directory in before:
-            written = json_format.loads((directory / JSON).read_text(encoding="utf-8"))
-            tables[directory] = {name: written[name] for name in ("rows", "ratios")}
-            continue
-        with show.progress_bar(quiet) as progress:
-            comparison, everything, run, galleries = compared(cell, kept, directory, progress)
-        save_files(files(run, galleries, comparison, everything), directory, overwrite=overwrite)
-        tables[directory] = {"rows": comparison.rows, "ratios": comparison.ratios}
-    if kept is not None and store is None:
-        kept.remove()
+    with kept_in(store, _hidden(place)) as kept:
+        for directory, cell in cells.items():
+            if directory in before:
+                found = json_format.loads((directory / JSON).read_text(encoding="utf-8"))
+                tables[directory] = {name: found[name] for name in ("rows", "ratios")}
+                continue
+            with show.progress_bar(quiet) as progress:
+                comparison, everything, run, galleries = compared(cell, kept, directory, progress)
+            if not finished_before(directory, JSON, cell.key, overwrite):  # else another driver has just written it
+                save_files(files(run, galleries, comparison, everything), directory, overwrite=overwrite)
+            tables[directory] = {"rows": comparison.rows, "ratios": comparison.ratios}
     if json:
         alone = next(iter(tables.values()))
         show.as_json(alone if len(tables) == 1 else {folder.name: told for folder, told in tables.items()})
     elif not quiet:
         for directory, told in tables.items():
             show.table(*as_table([*told["rows"], *told["ratios"]]))
-            show.say(f"{directory / PICTURE}\n{directory / REPORT}")
+            told_before = ", finished before" if directory in before else ""
+            show.say(f"{directory / PICTURE}\n{directory / REPORT}{told_before}")
 
 
 def folder_of(layer: int | str, level: int | None) -> str:
@@ -170,10 +167,18 @@ def _hidden(place: Path) -> Path:
 def files(
     run: "Exploration", galleries: "Mapping[str, Gallery]", comparison: "Comparison", content: dict[str, Any]
 ) -> dict[str, bytes]:
-    """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query."""
+    """What the directory holds: the content as JSON, the rows as CSV, a picture and the report of the first query.
+
+    A query that no seed draws, and inputs that are tensors, lie beside the report, whose command names their files.
+    """
     from egbas.report import render
     from egbas.report.baselines import baselines_figure
+    from egbas.report.command import command
+    from egbas.storage import run_files
+    from egbas.storage.destination import INPUTS, SAMPLES
 
+    named = " ".join(command(run))
+    tensors = {name: held for name, held in run_files(run).items() if name in (SAMPLES, INPUTS) and name in named}
     buffer = io.BytesIO()
     baselines_figure(run, comparison).savefig(buffer, format="png")
     return {
@@ -181,6 +186,7 @@ def files(
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
         REPORT: render(run, galleries, comparison).encode(),
+        **tensors,
     }
 
 

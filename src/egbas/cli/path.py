@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """``egbas path``: layers by levels of one query, on one page and in one table."""
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +10,10 @@ from egbas.cli import options, show
 from egbas.cli.explore import default_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
-    from egbas.storage import Store
 
-
-def path(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is an argument
+def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     model: options.Model = options.DEFAULT_MODEL,
     layer: Annotated[
         str | None,
@@ -88,9 +83,10 @@ def path(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is an a
     from egbas.region.precisions import keep_splits
     from egbas.report.path_page import HEADINGS, table_of
     from egbas.samplers.gbrrt import GbRrtConfig
-    from egbas.storage import Store, check_destination, key_of
+    from egbas.storage import check_destination, key_of
     from egbas.storage.destination import DONE, check_several, finished_before
     from egbas.storage.points import PointStore
+    from egbas.storage.store import kept_in
     from egbas.sweep.identity import decides_of
     from egbas.zoo.models import load_classifier
 
@@ -160,74 +156,72 @@ def path(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is an a
     asked = {"layers": [each.path for each in layers], "levels": levels}
     keys = {query: key_of({**determined, **asked}) for query, determined in of_query.items()}
     finished = [query for query in queries if finished_before(places[query], TABLE, keys[query], overwrite)]
-    kept = Store(hidden_store(place)) if store is None else Store(store)
     if len(finished) < len(queries):
         keep_splits(network, list({each.path: each for each in layers}.values()))
     told: dict[str, Any] = {}
-    for row, one in queries:
-        directory = places[row, one].expanduser().resolve()
-        if (row, one) in finished:
-            told[directory.name] = None
-            if not quiet and not json:
-                show.say(f"page     {directory / PAGE}, finished before")
-            continue
-        z0 = start_of(row)
-        z0 = find_query(str(one), chosen.latent) if z0 is None else z0
-        with show.progress_bar(quiet) as progress, tidied(kept, is_ours=store is None):
-            found = explore_path(
-                network,
-                z0.to(where),
-                [each.key for each in layers],
-                levels,
-                rng=one,
-                samples=samples,
-                max_evaluations=max_evaluations,
-                focus=part,
-                output=output,
-                judges=[*judges, *settings.class_judges(chosen, z0)],
-                features=known,
-                mass=mass,
-                latent=space,
-                geometry=space.geometry,
-                beropt=beropt,
-                model_name=chosen.name,
-                keeper=PointStore(kept, of_query[row, one], network, space),
-                progress=progress,
-            )
-        again = {
-            "--latent": latent,
-            "--image": image,
-            "--encoder": encoder,
-            "--force": force or None,
-            "--latent-size": latent_size,
-            "--key": key,
-            "--activation": activation,
-            "--output": output,
-            "--input": input,
-            "--max-evaluations": max_evaluations,
-            "--mass": mass or None,
-            "--focus": focus,
-            "--features": features,
-            "--masks": masks,
-            "--max-steps": max_steps,
-            "--geometry": space.geometry,
-            "--device": None if device == options.DEFAULT_DEVICE else device,
-            "--threads": threads,
-        }
-        words = command(chosen.name, layers, level, one, samples, again, judge or ())
-        facts = {
-            "key": keys[row, one],
-            "model": chosen.name,
-            "output": output,
-            "inputs": network.conditions.record(),
-            "source": None if source is None else source.record(),
-        }
-        told[directory.name] = write(found, facts, words, directory, overwrite=overwrite)
-        if not json and not quiet:
-            show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
-            show.say(f"page     {directory / PAGE}")
-    if store is None:
-        kept.remove()
+    with kept_in(store, hidden_store(place)) as kept:
+        for row, one in queries:
+            directory = places[row, one].expanduser().resolve()
+            if (row, one) in finished:
+                told[directory.name] = None
+                if not quiet and not json:
+                    show.say(f"page     {directory / PAGE}, finished before")
+                continue
+            z0 = start_of(row)
+            z0 = find_query(str(one), chosen.latent) if z0 is None else z0
+            with show.progress_bar(quiet) as progress:
+                found = explore_path(
+                    network,
+                    z0.to(where),
+                    [each.key for each in layers],
+                    levels,
+                    rng=one,
+                    samples=samples,
+                    max_evaluations=max_evaluations,
+                    focus=part,
+                    output=output,
+                    judges=[*judges, *settings.class_judges(chosen, z0)],
+                    features=known,
+                    mass=mass,
+                    latent=space,
+                    geometry=space.geometry,
+                    beropt=beropt,
+                    model_name=chosen.name,
+                    keeper=PointStore(kept, of_query[row, one], network, space),
+                    progress=progress,
+                )
+            again = {
+                "--latent": latent,
+                "--image": image,
+                "--encoder": encoder,
+                "--force": force or None,
+                "--latent-size": latent_size,
+                "--key": key,
+                "--activation": activation,
+                "--output": output,
+                "--input": input,
+                "--max-evaluations": max_evaluations,
+                "--mass": mass or None,
+                "--focus": focus,
+                "--features": features,
+                "--masks": masks,
+                "--max-steps": max_steps,
+                "--geometry": space.geometry,
+                "--device": None if device == options.DEFAULT_DEVICE else device,
+                "--threads": threads,
+            }
+            words = command(chosen.name, layers, level, one, samples, again, judge or ())
+            facts = {
+                "key": keys[row, one],
+                "model": chosen.name,
+                "output": output,
+                "inputs": network.conditions.record(),
+                "source": None if source is None else source.record(),
+            }
+            told[directory.name] = write(found, facts, words, directory, overwrite=overwrite)
+            if not json and not quiet:
+                show.table(HEADINGS[:-1], [line[:-1] for line in table_of(found)])
+                show.say(f"page     {directory / PAGE}")
     if json:
         contents = read_missing(told, places.values())
         show.as_json(next(iter(contents.values())) if len(queries) == 1 else contents)
@@ -237,14 +231,3 @@ def hidden_store(place: Path) -> Path:
     """Where finished points are kept until all are: beside the directory, hidden, so that it appears in one rename."""
     whole = place.expanduser().resolve()
     return whole.with_name(f".{whole.name}.cells")
-
-
-@contextmanager
-def tidied(store: "Store", *, is_ours: bool) -> "Iterator[None]":
-    """Take back a store of one's own in which nothing was finished, where the work ends early."""
-    try:
-        yield
-    except BaseException:
-        if is_ours and store.is_empty:
-            store.remove()
-        raise

@@ -23,7 +23,7 @@ from typing import Any
 from egbas.errors import RunDirectoryError
 from egbas.storage.claims import Claims
 from egbas.storage.destination import DONE
-from egbas.storage.save import save_failed, write_folder, write_json
+from egbas.storage.save import folder_for, save_failed, write_folder, write_json
 
 TASKS, SCORES, FAILED = "tasks", "scores", "failed"
 CELLS, SETS = "cells", "sets"  # of paths
@@ -221,6 +221,33 @@ class Store:
             except OSError as error:
                 raise RunDirectoryError(save_failed(self.path, error)) from error
         return self._claims
+
+
+@contextlib.contextmanager
+def kept_in(given: str | os.PathLike[str] | None, hidden: Path) -> Iterator[Store]:
+    """The store of a command: the one that was given, which stays, or a hidden one, until all is finished.
+
+    Where the work ends early, the hidden one stays with what is finished, and goes where nothing is.
+
+    Args:
+        given: folder of a store; None: there is none.
+        hidden: folder of the other.
+
+    Raises:
+        RunDirectoryError: its folder cannot be made.
+    """
+    if given is not None:
+        yield Store(given)
+        return
+    with folder_for(hidden.parent):
+        store = Store(hidden)
+        try:
+            yield store
+        except BaseException:
+            if store.is_empty:
+                store.remove()
+            raise
+        store.remove()
 
 
 def _constant(content: bytes) -> Callable[[], bytes]:
