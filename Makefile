@@ -7,6 +7,8 @@ DATA ?= ../shared/data/mnist
 MODEL ?= dcgan-mnist-2d
 
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+# As pip does for packages that are not editable. Where Python must not write it (PYTHONDONTWRITEBYTECODE), every start would compile 230 files.
+BYTECODE := $(BIN)/python -m compileall -q src/egbas || true
 # pyright comes with its program in the wheel; this keeps it from looking for a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -45,6 +47,7 @@ $(BIN)/python:
 $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV); the first time takes some minutes ..."
 	$(PIP_INSTALL) -e .
+	@$(BYTECODE)
 	@touch $@
 
 # Without OMPL its figures are left out.
@@ -56,4 +59,5 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) with the tools for tests ..."
 	$(PIP_INSTALL) -e '.[dev]'
 	$(PIP_INSTALL) -e '.[ray]' || echo "Ray cannot be had; its tests skip themselves"
+	@$(BYTECODE)
 	@touch $@ $(VENV)/demo.stamp

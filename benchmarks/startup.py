@@ -2,6 +2,7 @@
 """How long the command line takes before it works, and how long a run takes to be saved."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -56,4 +57,6 @@ def _saving(n: int) -> Row:
 
 
 def _python(code: str, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+    """Run code in a process of its own, which may keep bytecode, as that of an installed package is kept."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, env=environment)

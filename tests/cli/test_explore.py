@@ -496,7 +496,8 @@ def test_a_run_of_the_tree_alone_imports_nothing_large_but_torch_and_numba(tmp_p
         f"import sys; sys.argv = {[*words, '--out', str(tmp_path / 'run')]!r}\n"
         "from egbas.cli import main\n"
         "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
-        "print([name for name in ('matplotlib', 'torch._dynamo', 'sympy', 'arviz_stats') if name in sys.modules])"
+        "large = 'matplotlib', 'torch._dynamo', 'sympy', 'arviz_stats', 'scipy.linalg', 'pandas', 'rich.progress'\n"
+        "print([name for name in large if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr

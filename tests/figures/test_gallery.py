@@ -54,3 +54,11 @@ def test_a_query_without_samples_is_shown() -> None:
     gallery = Gallery.of([torch.rand(1, 7)], [0], n_beside=1)
     assert gallery.count == 0
     assert gallery.shown.shape == (1, 3, HEIGHT, WIDTH)
+
+
+def test_other_images_are_drawn_as_these_and_none_is_counted() -> None:
+    gallery = Gallery.of([torch.tensor([[[[-1.0]]], [[[3.0]]]])], [0, 1])
+    beside = gallery.beside(torch.tensor([[[[0.5]]]]))
+    assert beside.limits == gallery.limits
+    assert beside.shown.tolist() == [[[[0.5]]]]
+    assert (beside.count, float(beside.mean.abs().sum())) == (0, 0.0)

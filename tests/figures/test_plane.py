@@ -23,7 +23,7 @@ def test_window_of_one_point_has_a_size() -> None:
 
 def test_membership_is_the_regions() -> None:
     run = plane_run()
-    plane = map_plane(run.region, run.query, (-1.0, 1.0, -1.0, 1.0), resolution=40, batch_size=7)
+    plane = map_plane(run.region, run.query, (-1.0, 1.0, -1.0, 1.0), resolution=40)
     xs, ys = np.meshgrid(plane.xs, plane.ys)
     grid = torch.from_numpy(np.stack([xs.ravel(), ys.ravel()], axis=1)).float()
     assert torch.equal(torch.from_numpy(plane.inside.ravel()), run.region.contains(grid))

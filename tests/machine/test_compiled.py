@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: MIT
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba.core.caching import FunctionCache
@@ -40,3 +43,16 @@ def test_without_a_place_to_keep_it_it_is_compiled_all_the_same(monkeypatch: pyt
         return 2 * x
 
     assert compiled()(double)(3) == 6
+
+
+def test_numba_comes_without_scipy_and_keeps_its_linear_algebra() -> None:
+    code = (
+        "import sys, numpy as np, egbas.machine.compiled\n"
+        "from numba import njit\n"
+        "from numba.np import arraymath, linalg\n"
+        "assert 'scipy.linalg' not in sys.modules and arraymath._HAVE_BLAS\n"
+        "assert arraymath.ensure_blas is linalg.ensure_blas and linalg.ensure_blas.__module__ == 'numba.np.linalg'\n"
+        "assert njit(lambda a: a @ a)(np.eye(2)).sum() == 2 and 'scipy.linalg' in sys.modules"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -130,6 +130,20 @@ def test_a_set_of_no_units_is_refused() -> None:
         region_of(BoxNet(), [0.0, 0.0], units=torch.zeros(0, dtype=torch.int64))
 
 
+@pytest.mark.parametrize("layer", [1, 3])
+def test_values_are_those_of_the_head_at_the_kept_units(layer: int) -> None:
+    model = load_model("dcgan-mnist-2d")
+    query = torch.tensor([0.3, -0.4])
+    units = torch.tensor([5, 70, 900])
+    region = region_of(model.generator, query.tolist(), units=units, layer=layer)
+    assert region.halfspaces is not None
+    z = torch.randn(MICRO_BATCH + 3, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(region.values(z), region.split.head(z)[:, units], rtol=1e-4, atol=1e-4)
+    whole = dataclasses.replace(region, halfspaces=None)
+    torch.testing.assert_close(whole.values(z), region.split.head(z)[:, units], rtol=1e-5, atol=1e-5)
+    assert region.values(z[:0]).shape == whole.values(z[:0]).shape == (0, 3)
+
+
 @pytest.mark.parametrize("layer", [1, 2, 4])
 def test_kept_units_alone_say_what_the_whole_layer_says(layer: int) -> None:
     model = load_model("dcgan-mnist")

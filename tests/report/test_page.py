@@ -10,10 +10,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from PIL import Image
 
+from egbas.figures import choose_spread
 from egbas.report import command, galleries_of, render
-from tests.runs import colour_run, plane_run, sphere_run
+from tests.runs import colour_run, exact_run, plane_run, sphere_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -123,6 +125,16 @@ def test_a_run_on_a_sphere_says_so() -> None:
 def test_a_circle_is_drawn_in_its_plane() -> None:
     circle = dataclasses.replace(plane_run(), latent=dataclasses.replace(plane_run().latent, geometry="sphere"))
     assert "Grey: boundaries" in Page(render(circle, galleries_of(circle))).text
+
+
+def test_of_samples_that_do_not_lead_only_the_pictures_are_computed() -> None:
+    run, told = exact_run(), []
+    galleries = galleries_of(run, progress=lambda *done: told.append(done))
+    assert list(galleries) == ["prior", "tree"]
+    n_images = 1 + len(run.samples["prior"].latents) + min(64, len(run.latents))
+    assert told[-1] == (n_images, n_images)
+    chosen = choose_spread(run.latents, 64)
+    torch.testing.assert_close(galleries["tree"].shown, run.images()[chosen], rtol=0, atol=1e-6)
 
 
 @pytest.mark.browser

@@ -1,28 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What the commands print: results on stdout, everything else (messages, warnings, progress) on stderr."""
+"""What the commands print: results on stdout, everything else (messages, warnings, progress) on stderr.
+
+Rich draws tables, bars and messages; it is imported where one is drawn.
+"""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
 
 PIPE_WIDTH = 200
+_FORCES = "FORCE_COLOR", "TTY_COMPATIBLE"  # variables that let Rich take a pipe for a terminal
 StageProgress = Callable[[str, int, int, str], None]
 
 _results: list[Any] = []  # where results go while everything else is kept off it
@@ -61,6 +53,11 @@ def as_json(content: Any) -> None:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a result for people; numbers stand right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     drawn = Table(box=box.SIMPLE_HEAD)
     for column, heading in enumerate(headings):
         numeric = all(isinstance(row[column], int | float) for row in rows)
@@ -76,6 +73,20 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[StageProgress]:
     """Show one bar with an estimate per stage; yields what to call with (stage, done, total, text)."""
+    if quiet or not (sys.stderr.isatty() or any(os.environ.get(name) for name in _FORCES)):
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
@@ -85,7 +96,7 @@ def progress_bar(quiet: bool) -> Iterator[StageProgress]:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[text]}", markup=False),
     )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int, text: str) -> None:
@@ -103,4 +114,7 @@ def _stdout() -> Any:
 
 
 def _labelled(label: str, style: str, message: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
     Console(stderr=True, soft_wrap=True, highlight=False).print(Text.assemble((f"{label}: ", style), message))

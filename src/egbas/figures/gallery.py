@@ -5,7 +5,7 @@ Two thousand images of 1024 x 1024 pixels are 25 GB; some of them, their mean an
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -84,3 +84,9 @@ class Gallery:
             spread=deviation.reshape(as_image_shape(look.shape)).mean(dim=0) if is_image else deviation,
             look=look,
         )
+
+    def beside(self, images: Tensor) -> "Gallery":
+        """Other images (k, ...) of the network, the query first, drawn as these are; only shown, none is counted."""
+        shown = self.look.pictures(images.detach().float().cpu())
+        none = {name: torch.zeros_like(getattr(self, name)) for name in ("mean", "deviation", "spread")}
+        return replace(self, count=0, shown=shown, **none)

@@ -18,7 +18,7 @@ from egbas.errors import ShapeError
 from egbas.figures.drawing import CIRCLE, CROSS, PLUS, Drawing, Points
 from egbas.figures.plot import Plot
 from egbas.figures.style import BLACK, BLUE, GREY, ORANGE, SKY_BLUE, VERMILION
-from egbas.region import MICRO_BATCH, SupportingRegion
+from egbas.region import SupportingRegion
 from egbas.samplers.gbrrt import OUTSIDE, TOO_CLOSE
 
 PLANE = 2  # coordinates of a latent that can be drawn
@@ -80,7 +80,6 @@ def map_plane(
     *,
     resolution: int = 56,
     max_units: int = 40,
-    batch_size: int = MICRO_BATCH,
 ) -> PlaneMap:
     """Evaluate a region and its units on a grid of the latent plane.
 
@@ -92,7 +91,6 @@ def map_plane(
         window: left, right, bottom, top, latent units.
         resolution: grid points along a side.
         max_units: boundaries returned at most: first those that bound the region within the window.
-        batch_size: latents per forward pass.
 
     Raises:
         ShapeError: the latent space is no plane.
@@ -103,7 +101,7 @@ def map_plane(
     side = max(MIN_RESOLUTION, min(resolution, math.isqrt(MAX_VALUES // n_units)))
     xs, ys = np.linspace(*window[:2], side), np.linspace(*window[2:], side)
     grid = torch.from_numpy(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, PLANE))
-    values = _unit_values(region, grid.to(query), batch_size).reshape(-1, side, side)
+    values = region.values(grid.to(query)).float().T.numpy().reshape(-1, side, side)
     signed = values * region.signs.cpu().numpy()[:, None, None]
     margin = signed.min(0).astype(np.float64) if len(values) else np.full((side, side), np.inf)
     crossing = (signed.min((1, 2)) < 0) & (signed.max((1, 2)) > 0) if len(values) else np.zeros(0, dtype=bool)
@@ -116,12 +114,6 @@ def map_plane(
         units=region.units.cpu().numpy()[order],
         n_crossing=int(crossing.sum()),
     )
-
-
-def _unit_values(region: SupportingRegion, grid: Tensor, batch_size: int) -> NDArray[np.float32]:
-    """Pre-activations (k, n) of the kept units at the latents (n, 2)."""
-    batches = [region.split.head(z)[:, region.units].float().cpu() for z in grid.split(batch_size)]
-    return torch.cat(batches).T.numpy()
 
 
 def _bounding_first(

@@ -8,15 +8,37 @@ compiled ones of other files call, ``make clean``.
 Write ``@no_type_check`` under it: a function that is compiled cannot be wrapped by the type checks of the tests.
 """
 
+import importlib
+import importlib.util
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from numba import njit
+from numba.np import linalg
 
 Function = Callable[..., Any]
 
 # A sum may be reordered, so that it runs on vectors. NaN and infinity stay what they are.
 _REORDERED = {"reassoc", "contract", "nsz"}
+
+
+def _import_without_scipy() -> None:
+    """Import what numba has for arrays without its look at SciPy, which takes as long as all of numba.
+
+    That look only asks whether SciPy's linear algebra can be imported; numba asks again wherever it uses it.
+    """
+    if "numba.np.arraymath" in sys.modules or importlib.util.find_spec("scipy") is None:
+        return
+    look = linalg.ensure_blas
+    try:
+        linalg.ensure_blas = lambda: None
+        importlib.import_module("numba.np.arraymath").ensure_blas = look
+    finally:
+        linalg.ensure_blas = look
+
+
+_import_without_scipy()
 
 
 def compiled(*, is_sum: bool = False) -> Callable[[Function], Function]:

@@ -145,6 +145,25 @@ class SupportingRegion:
         return torch.cat(margins or [_none(z).double()])
 
     @settles
+    def values(self, z: Tensor) -> Float[Tensor, "n k"]:
+        """Pre-activations f^i_{l:1}(z) of the kept units, without those of others where they can be computed so.
+
+        For pictures: rounding is that of the network's own precision, and decides nothing here.
+
+        Args:
+            z: (n, d) latents.
+        """
+        values = [self._values(batch) for batch in _flat(z).split(MICRO_BATCH)]
+        return torch.cat(values or [torch.zeros(0, len(self.units), dtype=self.split.dtype)])
+
+    def _values(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        features = self._features(z)
+        if self.halfspaces is None or isinstance(features, Tensor):
+            assert isinstance(features, Tensor)
+            return features[:, self.units].cpu()
+        return torch.from_numpy(self.halfspaces.units.values(features)).to(self.split.dtype)
+
+    @settles
     def shared(self, z: Tensor) -> Float[Tensor, " n"]:
         """Share of the kept boundaries that latents have on the query's side; 1 in the region.
 

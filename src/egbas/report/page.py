@@ -78,31 +78,36 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
 
 
 def galleries_of(run: Exploration, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Gallery]:
-    """Compute the images of all samples, and keep what the report and ``samples.png`` show of them.
+    """Compute the images of samples that the report and ``samples.png`` show or sum up.
+
+    That is all of the leading sampler's, whose mean and deviation are shown, and of each other those that are pictured.
 
     Args:
         run: the exploration.
         progress: called with (images computed, all images).
 
     Returns:
-        A gallery for each sampler; the query is shown first in each.
+        A gallery for each sampler, the leading one's first; the query is shown first in each.
     """
-    total, done, galleries = sum(len(_with_query(run, name)) for name in run.samples), 0, {}
-    for name in run.samples:
-        latents = _with_query(run, name)
+    leading = _with_query(run, run.shown)
+    beside = {
+        name: _with_query(run, name)[_chosen(run, name, PICTURED_SAMPLES)] for name in run.samples if name != run.shown
+    }
+    total, done = len(leading) + sum(map(len, beside.values())), 0
 
-        def tell(here: int, _: int, before: int = done) -> None:
-            if progress is not None:
-                progress(before + here, total)
+    def tell(here: int, _: int) -> None:
+        if progress is not None:
+            progress(done + here, total)
 
-        images = run.network.image_batches(latents, progress=tell)
-        n_beside = len(latents) - len(run.samples[name].latents)
-        galleries[name] = Gallery.of(
-            images,
-            _chosen(run, name, PICTURED_SAMPLES),
-            n_beside=n_beside,
-            image_range=run.network.image_range,
-        )
+    first = Gallery.of(
+        run.network.image_batches(leading, progress=tell),
+        _chosen(run, run.shown, PICTURED_SAMPLES),
+        n_beside=len(leading) - len(run.samples[run.shown].latents),
+        image_range=run.network.image_range,
+    )
+    galleries, done = {run.shown: first}, len(leading)
+    for name, latents in beside.items():
+        galleries[name] = first.beside(torch.cat(list(run.network.image_batches(latents, progress=tell))))
         done += len(latents)
     return galleries
 

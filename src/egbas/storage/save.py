@@ -14,7 +14,8 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,7 @@ def write_folder(place: Path, contents: Mapping[str, Callable[[], bytes]], *, ke
         for name, content in contents.items():
             _write(partial / name, content())
         _write(partial / DONE, b"")
+        _settle([partial / name for name in (*contents, DONE)])
         partial.chmod(0o777 & ~_umask())
         _move_into_place(partial, place, keep)
     except OSError as error:
@@ -173,6 +175,7 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         _clear(place)
         _write(partial, content)
+        _settle([partial])
         os.replace(partial, place)
     except OSError as error:
         raise RunDirectoryError(save_failed(place, error)) from error
@@ -296,10 +299,19 @@ def _picture(run: Exploration, gallery: Gallery) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file and see it on the disk: a full one is often noticed only at the end."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
+    """Write a file, which the system may still keep in its memory."""
+    path.write_bytes(content)
+
+
+def _settle(paths: Sequence[Path]) -> None:
+    """See files on the disk, all at once: one after another each waits for the disk; a full one is often told here."""
+    with ThreadPoolExecutor(len(paths)) as threads:
+        for settled in [threads.submit(_settle_one, path) for path in paths]:
+            settled.result()
+
+
+def _settle_one(path: Path) -> None:
+    with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
