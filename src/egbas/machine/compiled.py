@@ -33,7 +33,8 @@ def _import_without_scipy() -> None:
     look = linalg.ensure_blas
     try:
         linalg.ensure_blas = lambda: None
-        importlib.import_module("numba.np.arraymath").ensure_blas = look
+        arrays: Any = importlib.import_module("numba.np.arraymath")
+        arrays.ensure_blas = look
     finally:
         linalg.ensure_blas = look
 
