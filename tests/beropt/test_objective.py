@@ -118,3 +118,44 @@ def test_a_black_focus_has_no_relative_distance() -> None:
     with pytest.raises(NetworkError, match="zero in the focus"):
         Objective(black, CONFIG, LEFT_HALF)
     Objective(black, CONFIG)
+
+
+def grouped_tail() -> Tail:
+    net = random_network(seed=3).double()
+    tail = tail_of(net, [0.5, -1.0, 0.3, 0.8])
+    n = len(tail.a)
+    layer = dataclasses.replace(tail.layer, shape=(2, n // 2))  # as if neighbours were the positions of a channel
+    return dataclasses.replace(tail, a=tail.a.double(), layer=layer)
+
+
+def test_a_mask_of_channels_is_that_of_their_active_units() -> None:
+    tail = grouped_tail()
+    single, grouped = Objective(tail, CONFIG), Objective(tail, dataclasses.replace(CONFIG, units="channel"))
+    assert 0 < grouped.n_candidates < single.n_candidates
+    assert grouped.sizes is not None and int(grouped.sizes.sum()) == single.n_candidates
+    masks = torch.rand(4, grouped.n_candidates, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    spread = torch.stack([grouped.of_every_unit(mask) for mask in masks])
+    torch.testing.assert_close(grouped.distance(masks), single.distance(spread[:, single.candidates]))
+    assert grouped.size(masks[0]).item() == pytest.approx(spread[0].sum().item())
+
+
+def test_the_units_of_a_set_of_channels_are_the_active_ones() -> None:
+    tail = grouped_tail()
+    grouped = Objective(tail, dataclasses.replace(CONFIG, units="channel"))
+    kept = torch.zeros(grouped.n_candidates, dtype=torch.bool)
+    kept[1] = True
+    size = len(tail.a) // 2
+    channel = int(grouped.candidates[1]) // size
+    active = tail.is_active.nonzero()[:, 0]
+    assert grouped.units_of(kept).tolist() == [unit for unit in active.tolist() if unit // size == channel]
+    assert torch.equal(grouped.of_every_unit(kept.double()).nonzero()[:, 0], grouped.units_of(kept))
+
+
+def test_the_gradient_of_channels_is_autograds() -> None:
+    objective, temperature = Objective(grouped_tail(), dataclasses.replace(CONFIG, units="channel")), 0.4
+    rng = torch.Generator().manual_seed(1)
+    logits = torch.randn(objective.n_candidates, generator=rng, dtype=torch.float64, requires_grad=True)
+    masks = (logits.expand(3, -1) / temperature).sigmoid()
+    expected = objective.distance(masks).mean()
+    slope = objective.distance_and_gradient(masks.detach(), temperature)[1]
+    torch.testing.assert_close(slope, torch.autograd.grad(expected, logits)[0], rtol=1e-10, atol=1e-14)

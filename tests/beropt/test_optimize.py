@@ -388,3 +388,40 @@ def test_progress_tells_the_levels() -> None:
     optimize_levels(tail, QUICK, [3, 8], rng=rng, progress=lambda done, total, text: told.append(text))
     assert [text for text in told if text.startswith("level 8")]
     assert any(text.startswith("level 3: ") for text in told)
+
+
+def _channels(seed: int) -> Tail:
+    """A layer of 3 channels with 4 positions each."""
+    rng = torch.Generator().manual_seed(seed)
+    net = nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(12, 6))
+    for values in net.parameters():
+        values.data = torch.randn(values.shape, generator=rng)
+    return tail_of(net, torch.randn(8, generator=rng).tolist())
+
+
+@pytest.mark.parametrize("masks", [4, 0])
+@pytest.mark.parametrize("level", [None, 3])
+def test_channels_are_kept_whole(masks: int, level: int | None) -> None:
+    tail = _channels(5)
+    found = run(tail, BerOptConfig(units="channel", masks=masks, level=level))
+    assert 0 < len(found.units)
+    kept = found.theta > 0.5
+    for channel in range(3):
+        own = slice(4 * channel, 4 * channel + 4)
+        active = tail.is_active[own]
+        assert found.theta[own][active].unique().numel() <= 1
+        assert not bool(kept[own][~active].any())
+        assert bool(kept[own].any()) is bool(active.any() and kept[own][active].all())
+    assert level is None or found.fidelity <= error_of(level)
+    assert torch.equal(found.units, kept.nonzero()[:, 0])
+
+
+def test_a_channel_costs_as_much_as_its_units() -> None:
+    """Two channels carry the image equally well; the one with fewer active units is kept."""
+    second = linear([[1.0, 0.0, 1.0, 0.0]])  # of each channel the first position alone counts
+    for signs, units in (([[1.0, 1.0], [1.0, -1.0]], [2]), ([[1.0, -1.0], [1.0, 1.0]], [0])):
+        first = linear([[row] for row in itertools.chain(*signs)], [0.5] * 4)
+        net = nn.Sequential(first, nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.Flatten(), second)
+        tail = tail_of(net, [1.0])
+        # Losses: none 1, both 0 + 3/4 of the sparsity, one of them a half and a half or a quarter of the sparsity.
+        assert run(tail, BerOptConfig(units="channel", sparsity=1.2, masks=0)).units.tolist() == units

@@ -80,3 +80,11 @@ def test_too_small_a_ball_of_a_prior_without_a_formula_is_refused() -> None:
     space = LatentSpace(shape=(2,), prior="uniform", bound=1.0)
     with pytest.raises(ConfigError, match="holds 10 of 1,000,000 draws; expected 100"):
         ball(torch.zeros(2), space, 1e-5, n=100)
+
+
+def test_a_small_disc_of_the_square_is_filled() -> None:
+    space = LatentSpace(shape=(2,), prior="uniform", bound=1.0)
+    for z0, share in ((torch.tensor([0.3, 0.2]), 1), (torch.tensor([1.0, -1.0]), 1 / 4)):  # in a corner a quarter
+        found = ball(z0.double(), space, 1e-7, n=2000)
+        assert bool(space.contains(found.latents.float()).all())
+        assert share * math.pi * found.radius**2 == pytest.approx(4e-7, rel=0.1)

@@ -38,7 +38,12 @@ class Effort:
 
 
 def build_up(
-    kept: Bool[Tensor, " units"], distance: Distance, error: float, effort: Effort
+    kept: Bool[Tensor, " units"],
+    distance: Distance,
+    error: float,
+    effort: Effort,
+    *,
+    sizes: Int[Tensor, " units"] | None = None,
 ) -> Bool[Tensor, " units"] | None:
     """Add units to a set until it has a target error.
 
@@ -50,13 +55,14 @@ def build_up(
         distance: relative distances (masks,) of masks (masks, units), differentiable.
         error: that the set may have.
         effort: how much is tried.
+        sizes: how many units each entry of the mask stands for, where these are groups; None: one.
 
     Returns:
         A set that holds the first one and whose error is at most that; None where no promising unit helps any more.
     """
     left = effort.rounds
     while (now := _error(kept[None], distance).item()) > error:
-        more = _with_more(kept, now, distance, error, effort) if left > 0 and not bool(kept.all()) else None
+        more = _with_more(kept, now, distance, error, effort, sizes) if left > 0 and not bool(kept.all()) else None
         if more is None:
             return None
         kept, left = more, left - 1
@@ -70,6 +76,7 @@ def cut_down(
     effort: Effort,
     *,
     core: Bool[Tensor, " units"] | None = None,
+    sizes: Int[Tensor, " units"] | None = None,
 ) -> Bool[Tensor, " units"]:
     """Leave out units of a set as long as its error allows it, those first whose gradient says that they matter least.
 
@@ -79,21 +86,24 @@ def cut_down(
         error: that the set may have.
         effort: how much is tried.
         core: units that stay; None: none has to.
+        sizes: as for ``build_up``.
 
     Returns:
         A part of the first set whose error is at most that. Of the units that were tried last, none can go alone.
     """
     for _ in range(effort.rounds):
-        fewer = _with_fewer(kept, distance, error, effort, core)
+        fewer = _with_fewer(kept, distance, error, effort, core, sizes)
         if fewer is None:
             break
         kept = fewer
     return kept
 
 
-def _with_more(kept: Tensor, now: float, distance: Distance, error: float, effort: Effort) -> Tensor | None:
+def _with_more(  # noqa: PLR0913, PLR0917
+    kept: Tensor, now: float, distance: Distance, error: float, effort: Effort, sizes: Tensor | None
+) -> Tensor | None:
     """Add the fewest of the most promising units that suffice, or those that help most; None where none help."""
-    order = _slope(kept, distance).masked_fill(kept, torch.inf).argsort()[: int((~kept).sum())]
+    order = _slope(kept, distance, sizes).masked_fill(kept, torch.inf).argsort()[: int((~kept).sum())]
     sets = _together(kept, order, _doublings(_most(kept, order, effort)))
     errors = _error(sets, distance)
     if not bool((errors < now).any()) and effort.tries:
@@ -110,10 +120,12 @@ def _with_more(kept: Tensor, now: float, distance: Distance, error: float, effor
     return sets[int(enough[0]) if len(enough) else int(errors.argmin())]
 
 
-def _with_fewer(kept: Tensor, distance: Distance, error: float, effort: Effort, core: Tensor | None) -> Tensor | None:
+def _with_fewer(  # noqa: PLR0913, PLR0917
+    kept: Tensor, distance: Distance, error: float, effort: Effort, core: Tensor | None, sizes: Tensor | None
+) -> Tensor | None:
     """Leave out as many units as the error allows; None where no single one can go."""
     may_go = kept if core is None else kept & ~core
-    order = _slope(kept, distance).masked_fill(~may_go, -torch.inf).argsort(descending=True)[: int(may_go.sum())]
+    order = _slope(kept, distance, sizes).masked_fill(~may_go, -torch.inf).argsort(descending=True)[: int(may_go.sum())]
     if not len(order):
         return None
     fits = _last(_together(kept, order, _doublings(_most(kept, order, effort))), distance, error)
@@ -139,10 +151,12 @@ def _most(kept: Tensor, order: Tensor, effort: Effort) -> int:
     return min(max(int(effort.share * int(kept.sum())), _FEWEST_TOGETHER), len(order))
 
 
-def _slope(kept: Tensor, distance: Distance) -> Float[Tensor, " units"]:
+def _slope(kept: Tensor, distance: Distance, sizes: Tensor | None) -> Float[Tensor, " units"]:
+    """Of the distance by each entry of the mask, for one of its units."""
     mask = kept[None].float().requires_grad_()
     with torch.enable_grad():
-        return torch.autograd.grad(distance(mask).sum(), mask)[0][0]
+        slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0]
+    return slope if sizes is None else slope / sizes
 
 
 def _doublings(n: int) -> list[int]:

@@ -6,6 +6,7 @@ falls by the same factor from one level to the next. No torch here: the command 
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from egbas.errors import ConfigError
@@ -13,6 +14,8 @@ from egbas.errors import ConfigError
 COARSEST, FINEST = 1, 8
 DEFAULT_LEVEL = 6
 _LARGEST, _SMALLEST = 0.5, 0.03  # relative errors at the query
+UNIT, CHANNEL = "unit", "channel"
+_PATCH = re.compile(r"patch:([1-9]\d{0,5})")
 
 
 def error_of(level: int) -> float:
@@ -29,6 +32,21 @@ def error_of(level: int) -> float:
     return _LARGEST * (_SMALLEST / _LARGEST) ** ((level - COARSEST) / (FINEST - COARSEST))
 
 
+def patch_side(units: str) -> int | None:
+    """The side N of the patches that ``units="patch:N"`` means; None where no patches are meant.
+
+    Args:
+        units: as in ``BerOptConfig``.
+
+    Raises:
+        ConfigError: it says nothing that egbas knows.
+    """
+    patch = _PATCH.fullmatch(units) if isinstance(units, str) else None
+    if patch is None and units not in (UNIT, CHANNEL):
+        raise ConfigError(f"BerOpt's units are {units!r}; expected 'unit', 'channel' or 'patch:N', such as 'patch:2'")
+    return int(patch[1]) if patch else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class BerOptConfig:
     """Settings of BerOpt; one default serves every layer and model, because the loss is relative.
@@ -38,6 +56,8 @@ class BerOptConfig:
             there is a level it follows from that, and what is given is not used.
         level: how faithful the set is to be at the query, 1 (coarse) to 8 (fine), ``egbas.error_of(level)``; None: the
             sparsity decides how many units are kept.
+        units: what is kept or left out as one. ``"unit"``: single units, as in the paper; ``"channel"``: all active units
+            of a channel; ``"patch:N"``: those of N x N positions, in all channels. Units of a group share one theta.
         threshold: p; units with theta above it form the supporting set. In (0, 1).
         masks: Bernoulli masks a step, >= 1; 0: none, theta itself is the mask, so that no seed decides the set; None:
             4, or 1 where an image has more than 100,000 values (256 x 256 in colour), for which a step takes most of a
@@ -53,6 +73,7 @@ class BerOptConfig:
 
     sparsity: float = 1.0
     level: int | None = None
+    units: str = UNIT
     threshold: float = 0.5
     masks: int | None = None
     initial_theta: float = 0.75
@@ -73,6 +94,7 @@ class BerOptConfig:
                 raise ConfigError(f"BerOpt's {name} is {value}; it must lie between 0 and 1, for example 0.5")
         if self.level is not None:
             error_of(self.level)
+        patch_side(self.units)
         if self.masks is not None and self.masks < 0:
             raise ConfigError(f"BerOpt's masks are {self.masks}; give at least 1, or 0 for none")
         if self.anneal_steps < 1:

@@ -32,7 +32,7 @@ class Descent:
     Attributes:
         theta: (candidates,) of the candidates.
         losses: (steps,) the loss at every step.
-        sizes: (steps,) the expected size of the set, sum(theta), after every step.
+        sizes: (steps,) the expected size of the set, sum(theta) over its units, after every step.
         status: how it ended.
     """
 
@@ -57,10 +57,11 @@ def descend(objective: Objective, initial_theta: float, *, rng: torch.Generator,
     n_steps = config.max_steps if objective.n_candidates else 0
     logits = objective.tail.a.new_full((objective.n_candidates,), math.log(initial_theta / (1 - initial_theta)))
     theta = logits.sigmoid()
-    # A unit costs sparsity / D_l; in this order, as autograd would have it.
+    # A unit costs sparsity / D_l; in this order, as autograd would have it. A group costs as much as its units.
     price = theta.new_ones(()).div_(objective.n_units).mul_(config.sparsity).expand_as(theta)
+    price = price if objective.sizes is None else price * objective.sizes
     take, settled, status = Adam(logits), _Settled(), BerOptStatus.MAX_STEPS
-    distances, sizes = [], [theta.sum()]
+    distances, sizes = [], [objective.size(theta)]
     for step in range(n_steps):
         temperature, rate = schedule(config, step)
         masks = _relaxed_masks(logits, temperature, config.masks, rng=rng)
@@ -68,7 +69,7 @@ def descend(objective: Objective, initial_theta: float, *, rng: torch.Generator,
         take(slope.add_(torch.ops.aten.sigmoid_backward(price, theta)), rate)
         torch.sigmoid(logits, out=theta)
         distances.append(distance)
-        sizes.append(theta.sum())
+        sizes.append(objective.size(theta))
         if progress and step % 10 == 0:
             text = f"distance {distance.item():.3f}, {sizes[-1].item():.0f} units expected"
             progress(step, config.max_steps, text)

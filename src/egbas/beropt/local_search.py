@@ -24,7 +24,12 @@ _ROUNDING = 1e-6  # a smaller gain is none
 
 
 def local_search(
-    kept: Bool[Tensor, " units"], distance: Distance, price: float, *, rounds: int = ROUNDS
+    kept: Bool[Tensor, " units"],
+    distance: Distance,
+    price: float,
+    *,
+    rounds: int = ROUNDS,
+    sizes: Int[Tensor, " units"] | None = None,
 ) -> Bool[Tensor, " units"]:
     """Flip units until no promising flip lowers distance(mask) + price * units kept.
 
@@ -36,19 +41,20 @@ def local_search(
         distance: relative distances (masks,) of masks (masks, units), differentiable.
         price: of a unit, in units of the distance; > 0.
         rounds: bound on them; each tries up to 160 masks.
+        sizes: what each counts for in the price, where entries of the mask are groups of units; None: one.
 
     Returns:
         A set whose loss is at most that of ``kept``.
     """
-    loss = _loss(kept[None], distance, price).item()
+    loss = _loss(kept[None], distance, price, sizes).item()
     for _ in range(rounds):
-        flips = _good_flips(kept, loss, distance, price)
+        flips = _good_flips(kept, loss, distance, price, sizes)
         if len(flips) == 0:
             break
         together = torch.ones(len(flips), len(flips), dtype=torch.bool, device=kept.device).tril()
         sets = kept.repeat(len(flips), 1)
         sets[:, flips] ^= together  # row k: the best k + 1 flips
-        losses = _loss(sets, distance, price)
+        losses = _loss(sets, distance, price, sizes)
         best = losses.argmin()
         if losses[best] >= loss:  # other batches round differently
             break
@@ -56,15 +62,17 @@ def local_search(
     return kept
 
 
-def _good_flips(kept: Bool[Tensor, " units"], loss: float, distance: Distance, price: float) -> Int[Tensor, " flips"]:
+def _good_flips(
+    kept: Bool[Tensor, " units"], loss: float, distance: Distance, price: float, sizes: Tensor | None
+) -> Int[Tensor, " flips"]:
     """Units whose flip alone lowers the loss, the best first; from the first handful that has any."""
     mask = kept[None].float().requires_grad_()
-    slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0] + price
+    slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0] + (price if sizes is None else price * sizes)
     promise = torch.where(kept, slope, -slope)
     for units in promise.argsort(descending=True)[: _TRIED_AT_ONCE * _TRIES].split(_TRIED_AT_ONCE):
         sets = kept.repeat(len(units), 1)
         sets[torch.arange(len(units)), units] ^= True
-        losses = _loss(sets, distance, price)
+        losses = _loss(sets, distance, price, sizes)
         order = losses.argsort()
         good = losses[order] < loss - _ROUNDING
         if good.any():
@@ -73,5 +81,10 @@ def _good_flips(kept: Bool[Tensor, " units"], loss: float, distance: Distance, p
 
 
 @torch.no_grad()
-def _loss(sets: Bool[Tensor, "sets units"], distance: Distance, price: float) -> Float[Tensor, " sets"]:
-    return torch.cat([distance(some.float()) + price * some.sum(dim=1) for some in sets.split(_MASKS)])
+def _loss(
+    sets: Bool[Tensor, "sets units"], distance: Distance, price: float, sizes: Tensor | None
+) -> Float[Tensor, " sets"]:
+    counts = sets.sum(dim=1) if sizes is None else (sets * sizes).sum(dim=1)
+    return torch.cat(
+        [distance(some.float()) + price * n for some, n in zip(sets.split(_MASKS), counts.split(_MASKS), strict=True)]
+    )

@@ -34,6 +34,7 @@ def descend(objective: Objective, initial_theta: float, *, progress: Progress | 
     config = objective.config
     logits = objective.tail.a.new_full((objective.n_candidates,), math.log(initial_theta / (1 - initial_theta)))
     price = config.sparsity / objective.n_units
+    prices = price if objective.sizes is None else price * objective.sizes
     take, status = Adam(logits), BerOptStatus.MAX_STEPS
     best, lowest, since = logits.clone(), math.inf, 0
     distances, sizes = [logits.new_zeros(())], []
@@ -44,16 +45,16 @@ def descend(objective: Objective, initial_theta: float, *, progress: Progress | 
         is_relaxed = done < _RELAXED
         distance, slope = objective.distance_and_slope((theta if is_relaxed else kept.to(theta))[None])
         distances.append(distance)
-        sizes.append(theta.sum() if is_relaxed else kept.sum().to(theta))
+        sizes.append(objective.size(theta if is_relaxed else kept).to(theta))
         loss = math.inf if is_relaxed else (distance + price * sizes[-1]).item()
         if loss < lowest:
             best, lowest, since = logits.clone(), loss, step
         # A unit costs theta + c theta (1 - theta). At c = 1 that is flat at theta = 1: what is kept is pulled no more.
         concavity = min(1.0, done / _RELAXED)
-        slope = slope.add_(price * (1 + concavity * (1 - 2 * theta)))
+        slope = slope.add_(prices * (1 + concavity * (1 - 2 * theta)))
         take(slope.mul_(theta).mul_(1 - theta).div_(temperature), rate)
         if progress and step % 10 == 0:
-            progress(step, config.max_steps, f"distance {distance.item():.3f}, {int(kept.sum())} units")
+            progress(step, config.max_steps, f"distance {distance.item():.3f}, {int(objective.size(kept))} units")
         if step + 1 >= config.anneal_steps and step - since >= _PATIENCE:
             status = BerOptStatus.CONVERGED
             break

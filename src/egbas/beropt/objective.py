@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The loss of eq. 1 for one query, divided by ||G(z0)||: of masks, of sets, and its gradient.
 
-In: the tail at the query. Units that cannot change the image are left out; the others are the *candidates*.
+In: the tail at the query. Units that cannot change the image are left out; the others are the *candidates*, one by one
+or in groups that share an entry of the mask.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from egbas.beropt.config import BerOptConfig
+from egbas.beropt.groups import groups_of
 from egbas.errors import NetworkError
 from egbas.network import Tail
 
@@ -51,16 +53,41 @@ class Objective:
             raise NetworkError(f"the query's image is zero {where}; BerOpt's distance is relative to its norm")
         # A unit whose output is zero at the query cannot change the image, and one that lies on its own boundary
         # has no side: for both the minimiser is theta = 0, so they are left out of the search.
-        self.candidates = tail.is_active.nonzero()[:, 0]  # (candidates,)
+        self._active = tail.is_active.nonzero()[:, 0]  # (active,)
+        self._a = tail.a[self._active]
+        self._member, self.sizes, self.candidates = self._grouped(groups_of(tail.layer, config.units))
         self.n_candidates = len(self.candidates)
         self.n_units = len(tail.a)
-        self._a = tail.a[self.candidates]
+        self._scale = self._a if self._member is None else tail.a.new_ones(self.n_candidates)
         self._room = tail.a.new_zeros(0, self.n_units)  # for the outputs of a step; all but the candidates stay zero
+
+    def _grouped(self, groups: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """The candidate of each active unit, the active units in each candidate, and the first of these."""
+        if groups is None:
+            return None, None, self._active
+        active = self._active
+        member, sizes = groups.to(active.device)[active].unique(return_inverse=True, return_counts=True)[1:]
+        places = torch.arange(len(active), device=active.device, dtype=torch.int64)
+        first = torch.full_like(sizes, len(active)).scatter_reduce(0, member, places, "amin")
+        return member, sizes, active[first]
+
+    def size(self, values: Tensor) -> Tensor:
+        """How many units a set (candidates,) has; of theta, how many are expected."""
+        return values.sum() if self.sizes is None else (values * self.sizes).sum()
+
+    def units_of(self, kept: Bool[Tensor, " candidates"]) -> Int[Tensor, " k"]:
+        """The units of a set, in the flattened layer, in order."""
+        return self._active[kept if self._member is None else kept[self._member]]
+
+    def of_every_unit(self, theta: Float[Tensor, " candidates"]) -> Float[Tensor, " units"]:
+        """Theta of each unit of the layer: 0 for those that cannot change the image."""
+        own = theta if self._member is None else theta[self._member]
+        return theta.new_zeros(self.n_units).index_copy(0, self._active, own)
 
     def distance(self, masks: Float[Tensor, "masks candidates"]) -> Float[Tensor, " masks"]:
         """Relative distance between the masked image and the query's image."""
         nothing = self._a.new_zeros(len(masks), self.n_units)
-        outputs = nothing.scatter(1, self._columns(len(masks)), masks.to(self._a) * self._a)  # (masks, units)
+        outputs = nothing.scatter(1, self._columns(len(masks)), self._of_active(masks.to(self._a)) * self._a)
         return torch.cat([self._distance(batch) for batch in self._batches(outputs)])
 
     @torch.no_grad()
@@ -74,7 +101,7 @@ class Objective:
         """
         total, slopes = self._slopes(masks)
         slope = torch.ops.aten.sigmoid_backward(slopes, masks)
-        return total / len(masks), slope.sum(dim=0).mul_(self._a).div_(temperature * len(masks))
+        return total / len(masks), slope.sum(dim=0).mul_(self._scale).div_(temperature * len(masks))
 
     @torch.no_grad()
     def distance_and_slope(
@@ -82,21 +109,25 @@ class Objective:
     ) -> tuple[Tensor, Float[Tensor, " candidates"]]:
         """Mean relative distance of masks, and its gradient with respect to their entries, summed over the masks."""
         total, slopes = self._slopes(masks)
-        return total / len(masks), slopes.sum(dim=0).mul_(self._a).div_(len(masks))
+        return total / len(masks), slopes.sum(dim=0).mul_(self._scale).div_(len(masks))
 
     def _slopes(self, masks: Float[Tensor, "masks candidates"]) -> tuple[Tensor, Float[Tensor, "masks candidates"]]:
         """The sum of the relative distances, and its gradient with respect to the masked outputs."""
         if len(self._room) != len(masks):
             self._room = self._a.new_zeros(len(masks), self.n_units)
-        outputs = self._room.scatter_(1, self._columns(len(masks)), masks * self._a)  # (masks, units)
+        outputs = self._room.scatter_(1, self._columns(len(masks)), self._of_active(masks) * self._a)  # (masks, units)
         total, slopes = self.norm.new_zeros(()), []
         for batch in self._batches(outputs):
             with torch.enable_grad():
                 leaf = batch.detach().requires_grad_()
                 distance = self._distance(leaf).sum()
-            slopes.append(torch.autograd.grad(distance, leaf)[0].index_select(1, self.candidates))
+            slopes.append(torch.autograd.grad(distance, leaf)[0].index_select(1, self._active))
             total = total + distance.detach()
-        return total, slopes[0] if len(slopes) == 1 else torch.cat(slopes)
+        each = slopes[0] if len(slopes) == 1 else torch.cat(slopes)
+        if self._member is None:
+            return total, each
+        together = each.new_zeros(len(masks), self.n_candidates)
+        return total, together.index_add_(1, self._member, each * self._a)
 
     @torch.no_grad()
     def fidelity(self, kept: Bool[Tensor, " candidates"]) -> float:
@@ -113,8 +144,11 @@ class Objective:
         uniform = torch.rand(_N_CHECK_MASKS, self.n_candidates, generator=rng, dtype=torch.float32).to(theta)
         return self.distance((uniform < theta).to(theta)).mean().item()
 
-    def _columns(self, n_masks: int) -> Int[Tensor, "masks candidates"]:
-        return self.candidates.expand(n_masks, -1)
+    def _of_active(self, masks: Float[Tensor, "masks candidates"]) -> Float[Tensor, "masks active"]:
+        return masks if self._member is None else masks.index_select(1, self._member)
+
+    def _columns(self, n_masks: int) -> Int[Tensor, "masks active"]:
+        return self._active.expand(n_masks, -1)
 
     def _distance(self, outputs: Float[Tensor, "masks units"]) -> Float[Tensor, " masks"]:
         gap = self.tail(outputs) - self.tail.x

@@ -122,7 +122,10 @@ class _Path:
         """Cut down from the next finer level, if that is no finer than the first set, or from this."""
         is_last = level == FINEST or self._is_finer(level + 1)
         before = self.first if is_last else self.at(level + 1)
-        kept = cut_down(self._kept(before), self.objective.distance, error_of(level), self._effort)
+        objective = self.objective
+        kept = cut_down(
+            self._kept(before), objective.distance, error_of(level), self._effort, sizes=objective.sizes
+        )
         return self._result(level, kept, before)
 
     def _finer(self, level: int) -> BerOptResult:
@@ -130,14 +133,15 @@ class _Path:
         is_first = level == COARSEST or not self._is_finer(level - 1)
         before = self.first if is_first else self.at(level - 1)
         core, error, distance = self._kept(before), error_of(level), self.objective.distance
-        kept = build_up(core, distance, error, self._effort)
+        sizes = self.objective.sizes
+        kept = build_up(core, distance, error, self._effort, sizes=sizes)
         for weight in _WEIGHTS[1:]:
             if kept is not None:
                 break
             joined = core | self._kept(self._optimized(weight))
-            kept = build_up(joined, distance, error, self._effort)
+            kept = build_up(joined, distance, error, self._effort, sizes=sizes)
         kept = torch.ones_like(core) if kept is None else kept
-        return self._result(level, cut_down(kept, distance, error, self._effort, core=core), before)
+        return self._result(level, cut_down(kept, distance, error, self._effort, core=core, sizes=sizes), before)
 
     def _kept(self, result: BerOptResult) -> Bool[Tensor, " candidates"]:
         """A set among the candidates."""
@@ -162,7 +166,7 @@ class _Path:
         status = BerOptStatus.CONVERGED if first.status is BerOptStatus.EMPTY else first.status
         if self._progress:
             steps = self._config.max_steps
-            self._progress(steps, steps, f"level {level}: {int(kept.sum())} units")
+            self._progress(steps, steps, f"level {level}: {int(self.objective.size(kept))} units")
         result = _of_theta(self.objective, theta, first.losses, first.sizes, status, rng=rng)
         if result.fidelity > error_of(level):  # units on their own boundary have no side, and so cannot be kept
             result = replace(result, status=BerOptStatus.OUT_OF_REACH)
@@ -227,7 +231,8 @@ def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candida
         # three, for its way back takes as long as two.
         rounds = min(rounds, math.ceil(3 * len(descent.losses) * max(1, config.masks) / TRIED_IN_A_ROUND))
     kept = theta > 0.5
-    searched = local_search(kept, objective.distance, config.sparsity / objective.n_units, rounds=rounds)
+    price = config.sparsity / objective.n_units
+    searched = local_search(kept, objective.distance, price, rounds=rounds, sizes=objective.sizes)
     return torch.where(searched == kept, theta, searched.to(theta))
 
 
@@ -247,10 +252,9 @@ def _of_theta(
 ) -> BerOptResult:
     tail, config = objective.tail, objective.config
     kept = theta > config.threshold
-    units = objective.candidates[kept]
-    all_theta = theta.new_zeros(objective.n_units).index_copy(0, objective.candidates, theta)
+    units = objective.units_of(kept)
     return BerOptResult(
-        theta=all_theta.cpu(),
+        theta=objective.of_every_unit(theta).cpu(),
         units=units.cpu(),
         signs=tail.h[units].sign().to(torch.int8).cpu(),
         fidelity=objective.fidelity(kept),

@@ -246,6 +246,14 @@ Features = Annotated[
         help="Features of images (n, c, h, w), a row for each; distances are told in them, too.",
     ),
 ]
+Units = Annotated[
+    str | None,
+    typer.Option(
+        metavar="unit|channel|patch:N",
+        help="What BerOpt keeps or leaves out as one: single units, channels, or patches of N x N positions.",
+        show_default=shown(BEROPT.units),
+    ),
+]
 Masks = Annotated[
     int | None,
     typer.Option(

@@ -56,6 +56,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     focus: options.Focus = None,
     judge: options.Judges = None,
     features: options.Features = None,
+    units: options.Units = None,
     masks: options.Masks = None,
     max_steps: options.MaxSteps = None,
     geometry: options.Geometry = options.DEFAULT_GEOMETRY,
@@ -113,7 +114,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     judges = [find_callable(name, "--judge") for name in judge or ()]
     known = None if features is None else find_callable(features, "--features")
     part = None if focus is None else find_focus(focus)
-    beropt, _ = settings.configs(masks=masks, max_steps=max_steps)
+    beropt, _ = settings.configs(units=units, masks=masks, max_steps=max_steps)
     where, inputs = find_device(device), find_inputs(input)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads, inputs)
@@ -204,6 +205,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                 "--mass": mass or None,
                 "--focus": focus,
                 "--features": features,
+                "--units": units,
                 "--masks": masks,
                 "--max-steps": max_steps,
                 "--geometry": space.geometry,

@@ -164,7 +164,7 @@ def summary(run: Exploration, directory: Path) -> list[str]:
         level = "" if run.level is None else f", level {run.level}"
         of = "" if run.held is None else f" of the {run.held}"
         lines.append(
-            f"layer    {run.layer.path}: {kept} of {run.layer.units} units kept, "
+            f"layer    {run.layer.path}: {_groups(run)}{kept} of {run.layer.units} units kept, "
             f"relative error{of} {fidelity:.3f}{level}"
         )
     if run.tree is not None:
@@ -195,6 +195,12 @@ def summary(run: Exploration, directory: Path) -> list[str]:
         lines.append(f"certain  {run.certainty.sentence}")
     checked = f"{certificate.n_inside} of {certificate.n_samples} lie in the region in {certificate.dtype}"
     return [*lines, f"checked  {checked}", f"report   {directory / 'report.html'}"]
+
+
+def _groups(run: Exploration) -> str:
+    """Such as ``12 of 96 channels,``; nothing where each unit is by itself."""
+    told = run.groups
+    return "" if told is None else f"{told[0]} of {told[1]} {told[2]}, "
 
 
 def _class(run: Exploration) -> list[str]:

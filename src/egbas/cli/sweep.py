@@ -67,6 +67,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     features: options.Features = None,
     threshold: options.Threshold = None,
     sparsity: options.Sparsity = None,
+    units: options.Units = None,
     masks: options.Masks = None,
     max_steps: options.MaxSteps = None,
     geometry: options.Geometry = options.DEFAULT_GEOMETRY,

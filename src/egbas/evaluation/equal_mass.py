@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
-from egbas.latent import LatentSpace, Normal
+from egbas.latent import LatentSpace, Normal, Uniform
 
 EQUAL_MASS = "ball of equal mass"
 _MOST_DRAWS = 1_000_000  # of the prior, of which the nearest are taken where there is no formula
@@ -92,15 +92,37 @@ def _in_cap(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Generat
 
 
 def _nearest(z0: Float[Tensor, " d"], latent: LatentSpace, mass: float, n: int, rng: torch.Generator) -> BallDraws:
-    """The nearest of many draws of any prior."""
-    wanted = math.ceil(n / mass)
+    """The nearest of many draws of any prior; around the query alone where that is small and the prior uniform."""
+    wanted, around = math.ceil(n / mass), None
+    if wanted > _MOST_DRAWS and isinstance(latent.prior, Uniform):
+        around = _box_around(z0, latent.prior, mass)
+        wanted = math.ceil(n / mass * _share(around, latent.prior))
     if wanted > _MOST_DRAWS:
         raise ConfigError(
             f"a ball of prior mass {mass:.2g} holds {mass * _MOST_DRAWS:.0f} of {_MOST_DRAWS:,} draws; expected {n}: "
             "ask for fewer draws, or a larger ball"
         )
-    z = latent.sample(wanted, rng).double()
+    z = latent.sample(wanted, rng).double() if around is None else _uniform(*around, wanted, rng)
     far = (z - z0).norm(dim=1)
     order = far.argsort()[:n]
     shuffled = order[torch.randperm(len(order), generator=rng)]
     return BallDraws(latents=z[shuffled], radius=float(far[order[-1]]))
+
+
+def _box_around(z0: Float[Tensor, " d"], prior: Uniform, mass: float) -> tuple[Tensor, Tensor]:
+    """A box within the support that holds the ball of a mass, wherever the query is.
+
+    In a corner a 2^d-th of a ball lies in the support, so that its radius is at most twice that of a whole one.
+    """
+    d = len(z0)
+    log_unit_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
+    radius = 2 * prior.bound * math.exp((math.log(mass) - log_unit_ball) / d)
+    return (z0 - 2 * radius).clamp(min=-prior.bound), (z0 + 2 * radius).clamp(max=prior.bound)
+
+
+def _share(box: tuple[Tensor, Tensor], prior: Uniform) -> float:
+    return float(((box[1] - box[0]) / (2 * prior.bound)).prod())
+
+
+def _uniform(low: Float[Tensor, " d"], high: Float[Tensor, " d"], n: int, rng: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(n, len(low), generator=rng, dtype=torch.float64)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, BerOptResult
 from egbas.beropt.config import COARSEST, FINEST
+from egbas.beropt.groups import groups_of
 from egbas.errors import ConfigError
 from egbas.exploration.answers import SAMPLES, Sampling, answers, check_samples, no_exact_samples
 from egbas.exploration.budget import largest_budget
@@ -212,7 +213,7 @@ def explore_path(  # noqa: PLR0913
             judges=judges,
             features=features,
         )
-        _check_samplable(problem)
+        _check_samplable(problem, beropt)
         problems.setdefault(_layer_of(problem).path, problem)
     rows = [
         _Row.of(problem, beropt or BerOptConfig(), wanted, keeper, (samples, max_evaluations, mass), progress)
@@ -291,7 +292,7 @@ def level_within(  # noqa: PLR0913
         output=output,
         inputs=inputs,
     )
-    _check_samplable(problem)
+    _check_samplable(problem, beropt)
     sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)
     levels = range(COARSEST, FINEST + 1)
     results = levels_of(problem, beropt or BerOptConfig(), levels, Clock(progress, 1).progress("beropt"))
@@ -342,14 +343,18 @@ def _checked(layers: Sequence[object], levels: Sequence[int]) -> list[int]:
     return sorted(set(levels))
 
 
-def _check_samplable(problem: Problem) -> None:
-    """Refuse a layer without an active unit, and a prior that cannot be restricted to a region, before any work.
+def _check_samplable(problem: Problem, beropt: BerOptConfig | None) -> None:
+    """Refuse a layer without an active unit or without the groups asked for, and a prior that cannot be restricted.
+
+    All of that before any work.
 
     Raises:
         ConfigError: so it is.
     """
     assert problem.precisions is not None
-    check_active(problem.precisions.split.at(problem.queries[0]))
+    tail = problem.precisions.split.at(problem.queries[0])
+    check_active(tail)
+    groups_of(tail.layer, (beropt or BerOptConfig()).units)
     if (reason := no_exact_samples(problem)) is not None:
         raise ConfigError(f"there are no exact samples, which this needs: {reason}")
 

@@ -33,6 +33,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
         **({} if run.tree is None else _of_tree(run.tree)),
         **({} if run.layer is None else {"units": run.layer.units}),
         **({} if run.beropt is None else beropt_record(run.beropt)),
+        **({} if run.groups is None else {"supporting_groups": run.groups[0], "groups": run.groups[1]}),
         "certificate": {**dataclasses.asdict(certificate), "is_valid": certificate.is_valid},
         **({} if run.edges_inside is None else {"edges_inside": run.edges_inside}),
         "left_support": sum(int((~run.latent.contains(one.latents)).sum()) for one in run.samples.values()),

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Int8
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptResult
+from egbas.beropt.groups import told_groups
 from egbas.errors import ConfigError
 from egbas.exploration import record, writer
 from egbas.exploration.certainty import Certainty
@@ -155,6 +156,13 @@ class Exploration:
     def theta(self) -> Float[Tensor, " units"] | None:
         """Probability of keeping each unit of the layer; None where BerOpt was skipped."""
         return None if self.beropt is None else self.beropt.theta
+
+    @property
+    def groups(self) -> tuple[int, int, str] | None:
+        """Groups that hold kept units, of how many, and what they are called; None where each unit is by itself."""
+        if self.beropt is None or self.layer is None:
+            return None
+        return told_groups(self.layer, self.beropt.config.units, self.beropt.units)
 
     @property
     def level(self) -> int | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from egbas.beropt import BerOptConfig, default_masks
+from egbas.beropt.config import UNIT
 from egbas.exploration.problem import CLASS
 from egbas.exploration.record import box_of, choices_of
 from egbas.exploration.result import Exploration
@@ -99,6 +100,8 @@ def _searching(run: Exploration, beropt: BerOptConfig) -> list[str]:
     """What BerOpt searched for, and how long, as options."""
     words = ["--threshold", str(beropt.threshold)]
     words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
+    if beropt.units != UNIT:
+        words += ["--units", beropt.units]
     if beropt.masks not in (None, default_masks(run.network.image_size)):
         words += ["--masks", str(beropt.masks)]
     if beropt.max_steps != BerOptConfig.max_steps:
@@ -165,6 +168,7 @@ def _unlisted(beropt: BerOptConfig) -> list[str]:
         threshold=beropt.threshold,
         sparsity=beropt.sparsity,
         level=beropt.level,
+        units=beropt.units,
         masks=beropt.masks,
         max_steps=beropt.max_steps,
         anneal_steps=min(BerOptConfig.anneal_steps, beropt.max_steps),

@@ -143,6 +143,7 @@ def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
     numbers = []
     if run.layer is not None and run.beropt is not None:
         numbers += [
+            *([] if run.groups is None else [(f"{run.groups[0]:,} / {run.groups[1]:,}", f"{run.groups[2]} kept")]),
             (f"{len(run.beropt.units):,} / {run.layer.units:,}", "units kept"),
             (f"{run.beropt.fidelity:.3f}", "relative error of the kept units alone"),
         ]
@@ -266,7 +267,7 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
     content = {
         "fixed_sentence": (
             f"Layer {_layer_name(layer)} has {layer.units:,} units ({_times(layer.shape)}). BerOpt found "
-            f"{len(beropt.units):,} of them that carry the {carried}: the supporting units. Each has a boundary in the "
+            f"{len(beropt.units):,} of them{_in_groups(run)} that carry the {carried}: the supporting units. Each has a boundary in the "
             "latent space where its pre-activation changes sign, and all samples stay on the query's side of all of "
             f"these boundaries{within}. What these units say of the {carried} is what the layer held fixed."
         ),
@@ -287,6 +288,11 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
         steps = range(1, beropt.steps + 1)
         content["history_chart"] = chart(history_drawing(steps, beropt.losses.tolist(), beropt.sizes.tolist()))
     return content
+
+
+def _in_groups(run: Exploration) -> str:
+    told = run.groups
+    return "" if told is None else f", all that are active in {told[0]:,} of {told[1]:,} {told[2]},"
 
 
 def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig
+from egbas.beropt.config import UNIT
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -52,7 +53,7 @@ def decides_of(  # noqa: PLR0913
         "behaviour": behaviour_of(network),
         "latent": space.record(),
         "dtype": str(network.dtype),
-        "beropt": dataclasses.asdict(dataclasses.replace(beropt, level=None)),
+        "beropt": _settings_of(beropt),
         "gbrrt": dataclasses.asdict(gbrrt),
         "focus": focus.tolist() if isinstance(focus, Tensor) else focus,
         "judges": [[name, function_sha256(judge)] for name, judge in judges],
@@ -60,6 +61,12 @@ def decides_of(  # noqa: PLR0913
         "classifier": None if classifier is None else network_sha256(classifier),
         "options": {name: value for name, value in options.items() if value is not None and value is not False},
     }
+
+
+def _settings_of(beropt: BerOptConfig) -> dict[str, Any]:
+    """Settings that came later are told where they are not the default: keys of older stores stay."""
+    settings = dataclasses.asdict(dataclasses.replace(beropt, level=None))
+    return {name: value for name, value in settings.items() if (name, value) != ("units", UNIT)}
 
 
 def options_of_tree() -> dict[str, Any]:
