@@ -24,7 +24,7 @@ from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli import app
 from egbas.cli.explore import default_out
 from egbas.samplers.gbrrt import GbRrtConfig
-from egbas.storage import save
+from egbas.storage import load_run, save
 from tests.commands import once
 
 SMALL = ["explore", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
@@ -372,6 +372,38 @@ def test_masks_are_chosen_and_repeated(here: Path) -> None:
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert written(here)["beropt"]["masks"] == 8
     assert explore_levels("--masks", "-1", "--overwrite").exit_code == 2
+
+
+CONVOLUTIONS = """
+import torch
+from torch import nn
+
+def make():
+    torch.manual_seed(1)
+    body = nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 6, 2, padding=1), nn.ReLU(), nn.Conv2d(6, 1, 1))
+    return body.eval()
+"""
+
+
+def test_channels_are_kept_whole_and_read_back(here: Path) -> None:
+    (here / "user_convolutions.py").write_text(CONVOLUTIONS)
+    words = ["--model", "user_convolutions:make", "--latent-size", "8", "--level", "2", "--units", "channel"]
+    result = explore_levels(*words)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    metrics = written(here, "metrics.json")
+    assert written(here)["beropt"]["units"] == "channel"
+    assert 0 < metrics["supporting_groups"] < metrics["groups"] == 6
+    assert f"{metrics['supporting_groups']} of 6 channels, " in result.stdout
+    read = load_run(here / "run")
+    assert read.groups == (metrics["supporting_groups"], 6, "channels")
+    assert read.beropt is not None
+    assert len((read.beropt.units // 9).unique()) == metrics["supporting_groups"]
+
+
+def test_groups_that_do_not_exist_are_refused(here: Path) -> None:
+    result = explore_levels("--units", "patch:0")
+    assert result.exit_code == 2
+    assert "expected 'unit', 'channel' or 'patch:N'" in " ".join(result.stderr.split())
 
 
 def test_beropt_is_repeated(here: Path) -> None:

@@ -62,6 +62,15 @@ def test_masks_are_an_option_where_they_are_not_the_usual() -> None:
         assert "masks" not in note
 
 
+def test_groups_are_an_option_where_units_are_not_single() -> None:
+    run = plane_run()
+    for units, is_told in (("unit", False), ("patch:2", True)):
+        config = BerOptConfig(units=units, masks=4)
+        line, note = command(dataclasses.replace(run, beropt=dataclasses.replace(run.beropt, config=config)))
+        assert ("--units patch:2" in line) is is_told
+        assert "units" not in note
+
+
 def test_a_level_is_named_instead_of_the_sparsity_it_stands_for() -> None:
     run = of_a_drawn_query(plane_run(), BerOptConfig(level=3, sparsity=7.25, masks=4))
     line, note = command(run)

@@ -50,5 +50,11 @@ def test_what_is_left_out_is_as_if_it_were_given_as_nothing() -> None:
     assert key(options={"samples": 0}) != key()  # 0 is a number
 
 
+def test_groups_decide_and_single_units_are_told_as_before_there_were_any() -> None:
+    assert key(beropt=BerOptConfig(units="channel")) != key()
+    told = decides_of(network(), SPACE, BerOptConfig(), GbRrtConfig(), options={})
+    assert "units" not in told["beropt"]
+
+
 def test_the_level_is_told_on_its_own() -> None:
     assert key(beropt=BerOptConfig(level=2)) == key(beropt=BerOptConfig(level=5))

@@ -30,9 +30,9 @@ LEVELS = runpy.run_path(str(_SOURCES / "beropt/config.py"))  # the constants bes
 GBRRT = defaults("samplers/gbrrt/config.py", "GbRrtConfig")
 
 
-def shown(value: float | int | None) -> str:
+def shown(value: float | int | str | None) -> str:
     """What help says of a config's default."""
-    return "automatic" if value is None else f"{value:g}"
+    return "automatic" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
 # What is more is a typing error, and would end in one of memory, or never.
