@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 import egbas
 from benchmarks.taef2 import decoder
@@ -149,6 +150,10 @@ def biggan() -> nn.Module:
                 nn.init.ones_(values)
             if name.endswith("bn.bias"):
                 nn.init.zeros_(values)
+        for module in network.modules():  # drawn weights have the norm 1 after some steps only
+            for hook in (each for each in module._forward_pre_hooks.values() if isinstance(each, SpectralNorm)):
+                for _ in range(30):
+                    hook.compute_weight(module, do_power_iteration=True)
         return network
 
     return _made(build, _normal(32))

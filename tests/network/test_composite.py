@@ -61,12 +61,19 @@ COMPOSITES: dict[str, Function] = {
     "addcmul": lambda x: torch.addcmul(torch.zeros_like(x), x, torch.sigmoid(x)),
     "where": lambda x: torch.where(x > 0, x, F.elu(x)),
     "prelu": lambda x: F.relu(x) - 0.3 * F.relu(-x),
+    "gelu_viewed": lambda x: 0.5 * x * (1 + torch.tanh(0.79788456 * (x + 0.044715 * x**3).view(-1)).view_as(x)),
+    "gelu_reshaped": lambda x: gelu_tanh(x.reshape(x.shape[0], -1, 1)).reshape(x.shape),
+    "gelu_unsqueezed": lambda x: (x[..., None] * torch.sigmoid(1.702 * x.unsqueeze(-1))).squeeze(-1),
+    "x_and_sigmoid": lambda x: x + torch.sigmoid(x),
+    "gate_less_half": lambda x: (1 + x) * torch.sigmoid(x),
 }
 SINGLE: dict[str, Function] = {
     "relu": F.relu, "relu6": F.relu6, "leaky_relu": lambda x: F.leaky_relu(x, 0.2), "elu": F.elu, "celu": F.celu,
     "selu": F.selu, "gelu": F.gelu, "gelu_of_torch": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu,
     "mish_of_torch": F.mish, "hardswish_of_torch": F.hardswish, "tanh": torch.tanh, "softsign": F.softsign,
-    "hardtanh": F.hardtanh, "softshrink": F.softshrink,
+    "hardtanh": F.hardtanh, "softshrink": F.softshrink, "sigmoid": torch.sigmoid, "softplus": F.softplus,
+    "logsigmoid": F.logsigmoid, "hardsigmoid_of_torch": F.hardsigmoid, "threshold": lambda x: F.threshold(x, 0.2, 0.7),
+    "clamped": lambda x: F.hardtanh(x, 0.1, 0.9), "sigmoid_inplace": lambda x: x.sigmoid_(),
 }  # fmt: skip
 
 
@@ -157,11 +164,59 @@ def test_a_network_that_cannot_be_copied() -> None:
     assert not generator._forward_pre_hooks
 
 
-def test_a_composite_that_is_not_zero_at_zero_is_refused() -> None:
-    split = Network(Written(lambda x: x + torch.sigmoid(x)), (2,)).split(1)
-    torch.testing.assert_close(split.head(problems.QUERY[None])[0], problems.QUERY_H)  # boundaries it has
-    with pytest.raises(NetworkError, match=r"written out by hand, and gives 0\.5 for a pre-activation of 0"):
-        split.at(problems.QUERY)
+def gelu_of(gate: Tensor, x: Tensor) -> Tensor:
+    return gate * 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+GATED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "geglu": gelu_of,
+    "swiglu": lambda gate, x: gate * x * torch.sigmoid(x),
+    "swiglu_in_brackets": lambda gate, x: gate * (x * torch.sigmoid(x)),
+    "mish": lambda gate, x: gate * x * torch.tanh(F.softplus(x)),
+    "in_sums": lambda gate, x: gate * x / 2 + gate * (x / 2) * torch.erf(x / math.sqrt(2)),
+    "viewed": lambda gate, x: gate * x * torch.sigmoid(x.reshape(-1)).view_as(x),
+    "with_torch": lambda gate, x: gate * F.gelu(x),
+}
+
+
+@pytest.mark.parametrize("kind", [Written, Branching])
+@pytest.mark.parametrize("name", GATED)
+def test_a_gated_unit_is_taken_out_whole(name: str, kind: type[Written]) -> None:
+    function = GATED[name]
+
+    def halves(x: Tensor) -> Tensor:
+        gate, x = x.chunk(2, dim=-1)
+        return function(gate, x)
+
+    generator = kind(halves).eval()
+    rng = torch.Generator().manual_seed(1)
+    generator.first = problems.linear(torch.randn(6, 2, generator=rng).tolist(), torch.randn(6, generator=rng).tolist())
+    generator.requires_grad_(False)
+    network = Network(generator, (2,))
+    assert [layer.number for layer in network.layers] == [1]
+    split = network.split(1)
+    for z in Z[:4]:
+        tail = split.at(z)
+        gate, x = generator.first(z).chunk(2)
+        torch.testing.assert_close(tail.h, x)
+        torch.testing.assert_close(tail.x, generator(z[None])[0])
+        assert tail.route == ("graph" if kind is Written else "hooks")
+        for mask in torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3):
+            a = function(gate[None], (mask * x)[None])
+            torch.testing.assert_close(tail((mask * tail.a)[None]), generator.second(a))
+
+
+def test_a_gate_that_is_no_part_of_an_activation_stays_outside() -> None:
+    def residual(x: Tensor) -> Tensor:
+        gate, h = x.chunk(2, dim=-1)
+        return gelu_of(gate, h) + gate.roll(1, 1)
+
+    generator = Written(residual)
+    generator.first = problems.linear(torch.randn(6, 2, generator=torch.Generator().manual_seed(1)).tolist(), [0.1] * 6)
+    split = Network(generator.requires_grad_(False), (2,)).split(1)
+    tail = split.at(Z[0])
+    gate = generator.first(Z[0]).chunk(2)[0]
+    torch.testing.assert_close(tail(torch.zeros(1, 3))[0], generator.second(gate.roll(1, 0)))
 
 
 @pytest.mark.parametrize(
@@ -200,6 +255,13 @@ def test_the_largest_composite_is_found() -> None:
     steps = [step(1, 0, mixes=True), step(2, 1, curve=True), step(3, 1, 2), step(4, 1, 3), step(5, 4, mixes=True)]
     found = Composite(start=1, first=2, end=4, curves=(2,), is_closed=True)
     assert find_composites([*steps, step(6, 5, curve=True)]) == [found]
+
+
+def test_a_gated_composite_ends_where_its_ways_meet() -> None:
+    # 1 = x; 2 = gate; 3 = 1 * 2; 4 = tanh(1); 5 = 3 * 4; 6 = a skip; 7 = 5 + 6
+    steps = [step(1, 0, mixes=True), step(2, 0, mixes=True), step(3, 1, 2), step(4, 1, curve=True), step(5, 3, 4)]
+    found = Composite(start=1, first=3, end=5, curves=(4,), is_closed=True)
+    assert find_composites([*steps, step(6, 0, mixes=True), step(7, 5, 6)]) == [found]
 
 
 def test_two_ways_without_a_non_linearity_are_no_composite() -> None:

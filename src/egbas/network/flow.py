@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from egbas.network.composite import Step
-from egbas.network.functions import curve_name, function_name, is_elementwise, tensors_in
+from egbas.network.functions import curve_name, function_name, is_elementwise, is_reshape, tensors_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class Flow:
         """Begin before a pass."""
         self.steps: list[Step] = []
         self.places: dict[Hashable, Place] = {}  # of the call that makes a value
+        self.shapes: dict[Hashable, tuple[int, ...]] = {}  # of the values
         self.read: dict[Hashable, Sequence[Hashable]] = {}  # by that call: of each tensor; None: constant
         self.counter = Counter()
         # By tensor, and not by id: memory that is freed is used again.
@@ -74,16 +75,18 @@ class Flow:
         read = [self._values.get(tensor) for tensor in tensors]  # before any of them is overwritten
         shapes = {tensor.shape for tensor, value in zip(tensors, read, strict=True) if value is not None}
         output = function(*args, **kwargs)
-        operands = tuple(value for value in read if value is not None)
+        moves = is_reshape(function, args)
+        operands = tuple(value for value in (read[:1] if moves else read) if value is not None)
         made = tensors[:1] if function_name(function) == "setitem" else tensors_in(output)
         for tensor in made if operands else ():
             value = self._name(tensor)
-            is_whole = tensor is output and shapes == {tensor.shape}  # a smaller one would be broadcast
+            # A smaller tensor would be broadcast.
+            is_whole = tensor is output and (moves or shapes == {tensor.shape})
             self.steps.append(
                 Step(
                     value=value,
                     operands=operands,
-                    is_elementwise=is_whole and is_elementwise(function),
+                    is_elementwise=is_whole and (moves or is_elementwise(function)),
                     is_curve=curve_name(function) is not None,
                 )
             )
@@ -96,4 +99,5 @@ class Flow:
 
     def _name(self, tensor: Tensor) -> int:
         self._values[tensor] = self._n_values = self._n_values + 1
+        self.shapes[self._n_values] = tuple(tensor.shape)
         return self._n_values

@@ -25,7 +25,8 @@ ELEMENTWISE = frozenset(
     "reciprocal rmul round rpow rsqrt rsub rtruediv sgn sign sin sinh special_erf special_erfc special_expm1 "
     "special_log1p sqrt square sub subtract tan to true_divide truediv type_as where xlogy zeros_like".split()
 )
-
+# The elements stay in the order of flatten.
+_RESHAPES = frozenset("flatten reshape reshape_as squeeze unflatten unsqueeze view view_as".split())
 
 # Where a skip and the branch that it bypasses come together.
 _JOINS = frozenset({"add", "iadd", "radd", "cat", "concat", "concatenate"})
@@ -52,6 +53,15 @@ def curve_name(function: Callable[..., Any] | str) -> str | None:
 def is_elementwise(function: Callable[..., Any] | str) -> bool:
     """Whether each element that a function makes depends on one element of each tensor, if they have one shape."""
     return curve_name(function) is not None or function_name(function) in ELEMENTWISE
+
+
+def is_reshape(function: Callable[..., Any] | str, args: Sequence[Any]) -> bool:
+    """Whether a call hands on the elements of its first tensor, in the order of ``flatten``: ``x.view(-1)``."""
+    name = function_name(function)
+    if name == "getitem" and len(args) > 1:  # x[..., None]
+        index = args[1] if isinstance(args[1], tuple) else (args[1],)
+        return all(each is None or each is Ellipsis or each == slice(None) for each in index)
+    return name in _RESHAPES
 
 
 def is_join(function: Callable[..., Any] | str) -> bool:

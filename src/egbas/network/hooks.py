@@ -108,14 +108,21 @@ class Exchange:
         return self.after(output, is_inplace=False)
 
 
-class AtZero:
-    """Puts zeros in for the pre-activation, keeps what the non-linearity makes of them, and stops."""
+class At:
+    """Puts a value in for every pre-activation, keeps what the non-linearity makes of it, and stops."""
 
     a: Tensor | None = None
 
+    def __init__(self, value: float | Tensor = 0.0) -> None:
+        """Take the value, or one for each unit (units,)."""
+        self.value = value
+
     def before(self, h: Tensor) -> Tensor:
         """What goes on instead of h."""
-        return torch.zeros_like(h)
+        value = self.value
+        if isinstance(value, Tensor):
+            return value.to(h).reshape(1, *h.shape[1:]).expand_as(h).clone()
+        return torch.full_like(h, value)
 
     def after(self, output: Tensor, is_inplace: bool) -> Tensor:
         """Nothing above is computed."""
@@ -124,11 +131,11 @@ class AtZero:
 
     def at_output(self, output: Any) -> Any:
         """A module that is no non-linearity is its own pre-activation."""
-        self.a = torch.zeros_like(output)
+        self.a = self.before(output)
         raise Stop
 
 
-Hook = Capture | Record | Replace | Exchange | AtZero  # what each hands back goes on through the network
+Hook = Capture | Record | Replace | Exchange | At  # what each hands back goes on through the network
 
 
 @contextmanager
@@ -213,7 +220,8 @@ class _NthActivation(TorchFunctionMode):
             self.remaining -= 1
             if not self.remaining:
                 h = activation_input(args, kwargs)
-                self.hook.before(h)
+                if (instead := self.hook.before(h)) is not None:
+                    args, kwargs = (instead, *args[1:]), {name: kwargs[name] for name in kwargs if name != "input"}
                 output = func(*args, **kwargs)
                 return self.hook.after(output, output is h)
         return func(*args, **kwargs)
@@ -282,4 +290,6 @@ class _Composite(TorchFunctionMode):
     def _substituted(self, value: Any) -> Any:
         if value is self.h:
             return self.instead
-        return [self._substituted(each) for each in value] if isinstance(value, list | tuple) else value
+        if type(value) is list or type(value) is tuple:  # a tuple stays one: x[..., None] is not x[[..., None]]
+            return type(value)(self._substituted(each) for each in value)
+        return value

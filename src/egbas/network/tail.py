@@ -25,7 +25,8 @@ class Tail:
         layer: where the generator is split.
         z0: the query (d,).
         h: its pre-activation (units,), zero on the boundaries.
-        a: its output of the non-linearity (units,); the same as h for a module that is no non-linearity.
+        a: its output of the non-linearity (units,), less what that makes of zero, which is what a masked unit gives:
+            0 but for sigmoids, softplus and their like; the same as h for a module that is no non-linearity.
         x: its image (c, h, w) = G(z0).
         route: ``"graph"``: only what lies above the layer is computed; ``"hooks"``: the whole forward pass runs
             on the query, with the layer's output replaced.
@@ -45,7 +46,7 @@ class Tail:
         return (self.a != 0) & (self.h != 0)
 
     def __call__(self, a: Tensor) -> Tensor:
-        """Compute images (n, c, h, w) from outputs a (n, units) of the layer.
+        """Compute images (n, c, h, w) from outputs a (n, units) of the layer, counted as ``a`` is.
 
         Raises:
             ShapeError: a is not (n, units).

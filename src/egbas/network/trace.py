@@ -204,6 +204,7 @@ class _Recorder(TorchFunctionMode):
             calls[first] = replace(
                 calls[first],
                 kind=f"composite of {', '.join(kinds)}",
+                shape=self.flow.shapes[found.start],
                 site=site,
                 within=tuple(calls.pop(number).name for number in others),
             )

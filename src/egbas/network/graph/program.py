@@ -16,7 +16,7 @@ from torch.fx.node import Argument
 
 from egbas.network.composite import Step, find_composites
 from egbas.network.conditions import Conditions, as_latents, rows_of
-from egbas.network.functions import activation_name, curve_name, is_elementwise, is_join
+from egbas.network.functions import activation_name, curve_name, is_elementwise, is_join, is_reshape
 from egbas.network.graph.tracing import Tracer
 from egbas.network.images import Steps, follow_node
 from egbas.network.layers import Layer, split_index
@@ -48,8 +48,15 @@ class Program:
 class TailProgram:
     """The tail of one query: a program with the query's skip values."""
 
-    def __init__(self, program: Program, latents: Callable[[int], Tensor], shape: tuple[int, ...]) -> None:
-        """Take the program, the query's latents as a batch of any size, and the shape of the layer."""
+    def __init__(
+        self,
+        program: Program,
+        latents: Callable[[int], Tensor],
+        shape: tuple[int, ...],
+        at_zero: Tensor | None = None,
+    ) -> None:
+        """Take the program, the query's latents as a batch of any size, the layer's shape, what a masked unit gives."""
+        self.at_zero = at_zero
         self.program = program
         self.latents = latents
         self.shape = shape
@@ -58,7 +65,7 @@ class TailProgram:
     def __call__(self, a: Float[Tensor, "n units"]) -> Tensor:
         """Run the tail on a (n, units)."""
         program, n = self.program, a.shape[0]
-        a = a.reshape(n, *self.shape)
+        a = (a if self.at_zero is None else a + self.at_zero).reshape(n, *self.shape)
         if program.skips is None:
             return program.tail(a.clone() if program.overwrites else a)
         values = self._skips(n)
@@ -164,10 +171,12 @@ def _steps(graph: fx.Graph, enclosing: set[str]) -> list[Step]:
     steps: list[Step] = []
     varying = varying_nodes(graph)
     for node in graph.nodes:
-        operands = tuple(value for value in node.all_input_nodes if value in varying)
+        moves = node.op in ("call_function", "call_method") and is_reshape(node.target, node.args)
+        read = [value for value in node.args[:1] if isinstance(value, fx.Node)] if moves else node.all_input_nodes
+        operands = tuple(value for value in read if value in varying)
         if operands and node.op != "output":
             is_curve = _is_curve(node, enclosing)
-            named = node.op != "call_module" and is_elementwise(node.target)
+            named = moves or (node.op != "call_module" and is_elementwise(node.target))
             steps.append(Step(value=node, operands=operands, is_elementwise=is_curve or named, is_curve=is_curve))
     return steps
 
