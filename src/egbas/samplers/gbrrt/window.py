@@ -14,8 +14,9 @@ from egbas.geometry import Geometry
 from egbas.geometry.step import advance
 from egbas.machine.compiled import compiled
 from egbas.samplers.gbrrt.distance import square_distance
+from egbas.samplers.gbrrt.kd_trees import Array, KdTrees, is_any_within, n_sorted
 
-Array = NDArray[np.floating]
+SORTED = 8  # coordinates; with more of them k-d trees skip too little
 UNKNOWN, NOT_INSIDE, INSIDE = -1, 0, 1  # verdicts on a candidate
 
 
@@ -49,16 +50,18 @@ class Nodes(NamedTuple):
     squares: Float[Array, " n"]  # of their lengths
     parents: Int[NDArray[np.int64], " n"]
     iterations: Int[NDArray[np.int64], " n"]  # that added them
+    trees: KdTrees  # of the first ones, in few dimensions; none in many
 
     @classmethod
     def empty(cls, n: int, query: Array) -> "Nodes":
         """Room for n nodes."""
-        numbers = np.zeros(n, np.int64)
-        return cls(np.empty((n, len(query)), query.dtype), np.empty(n, query.dtype), numbers, numbers.copy())
+        numbers, d = np.zeros(n, np.int64), len(query)
+        trees = KdTrees.empty(n if d <= SORTED else 0, query)
+        return cls(np.empty((n, d), query.dtype), np.empty(n, query.dtype), numbers, numbers.copy(), trees)
 
     def first(self, n: int) -> "Nodes":
         """The first n of them."""
-        return Nodes(self.latents[:n], self.squares[:n], self.parents[:n], self.iterations[:n])
+        return Nodes(self.latents[:n], self.squares[:n], self.parents[:n], self.iterations[:n], self.trees)
 
 
 class Window(NamedTuple):
@@ -148,7 +151,10 @@ def steer(window, row, nodes, n_nodes, stride):
     if window.is_free[row] and chord < stride.overshoots:
         # Deviation from paper: read literally the spacing test never holds, for the parent lies at step_size.
         limit = stride.spacing * stride.spacing
-        for node in range(n_nodes):
+        if is_any_within(nodes.trees, candidate, limit, parent, window.iterations[row], nodes.iterations):
+            window.is_free[row] = False
+            return
+        for node in range(n_sorted(nodes.trees), n_nodes):
             is_older = nodes.iterations[node] < window.iterations[row]
             if is_older and node != parent and square_distance(candidate, nodes.latents[node]) < limit:
                 window.is_free[row] = False

@@ -4,8 +4,8 @@
 Every way bounds the rounding error of its squared distances, and tells the nodes that are the nearest within that bound
 apart by ``square_distance``. So no answer depends on what else is in the batch, and the trees of all windows are one.
 
-In few dimensions all distances are computed (``few_dimensions``). In many, those of all pairs come from
-||a||^2 + ||b||^2 - 2 ab, a matrix product.
+In few dimensions large trees are sorted (``kd_trees``), and of others all distances are computed (``few_dimensions``).
+In many, those of all pairs come from ||a||^2 + ||b||^2 - 2 ab, a matrix product.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,12 @@ from egbas.machine.threads import at_once, idle_cores
 from egbas.samplers.gbrrt.distance import compare, square_length
 from egbas.samplers.gbrrt.nearest.few_dimensions import FewDimensions
 from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
-from egbas.samplers.gbrrt.window import Array, Nodes
+from egbas.samplers.gbrrt.window import SORTED, Array, Nodes
 
 FEW = 16  # coordinates; with so few, distances one by one are the fastest
 _BLOCK = 4096  # nodes whose distances from a window of targets stay in the processor's cache
 _ROOM = 32  # nodes that products may leave for each target; with more of them all are looked at one by one
+_UNSORTED = 2048  # nodes; so few are looked through sooner than k-d trees are gone down
 _LARGE = 2**22  # coordinates of all nodes; from there on looking through them takes long
 _EPS = {dtype().dtype.char: float(np.finfo(dtype).eps) for dtype in (np.float32, np.float64)}
 
@@ -41,7 +42,8 @@ class NearestNodes:
     def __init__(self, nodes: Nodes) -> None:
         """Take the tree."""
         self._nodes, d = nodes, nodes.latents.shape[1]
-        self._few_dimensions = FewDimensions(nodes) if d <= FEW else None
+        looked_through = nodes.first(_UNSORTED) if d <= SORTED else nodes
+        self._few_dimensions = FewDimensions(looked_through) if d <= FEW else None
 
     def __call__(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         """For each target the nearest node, the first of several, and the square of its distance.
@@ -50,6 +52,9 @@ class NearestNodes:
             targets: m latents, of the dtype of the nodes.
             n_nodes: how many of the tree's nodes there are, at least 1.
         """
+        if targets.shape[1] <= SORTED and n_nodes > _UNSORTED:
+            self._nodes.trees.catch_up(self._nodes.latents, n_nodes)
+            return self._nodes.trees.nearest(targets, self._nodes.latents, n_nodes)
         if self._few_dimensions is not None:
             self._few_dimensions.catch_up(n_nodes)
             return self._on_idle_cores(self._few_dimensions.nearest, targets, n_nodes)
