@@ -37,6 +37,30 @@ def test_paths_are_listed_as_they_are_typed() -> None:
     assert "--layer .3" not in CliRunner().invoke(app, ["layers", "dcgan-mnist"]).stdout
 
 
+SMOOTH = """
+import torch
+from torch import nn
+
+def smooth():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 6), nn.SiLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 4), nn.Tanh()).eval()
+"""
+
+
+def test_layers_tell_where_boundaries_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "smooth_networks.py").write_text(SMOOTH)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = ["layers", "smooth_networks:smooth", "--latent-size", "2", "--boundary", "turning"]
+    listed = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    assert [layer["boundary"] for layer in listed] == [[pytest.approx(-1.27846)] * 2, None, None]
+    text = CliRunner().invoke(app, words).stdout
+    assert "-1.28" in text
+    assert "none" in text
+    result = CliRunner().invoke(app, [*words[:-1], "half"])
+    assert result.exit_code == 2
+    assert "expected zero, turning, or quantile:Q" in result.stderr
+
+
 def test_layers_of_an_unknown_model() -> None:
     result = CliRunner().invoke(app, ["layers", "dcgan"])
     assert result.exit_code == 2

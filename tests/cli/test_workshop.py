@@ -72,6 +72,15 @@ def test_what_changes_nothing_does_not(changes: dict[str, Any]) -> None:
     assert shop(**changes).task(1, None, 5).key == shop().task(1, None, 5).key
 
 
+def test_boundaries_are_in_the_key_and_reach_the_region() -> None:
+    plain, moved = shop(), shop(boundary="quantile:0.3")
+    assert shop(boundary="zero").task(1, None, 5).key == plain.task(1, None, 5).key
+    assert len({one.task(1, None, 5).key for one in (plain, moved, shop(boundary="quantile:0.4"))}) == 3
+    run = moved.explore(moved.task(1, None, 5))
+    assert run.region.split.thresholds is not None
+    assert run.config()["boundary"] == "quantile:0.3"
+
+
 def test_a_classifier_counts_where_it_judges() -> None:
     model = load_model("dcgan-mnist-2d")
     keys = {

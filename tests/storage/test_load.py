@@ -45,6 +45,29 @@ def test_a_run_comes_back_as_it_was(finished: Path) -> None:
     assert torch.equal(back.region.contains(run.rejected), run.region.contains(run.rejected))
 
 
+@pytest.mark.parametrize("boundary", ["turning", "quantile:0.4"])
+def test_a_run_with_thresholds_comes_back_as_it_was(boundary: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    generator = nn.Sequential(nn.Linear(2, 12), nn.SiLU(), nn.Linear(12, 9)).eval()
+    run = explore(generator, QUERY, 1, rng=0, samples=0, gbrrt=QUICK, boundary=boundary)
+    place = save_run(run, tmp_path / "run")
+    thresholds = load_file(place / "boundary.safetensors")["thresholds"]
+    assert json.loads((place / "config.json").read_text())["boundary"] == boundary
+    back = load_run(place, generator=generator)
+    assert back.config() == run.config()
+    z = 3 * torch.randn(100, 2, generator=torch.Generator().manual_seed(5))
+    sides = (generator[0](z) - thresholds)[:, run.region.units] * run.region.signs >= 0
+    for one in (run, back):
+        assert torch.equal(one.region.contains(z), sides.all(dim=1))
+        assert one.region.contains(one.latents).all()
+    # A threshold that was changed leaves the query on the other side.
+    unit = run.region.units[0]
+    thresholds[unit] += 100.0 * run.region.signs[0]
+    save_file(load_file(place / "boundary.safetensors") | {"thresholds": thresholds}, place / "boundary.safetensors")
+    with pytest.raises(RunDirectoryError):
+        load_run(place, generator=generator)
+
+
 def test_a_run_on_a_sphere_comes_back_as_it_was(tmp_path: Path) -> None:
     run = sphere_run()
     back = load_run(save_run(run, tmp_path / "run"), generator=ScaleInvariantNet(5))

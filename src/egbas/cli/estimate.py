@@ -18,6 +18,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     level: options.Level = None,
     max_steps: options.MaxSteps = None,
     samples: options.Samples = options.DEFAULT_SAMPLES,
@@ -41,6 +42,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_query
     from egbas.network import Network
+    from egbas.network.boundary import Boundary
 
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
@@ -49,7 +51,8 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads, inputs)
-    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
+    told = Boundary.of(boundary, chosen.latent)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     result = reckon(
@@ -62,6 +65,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
         gbrrt=gbrrt,
         samples=samples,
         output=output,
+        boundary=boundary,
         inputs=inputs,
     )
     for text in network.notices:

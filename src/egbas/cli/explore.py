@@ -35,6 +35,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Run directory to write.", show_default="runs/MODEL-lL-sS"),
@@ -84,13 +85,16 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.inputs.models import find_callable
     from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
+    from egbas.network.boundary import Boundary
     from egbas.storage import check_destination, save_run
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
     if classifier is not None and input:
         raise ConfigError("got --classifier and --input; a generator joined with a classifier takes the latent alone")
-    layer = settings.layer_in(region, layer, {"level": level, "delta": delta, "sparsity": sparsity, "hold": hold})
+    layer = settings.layer_in(
+        region, layer, {"level": level, "delta": delta, "sparsity": sparsity, "hold": hold, "boundary": boundary}
+    )
     settings.check_store(store, {"--image": image, "--classifier": classifier, "--region": region, "--hold": hold})
     directory = check_destination(out or default_out(model, layer, latent or image or str(seed)), overwrite)
     chosen = find_classified(model, classifier, output, latent_size, latent, key=key, activation=activation)
@@ -118,7 +122,8 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     where = find_device(device)
     generator, output = chosen.generator.to(where), settings.output_of(chosen, output)
     set_threads(generator, chosen.latent.shape, threads, inputs)
-    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
+    told = Boundary.of(boundary, chosen.latent)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)
     target = None if layer is None else network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     within = None
@@ -145,6 +150,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
                 focus=part,
                 output=output,
                 inputs=inputs,
+                boundary=boundary,
                 latent=space,
                 geometry=space.geometry,
                 beropt=beropt,
@@ -168,6 +174,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             focus=part,
             output=output,
             inputs=inputs,
+            boundary=boundary,
             judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
             mass=mass,
@@ -175,8 +182,8 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             progress=progress,
         )
         settings.refuse_empty(run)
-        told = (*said, *warnings_of(z0, space), *(() if within is None else within.warnings))
-        run = replace(run, within=within, source=source, warnings=(*told, *run.warnings))
+        heard = (*said, *warnings_of(z0, space), *(() if within is None else within.warnings))
+        run = replace(run, within=within, source=source, warnings=(*heard, *run.warnings))
         progress("writing", 0, 1, str(directory))
         save_run(
             run,

@@ -9,7 +9,7 @@ import typer
 from egbas.cli import options, show
 
 if TYPE_CHECKING:
-    from egbas.network import Layer
+    from egbas.network import Layer, Network
 
 _DRAWS = 3  # of the prior: the images that tell what flows past a layer
 
@@ -21,6 +21,7 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     json: options.Json = False,
 ) -> None:
     """List the non-linearities of a model in forward order, what --layer takes, and how much of an image flows past."""
@@ -32,13 +33,15 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.inputs.devices import set_threads
     from egbas.inputs.models import find_model
     from egbas.network import Layer, Network
+    from egbas.network.boundary import Boundary, told_of
     from egbas.network.bypass import NONE_PAST
     from egbas.network.layers import spelled
 
     chosen = find_model(model, latent_size, key=key, activation=activation)
     inputs = find_inputs(input)
     set_threads(chosen.generator, chosen.latent.shape, None, inputs)
-    network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs)
+    told = Boundary.of(boundary, chosen.latent)
+    network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)
     draws = chosen.latent.sample(_DRAWS, torch.Generator().manual_seed(0))
     others: list[Layer | None] = []
     with show.progress_bar(json) as progress:
@@ -52,8 +55,11 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     for text in network.notices:
         show.warning(text)
     instead = [None if other is None else other.key for other in others]
+    places = [] if boundary is None else [_range(network, layer) for layer in listed]
     if json:
-        show.as_json([{**asdict(layer), "instead": key} for layer, key in zip(listed, instead, strict=True)])
+        beside = [{"boundary": place} for place in places] or [{}] * len(listed)
+        rows = zip(listed, instead, beside, strict=True)
+        show.as_json([{**asdict(layer), "instead": key, **place} for layer, key, place in rows])
         return
     is_bypassed = any((layer.past or 0) > NONE_PAST for layer in listed)
     headings = ["layer", "path", "kind", "shape", "units", *(["past", "instead"] if is_bypassed else [])]
@@ -61,6 +67,9 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
         [layer.number, *_told(layer), *([_share(layer.past), "" if key is None else key] if is_bypassed else [])]
         for layer, key in zip(listed, instead, strict=True)
     ]
+    if places:
+        headings.append("boundary")
+        rows = [[*row, "none" if place is None else told_of(*place)] for row, place in zip(rows, places, strict=True)]
     show.table(headings, rows)
     if is_bypassed:
         show.say("past: how much of what makes images differ flows past the layer, through a skip; its units hold none")
@@ -78,6 +87,17 @@ def _told(layer: "Layer") -> list[object]:
     from egbas.network.layers import spelled
 
     return [spelled(layer.path), layer.kind, " x ".join(map(str, layer.shape)), layer.units]
+
+
+def _range(network: "Network", layer: "Layer") -> tuple[float, float] | None:
+    """The least and the largest threshold of a layer's units; None where it has no such boundary."""
+    from egbas.errors import LayerNotFoundError
+
+    try:
+        thresholds = network.thresholds(layer)
+    except LayerNotFoundError:
+        return None
+    return (0.0, 0.0) if thresholds is None else (float(thresholds.min()), float(thresholds.max()))
 
 
 def _share(past: float | None) -> str:

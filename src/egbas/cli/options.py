@@ -111,6 +111,14 @@ Output = Annotated[
         show_default="its entry 'image', or the first that may be",
     ),
 ]
+Boundary = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE",
+        help="Where units have their boundary: zero, turning (of SiLU, GELU, ...) or quantile:Q of the prior.",
+        show_default="zero",
+    ),
+]
 Classifier = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/path-MODEL-sS")
     ] = None,
@@ -81,6 +82,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.inputs.models import find_callable, find_model
     from egbas.inputs.queries import find_query, find_rows, seeded
     from egbas.network import Network
+    from egbas.network.boundary import Boundary
     from egbas.region.precisions import keep_splits
     from egbas.report.path_page import HEADINGS, table_of
     from egbas.samplers.gbrrt import GbRrtConfig
@@ -118,7 +120,8 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     where, inputs = find_device(device), find_inputs(input)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads, inputs)
-    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
+    told_boundary = Boundary.of(boundary, chosen.latent)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told_boundary)
     layers = [network.resolve(one) for one in ranges.layers(layer, network.layers, network.image_size)]
     space = choose_geometry(chosen.latent, network, geometry)
     for text in (*network.notices, *filter(None, map(network.bypass_of, layers))):
@@ -140,7 +143,8 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
         beropt,
         GbRrtConfig(),
         options={"samples": samples, "max_evaluations": max_evaluations, "mass": mass, "output": output}
-        | {"inputs": network.conditions.record()},
+        | {"inputs": network.conditions.record()}
+        | told_boundary.record(),
         focus=part,
         judges=list(zip(judge or (), judges, strict=True)),
         features=known,
@@ -201,6 +205,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                 "--activation": activation,
                 "--output": output,
                 "--input": input,
+                "--boundary": boundary,
                 "--max-evaluations": max_evaluations,
                 "--mass": mass or None,
                 "--focus": focus,
@@ -218,6 +223,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                 "model": chosen.name,
                 "output": output,
                 "inputs": network.conditions.record(),
+                "boundary": str(network.boundary),
                 "source": None if source is None else source.record(),
             }
             told[directory.name] = write(found, facts, words, directory, overwrite=overwrite)

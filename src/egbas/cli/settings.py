@@ -15,6 +15,7 @@ from egbas.errors import ConfigError
 from egbas.exploration.judges import Judge
 from egbas.exploration.result import Exploration
 from egbas.inputs.numbers import whole_number
+from egbas.network.boundary import told_of
 from egbas.network.classified import IMAGE, Classified, Logits
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.samplers.mass import told_mass
@@ -165,7 +166,7 @@ def summary(run: Exploration, directory: Path) -> list[str]:
         of = "" if run.held is None else f" of the {run.held}"
         lines.append(
             f"layer    {run.layer.path}: {_groups(run)}{kept} of {run.layer.units} units kept, "
-            f"relative error{of} {fidelity:.3f}{level}"
+            f"relative error{of} {fidelity:.3f}{level}{_boundary(run)}"
         )
     if run.tree is not None:
         on_sphere = f" on a {run.geometry.description}" if run.latent.geometry == "sphere" else ""
@@ -201,6 +202,14 @@ def _groups(run: Exploration) -> str:
     """Such as ``12 of 96 channels,``; nothing where each unit is by itself."""
     told = run.groups
     return "" if told is None else f"{told[0]} of {told[1]} {told[2]}, "
+
+
+def _boundary(run: Exploration) -> str:
+    """Where the boundaries are, where that is not zero."""
+    thresholds = None if run.layer is None else run.network.thresholds(run.layer)
+    if thresholds is None:
+        return ""
+    return f"; boundaries at {run.network.boundary}, {told_of(float(thresholds.min()), float(thresholds.max()))}"
 
 
 def _class(run: Exploration) -> list[str]:

@@ -58,6 +58,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the sweep; what is finished in it is not done again.")
     ] = Path("runs/sweep"),

@@ -22,6 +22,7 @@ from egbas.inputs.focus import find_focus
 from egbas.inputs.models import find_callable, find_model
 from egbas.inputs.queries import find_query, find_rows, warnings_of
 from egbas.network import Layer, Network
+from egbas.network.boundary import Boundary
 from egbas.region.precisions import keep_splits
 from egbas.storage import Store, key_of, load_run, run_files
 from egbas.sweep.identity import decides_of
@@ -47,6 +48,7 @@ RESOLVED = {
     "judge",
     "features",
     "input",
+    "boundary",
     "image",
     "encoder",
     "force",
@@ -108,6 +110,7 @@ class ModelWorkshop:
             self.model.latent.shape,
             output=given.get("output"),
             inputs=find_inputs(given.get("input")),
+            boundary=Boundary.of(given.get("boundary"), self.model.latent),
         )
         self.space = choose_geometry(self.model.latent, self.network, given.get("geometry", "auto"))
         self._samples = given.get("samples", 0)
@@ -144,6 +147,7 @@ class ModelWorkshop:
             options={
                 **{name: value for name, value in self._options.items() if name not in RESOLVED | UNDECIDING},
                 "inputs": self.network.conditions.record() or None,
+                **self.network.boundary.record(),
             },
             focus=self._focus,
             judges=self._named_judges(),
@@ -208,6 +212,7 @@ class ModelWorkshop:
             samples=self._samples,
             output=self._options.get("output"),
             inputs=find_inputs(self._options.get("input")),
+            boundary=self._options.get("boundary"),
         )
         # Splitting is done once a layer, and pictures are not made.
         stages = [stage for stage in told.stages if stage.name not in ("cut", "images")]

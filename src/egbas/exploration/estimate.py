@@ -24,6 +24,7 @@ from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.machine.threads import threads_worth
 from egbas.network import Network, Tail
+from egbas.network.boundary import Boundary
 from egbas.network.given import Given, Inputs, network_of
 from egbas.region import MICRO_BATCH, Precisions
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -92,6 +93,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     level: int | None = None,
     output: int | str | None = None,
     inputs: Inputs | None = None,
+    boundary: str | None = None,
 ) -> Estimate:
     """Measure one pass of each kind that ``explore`` will make, and reckon from that what all of it takes.
 
@@ -110,6 +112,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         level: of the supporting set.
         output: that is the image.
         inputs: of the generator beside the latent.
+        boundary: of the layer's units, as ``explore`` says.
 
     Raises:
         ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``explore`` does.
@@ -117,7 +120,8 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     beropt, gbrrt = config_of(level, beropt), gbrrt or GbRrtConfig()
     latent, generator = latent or latent_of(generator, z0), network_of(generator)
     start = time.perf_counter()
-    network = Network(generator, latent.shape, output=output, inputs=inputs)
+    told = Boundary.of(boundary, latent)
+    network = Network(generator, latent.shape, output=output, inputs=inputs, boundary=told)
     latent = choose_geometry(latent, network, geometry)
     query = as_query(z0, latent, network)
     precisions = Precisions.of(network, network.resolve(layer))

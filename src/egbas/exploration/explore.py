@@ -42,6 +42,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
     inputs: Inputs | None = None,
+    boundary: str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -86,6 +87,9 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             styles, switches. They stay the same for all latents. A tensor (1, ...) is repeated for each latent; other
             tensors, texts, numbers and lists of these are handed over as they are. A whole number that the network does
             not take as such is a class: a label for each latent (n,), or one-hot.
+        boundary: where the boundaries of a layer's units lie among their pre-activations: ``"zero"``; ``"turning"``,
+            the point next to zero where the activation begins to rise or to fall, -1.278 for SiLU; or ``"quantile:Q"``,
+            each unit's own quantile over the prior, Q in (0, 1). Masks are the same for all. None: zero.
         judges: each called with images (n, c, h, w) on the CPU, gives a dict from names to scores (n,), the same names
             each time; what the region does to a score stands in ``run.facts.scores``. Brightness, contrast and colour
             are always judged. All are asked about the query's image before any work.
@@ -138,6 +142,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
         focus=focus,
         output=output,
         inputs=inputs,
+        boundary=boundary,
         judges=judges,
         features=features,
         mass=mass,
@@ -169,6 +174,7 @@ def explore_many(  # noqa: PLR0913
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
     inputs: Inputs | None = None,
+    boundary: str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -201,6 +207,7 @@ def explore_many(  # noqa: PLR0913
         focus: as for ``explore``.
         output: as for ``explore``.
         inputs: as for ``explore``.
+        boundary: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -249,6 +256,7 @@ def explore_many(  # noqa: PLR0913
             focus=focus,
             output=output,
             inputs=inputs,
+            boundary=boundary,
             judges=judges,
             features=features,
             classifier=classifier,

@@ -155,6 +155,7 @@ def explore_path(  # noqa: PLR0913
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
     inputs: Inputs | None = None,
+    boundary: str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
     mass: bool = False,
@@ -180,6 +181,7 @@ def explore_path(  # noqa: PLR0913
         focus: as for ``explore``.
         output: as for ``explore``.
         inputs: as for ``explore``.
+        boundary: as for ``explore``.
         judges: as for ``explore``.
         features: as for ``explore``.
         mass: as for ``explore``.
@@ -210,6 +212,7 @@ def explore_path(  # noqa: PLR0913
             focus=focus,
             output=output,
             inputs=inputs,
+            boundary=boundary,
             judges=judges,
             features=features,
         )
@@ -246,6 +249,7 @@ def level_within(  # noqa: PLR0913
     focus: Sequence[int] | Tensor | None = None,
     output: int | str | None = None,
     inputs: Inputs | None = None,
+    boundary: str | None = None,
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,
@@ -268,6 +272,7 @@ def level_within(  # noqa: PLR0913
         focus: part of the image.
         output: that is the image.
         inputs: of the generator beside the latent.
+        boundary: of the layer's units.
         latent: the latent space.
         geometry: of the latents.
         beropt: settings of BerOpt; sparsity and level are not used.
@@ -291,6 +296,7 @@ def level_within(  # noqa: PLR0913
         focus=focus,
         output=output,
         inputs=inputs,
+        boundary=boundary,
     )
     _check_samplable(problem, beropt)
     sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=max_evaluations, gbrrt=None)

@@ -16,6 +16,7 @@ from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
+from egbas.network.boundary import Boundary
 from egbas.network.classified import IMAGE, LOGITS, Classified
 from egbas.network.given import Given, Inputs, network_of
 from egbas.network.kinds import kind_of
@@ -80,6 +81,7 @@ class Problem:
         features: Features | None = None,
         classifier: Given | None = None,
         hold: str | None = None,
+        boundary: Boundary | str | None = None,
     ) -> "Problem":
         """Check all of it, before any work.
 
@@ -94,7 +96,7 @@ class Problem:
             )
         if classifier is not None:
             generator, output = Classified(network_of(generator), classifier, output=output), None
-        network = _network(generator, latent, output, inputs)
+        network = _network(generator, latent, output, inputs, boundary)
         generator = network.generator
         held = held_of(generator, hold, has_layer=layer is not None, has_focus=focus is not None)
         latent = choose_geometry(latent, network, geometry)
@@ -158,15 +160,27 @@ def held_of(generator: nn.Module, hold: str | None, *, has_layer: bool, has_focu
 
 def precisions_of(network: Network, layer: int | str | nn.Module, held: str | None) -> Precisions:
     """A network split at a layer, with a tail that ends in what is held."""
-    ends = network if held is None else Network(network.generator, network.latent_shape, output=held)
+    ends = network
+    if held is not None:
+        ends = Network(
+            network.generator, network.latent_shape, output=held, inputs=network.conditions, boundary=network.boundary
+        )
     return Precisions.of(ends, ends.resolve(layer))
 
 
-def _network(given: Given, latent: LatentSpace, output: int | str | None, inputs: Inputs | None) -> Network:
+def _network(
+    given: Given,
+    latent: LatentSpace,
+    output: int | str | None,
+    inputs: Inputs | None,
+    boundary: Boundary | str | None,
+) -> Network:
     """The network, checked: now, or before where a ``Network`` was given that is the one asked for."""
-    if isinstance(given, Network) and (given.latent_shape, given.output) == (latent.shape, output) and inputs is None:
+    same = isinstance(given, Network) and (given.latent_shape, given.output) == (latent.shape, output)
+    if isinstance(given, Network) and same and inputs is None and boundary is None:
         return given
-    return Network(network_of(given), latent.shape, output=output, inputs=inputs)
+    told = Boundary.of(boundary, latent)
+    return Network(network_of(given), latent.shape, output=output, inputs=inputs, boundary=told)
 
 
 def focus_of(focus: object, network: Network, query: Float[Tensor, " d"]) -> Tensor:

@@ -66,6 +66,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "inputs": run.network.conditions.record(),
         "layer": None if run.layer is None else _layer(run.layer),
         "hold": run.held,
+        "boundary": None if run.layer is None else str(run.network.boundary),
         "image": image_record(run.network),
         "decoder": decoder_record(run.generator),
         "region": None if run.layer is not None else {"kind": type(run.region).__name__},

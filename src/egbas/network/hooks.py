@@ -114,15 +114,13 @@ class At:
     a: Tensor | None = None
 
     def __init__(self, value: float | Tensor = 0.0) -> None:
-        """Take the value, or one for each unit (units,)."""
+        """Take the value, or those of each latent (n, units)."""
         self.value = value
 
     def before(self, h: Tensor) -> Tensor:
         """What goes on instead of h."""
         value = self.value
-        if isinstance(value, Tensor):
-            return value.to(h).reshape(1, *h.shape[1:]).expand_as(h).clone()
-        return torch.full_like(h, value)
+        return value.to(h).reshape(h.shape).clone() if isinstance(value, Tensor) else torch.full_like(h, value)
 
     def after(self, output: Tensor, is_inplace: bool) -> Tensor:
         """Nothing above is computed."""

@@ -15,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.machine.settings import alone, settles
 from egbas.machine.threads import settle_fork
+from egbas.network.boundary import Boundary
 from egbas.network.bypass import MUCH_PAST, instead_of, sentence, share_past
 from egbas.network.checks import (
     HEADS,
@@ -61,6 +62,7 @@ class Network:
         dtype: of its parameters, and of all that it is given.
         device: of its parameters.
         output: which of its outputs is the image, as it was asked for.
+        boundary: where the boundaries of units are.
         image_shape: of one image, (c, h, w).
         image_range: pixel values that are black and white; None where nothing tells.
         notices: what its user should know, as sentences.
@@ -74,6 +76,7 @@ class Network:
         *,
         output: int | str | None = None,
         inputs: Inputs | Conditions | None = None,
+        boundary: Boundary | str | None = None,
     ) -> None:
         """Run the generator on a few latents and check what comes out.
 
@@ -83,6 +86,7 @@ class Network:
             output: index, key or attribute of the image in what the generator returns, or several with dots between
                 (``"images.-1"``); None: the entry ``"image"``, or else the first tensor that may be images.
             inputs: what forward takes beside the latent, by name, as ``egbas.explore`` says.
+            boundary: of the units of the layers that it is split at, as ``egbas.explore`` says.
 
         Raises:
             NetworkError: it raised, is in train mode, does not give one finite, repeatable image for each
@@ -91,6 +95,7 @@ class Network:
             ConfigError: ``output`` is no index and no name, or an input is nothing that a network takes.
         """
         check_choice(output)
+        self.boundary = Boundary.of(boundary)
         conditions = Conditions.of(inputs)
         generator, latent_shape = network_of(generator), shape_of(latent_shape)
         settle_fork()
@@ -121,6 +126,7 @@ class Network:
         self.image_shape = tuple(first.shape[1:])
         self.image_range: ImageRange | None = image_range_of(generator, first)
         self._in_large_batches: set[str] = set()  # layers that were looked at in large batches
+        self._thresholds: dict[str, Tensor] = {}  # of the layers that it was split at, by path
         self._pasts: dict[tuple[str, bytes], float | None] = {}  # shares, by the layer's path and the latents
         self._catalogue: Catalogue = catalogue(self._trace, generator)
         self.notices += tuple(getattr(generator, "zoo_notices", ()))  # what was assumed where a file tells nothing
@@ -308,7 +314,7 @@ class Network:
         """Split the generator at a layer.
 
         Raises:
-            LayerNotFoundError: there is no such layer, or the latent does not reach it.
+            LayerNotFoundError: there is no such layer, or the latent does not reach it, or it has no such boundary.
             NetworkError: the layer depends on the size of the batch.
         """
         resolved = self.resolve(layer)
@@ -316,7 +322,19 @@ class Network:
         if large_batch(self.image_size) < HEADS and resolved.path not in self._in_large_batches:
             refuse_large_heads(split.head, lambda: split.in_float64().head, self._probes)
             self._in_large_batches.add(resolved.path)
+        known = self._thresholds.get(resolved.path)
+        split = split.with_boundary(self.boundary if known is None else self.boundary.knowing(resolved.path, known))
+        if split.thresholds is not None:
+            self._thresholds[resolved.path] = split.thresholds
         return split
+
+    def thresholds(self, layer: Layer) -> Tensor | None:
+        """What is taken off a layer's pre-activations (units,), on the CPU; None where boundaries are at zero."""
+        if self.boundary.kind == "zero":
+            return None
+        if layer.path not in self._thresholds:
+            self.split(layer)
+        return self._thresholds[layer.path].cpu()
 
     def _check(self, z: Tensor) -> tuple[Trace, Tensor]:
         """Run four passes: their images must be equal, and none may depend on the others in its batch, or on its size.

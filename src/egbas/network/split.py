@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
+from egbas.latent import LatentSpace
+from egbas.network.boundary import Boundary, monotone, quantiles, turning_points
 from egbas.network.forward import Forward
 from egbas.network.graph.fold import fold
 from egbas.network.graph.last_linear import LastLinear, write_last_linear
@@ -23,6 +25,7 @@ from egbas.network.replica import channels_last
 from egbas.network.tail import BackwardError, Tail, agrees, first_line, keeping_copies, masked
 from egbas.network.trace import N_PROBES, Call, Trace
 
+_VALUES_AT_ONCE = 2**22  # pre-activations that an activation is asked about
 REACH_SCALES = (1.0, 3.0, 10.0, 100.0)  # of the latents by which a layer that the latent reaches is told
 
 
@@ -31,9 +34,12 @@ class Split:
 
     Attributes:
         layer: where the network is split.
+        thresholds: (units,) that are taken off the pre-activations, so that a boundary is where one is zero; None: 0.
     """
 
-    def __init__(self, forward: Forward, layer: Layer, trace: Trace, call: Call) -> None:
+    def __init__(
+        self, forward: Forward, layer: Layer, trace: Trace, call: Call, thresholds: Tensor | None = None
+    ) -> None:
         """Check that the network can be split at the layer.
 
         Raises:
@@ -47,6 +53,7 @@ class Split:
         self._head_overwrites: bool | None = None  # likewise; not known yet
         self._fastest: Program | None = None  # nor this
         self.layer = layer
+        self.thresholds = None if thresholds is None else thresholds.to(device=forward.device, dtype=forward.dtype)
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
             raise LayerNotFoundError(
@@ -88,7 +95,7 @@ class Split:
                 f"the network cannot be copied to float64 ({type(error).__name__}: {error}); "
                 "keep what copy.deepcopy cannot copy, such as locks and open files, out of the module"
             ) from error
-        split = Split(forward, self.layer, self._trace, self._call)
+        split = Split(forward, self.layer, self._trace, self._call, self.thresholds)
         h = split.head(torch.ones(1, self.latent_size, dtype=torch.float32))  # not zero, which cannot be normalised
         if h.dtype != torch.float64:
             raise NetworkError(
@@ -101,9 +108,67 @@ class Split:
         """The head taken apart at its last linear map; None where that cannot be done."""
         if self._forward.replica.borrowed is not None:
             return None
-        return write_last_linear(
+        found = write_last_linear(
             self._forward.fresh(), self.layer, self._call.site, self._trace, self._forward.conditions
         )
+        if found is None or self.thresholds is None:
+            return found
+        post = found.post
+        return replace(found, post=lambda x: self._above(post(x)))
+
+    def with_boundary(self, boundary: Boundary) -> "Split":
+        """The same with the thresholds of a boundary.
+
+        Raises:
+            LayerNotFoundError: the layer's activation has no turning point, or it is none.
+        """
+        if boundary.kind == "zero":
+            return self
+        if boundary.known is not None and boundary.known[0] == self.layer.path:
+            thresholds = boundary.known[1]
+        elif boundary.quantile is not None:
+            latent = boundary.latent or LatentSpace(shape=self._forward.latent_shape)
+            thresholds = quantiles(self.head, self.layer.units, boundary.quantile, latent)
+        else:
+            thresholds = self._turning_points()
+        return Split(self._forward, self.layer, self._trace, self._call, thresholds)
+
+    def _turning_points(self) -> Tensor:
+        site, refused = self._call.site, monotone(self.layer.path, self.layer.kind)
+        if site is None or site.join is not None:
+            raise refused
+        try:
+            exact = self.in_float64()  # to find the place where a curve is flat
+        except NetworkError:
+            exact = self
+        like = torch.zeros(self.layer.units, dtype=exact.dtype, device=exact.device)
+        points, n_units = turning_points(exact.activation, like)
+        if not n_units:
+            raise refused
+        return points
+
+    def activation(self, h: Tensor) -> Tensor:
+        """What the non-linearity makes of pre-activations h (n, units): the same latent's, where they are gated."""
+        z = torch.randn(1, self.latent_size, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+        rows: list[Tensor] = []
+        with torch.no_grad():
+            for batch in h.split(max(1, _VALUES_AT_ONCE // self.layer.units)):
+                latents = self._forward.prepare(z.expand(len(batch), -1))
+                rows.append(self._rows(self._activated(batch, latents), len(batch)))
+        return torch.cat(rows)
+
+    def _activated(self, value: float | Tensor, latents: Tensor) -> Tensor | None:
+        hook, replica = At(value), self._forward.replica
+        with replica.door, hooked(replica.module, self.layer, hook, self._call.site):
+            try:
+                replica(latents)
+            except Stop:
+                pass
+        return hook.a
+
+    def _above(self, h: Tensor) -> Tensor:
+        """Pre-activations less their thresholds."""
+        return h if self.thresholds is None else h - self.thresholds.reshape(h.shape[1:])
 
     def head(self, z: Tensor) -> Tensor:
         """Compute pre-activations h (n, units) of latents z (n, d); nothing above the layer is computed.
@@ -161,7 +226,7 @@ class Split:
                 replica(latents)
             except Stop:
                 pass
-        return self._rows(capture.h, n)
+        return self._above(self._rows(capture.h, n))
 
     def at(self, z0: Tensor) -> Tail:
         """The tail of a query z0 (d,).
@@ -178,7 +243,7 @@ class Split:
         with torch.no_grad():
             with replica.door, hooked(replica.module, self.layer, record, self._call.site):
                 x = self._forward.images(z0[None])[0].clone()
-            h, a = self._rows(record.h, 1)[0], self._rows(record.a, 1)[0]
+            h, a = self._above(self._rows(record.h, 1))[0], self._rows(record.a, 1)[0]
             at_zero = self._at_zero(z0)
         a = a if at_zero is None else a - at_zero
 
@@ -300,13 +365,7 @@ class Split:
                 "masks of the output would not take a unit out; choose another layer, or the module before it by its "
                 "path"
             )
-        hook, replica = At(0.0), self._forward.replica
-        with replica.door, hooked(replica.module, self.layer, hook, site):
-            try:
-                replica(self._forward.prepare(z0[None]))
-            except Stop:
-                pass
-        at_zero = self._rows(hook.a, 1)[0]
+        at_zero = self._rows(self._activated(0.0, self._forward.prepare(z0[None])), 1)[0]
         return at_zero if bool(at_zero.any()) else None
 
     def _is_reached(self) -> bool:

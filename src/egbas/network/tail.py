@@ -24,7 +24,7 @@ class Tail:
     Attributes:
         layer: where the generator is split.
         z0: the query (d,).
-        h: its pre-activation (units,), zero on the boundaries.
+        h: its pre-activation (units,), less the threshold where there is one: zero on the boundaries.
         a: its output of the non-linearity (units,), less what that makes of zero, which is what a masked unit gives:
             0 but for sigmoids, softplus and their like; the same as h for a module that is no non-linearity.
         x: its image (c, h, w) = G(z0).

@@ -78,6 +78,7 @@ def _given(run: Exploration) -> list[str]:
     output = run.generator.output if isinstance(run.generator, Classified) else run.network.output
     if output is not None:
         words += ["--output", str(output)]
+    words += [] if run.network.boundary.kind == "zero" else ["--boundary", str(run.network.boundary)]
     typed = {name: value for name, value in run.network.inputs.items() if not isinstance(value, list)}
     for name, value in typed.items():
         words += ["--input", f"{name}={_typed(name, value)}"]

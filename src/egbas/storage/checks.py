@@ -93,6 +93,7 @@ def check_run(contents: Contents, run: Exploration) -> None:
         "image": image_record(run.network),
         "decoder": decoder_record(run.generator),
         "hold": run.held,
+        "boundary": None if run.layer is None else str(run.network.boundary),
         "class": None if run.decision is None else run.decision.target_class,
         "focus": None if run.focus is None else box_of(run.focus),
     }

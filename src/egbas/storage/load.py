@@ -25,6 +25,7 @@ from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer, Network
+from egbas.network.boundary import Boundary
 from egbas.network.given import network_of
 from egbas.region import Certificate, DecisionRegion, Intersection, Region, SupportingRegion
 from egbas.samplers.chains import Chains
@@ -119,10 +120,14 @@ def _rebuild(
             "the callable draws its weights anew; pass the network of the run as generator="
         )
     latent = _latent_of(contents, latent)
+    with reading(file):
+        boundary = Boundary.of(config.get("boundary"), latent)
+    if "thresholds" in contents.boundary:
+        boundary = boundary.knowing(config["layer"]["path"], contents.boundary["thresholds"])
     network = (
         given
         if isinstance(given, Network)
-        else Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs)
+        else Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs, boundary=boundary)
     )
     check_network(contents, network)
     layer, beropt = None, None

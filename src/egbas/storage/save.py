@@ -233,7 +233,9 @@ def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
 
 
 def _boundary(run: Exploration, beropt: BerOptResult) -> dict[str, Tensor]:
+    thresholds = None if run.layer is None else run.network.thresholds(run.layer)
     return {
+        **({} if thresholds is None else {"thresholds": thresholds}),
         **({} if run.focus is None else {"focus": run.focus.to(torch.uint8)}),
         **({} if run.certainty is None else {"frequency": run.certainty.frequency}),
         **boundary_of(beropt),

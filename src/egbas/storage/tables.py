@@ -68,6 +68,7 @@ CONFIG = {
     },
     "classifier?": {"name": TEXT, "output?": _OUTPUT},
     "hold?": TEXT,
+    "boundary?": TEXT,
     "class?": COUNT,
     "delta?": {"delta": POSITIVE, "level": _LEVEL, "reached": {"*": NOT_NEGATIVE}, "unconverged": list_of(_LEVEL)},
     "exact?": {"samples": SIZE, "max_evaluations": SIZE, "n_chains?": SIZE, "half_width?": POSITIVE},
@@ -179,6 +180,7 @@ BOUNDARY = {
     "signs": Wanted("k", (torch.int8,), "-1 or +1 each", _are_signs),
     "losses": Wanted("steps"),
     "sizes": Wanted("steps"),
+    "thresholds?": Wanted("units"),
 }
 FREQUENCY = {"frequency": Wanted("units", words="numbers from 0 to 1", holds=_is_a_share)}
 FOCUS = {"focus?": Wanted("h w", (torch.uint8,), "0 or 1 each, and some 1", lambda values: _largest(values) == 1)}
