@@ -49,7 +49,7 @@ def test_a_run_comes_back_as_it_was(finished: Path) -> None:
 def test_a_run_with_thresholds_comes_back_as_it_was(boundary: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     generator = nn.Sequential(nn.Linear(2, 12), nn.SiLU(), nn.Linear(12, 9)).eval()
-    run = explore(generator, QUERY, 1, rng=0, samples=0, gbrrt=QUICK, boundary=boundary)
+    run = explore(generator, QUERY, 1, rng=0, samples=0, beropt=QUICK, boundary=boundary)
     place = save_run(run, tmp_path / "run")
     thresholds = load_file(place / "boundary.safetensors")["thresholds"]
     assert json.loads((place / "config.json").read_text())["boundary"] == boundary
