@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A classifier's middle layer at a digit in input space, beside gradient attributions by captum.
+"""A classifier's layers at digits in input space, beside gradient attributions by captum.
 
-    python -m benchmarks.attribution digit.npy --out benchmarks/attribution.json --picture layer.png
+    python -m benchmarks.attribution seven.npy three.npy --out benchmarks/attribution.json --pictures FOLDER
 
-What egbas says: which pixels layer ``relu2`` of ``lenet-mnist`` holds, by their freedom over exact samples of its
-supporting region. What captum says: which pixels the logit of the class hangs on, by saliency and integrated gradients.
+What egbas says: which pixels a layer of ``lenet-mnist`` holds, by their freedom over exact samples of its supporting
+region. What captum says: which pixels the logit of the class hangs on, by saliency and integrated gradients. What is
+in the file is not measured again.
 """
 
 import argparse
@@ -16,61 +17,63 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import stats
+from torch import Tensor
 
 import egbas
 from egbas.figures.panel import new_figure, show_picture
 
 LAYER = "classifier.relu2"  # the middle one of three
+RESAMPLES = 200
 
 
-def main() -> None:
-    """Measure and draw."""
+def attributions(classifier: torch.nn.Module, digit: Tensor, target: int) -> dict[str, Tensor]:
+    """Maps (28, 28) of what the logit of a class hangs on, by captum."""
     from captum.attr import IntegratedGradients, Saliency
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("digit", type=Path, help=".npy of an image (1, 28, 28) in [-1, 1]")
-    parser.add_argument("--layer", default=LAYER)
-    parser.add_argument("--level", type=int, default=6)
-    parser.add_argument("--samples", type=int, default=50)
-    parser.add_argument("--max-evaluations", type=int, default=30_000)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--picture", type=Path, required=True)
-    given = parser.parse_args()
-    classifier = egbas.load_classifier("lenet-mnist")
-    digit = torch.from_numpy(np.load(given.digit)).float().reshape(1, 28, 28)
-    begin = time.process_time()
-    run = egbas.explore(
-        egbas.Pixels((1, 28, 28)),
-        digit,
-        given.layer,
-        classifier=classifier,
-        level=given.level,
-        samples=given.samples,
-        max_evaluations=given.max_evaluations,
-        gbrrt=egbas.GbRrtConfig(iterations=200),
-        rng=7,
-    )
-    ours = time.process_time() - begin
-    assert run.freedom is not None and run.exact is not None and run.facts is not None
-    target = int(classifier(digit[None]).argmax())
     images = digit[None].clone().requires_grad_()
-    gradients = {
+    black = torch.full_like(images, -1.0)
+    found = {
         "saliency": Saliency(classifier).attribute(images, target=target, abs=True),
-        "integrated gradients": IntegratedGradients(classifier).attribute(
-            images, baselines=torch.full_like(images, -1.0), target=target
-        ),
+        "integrated gradients": IntegratedGradients(classifier).attribute(images, baselines=black, target=target),
     }
-    freedom, maps = run.freedom[0], {name: value[0, 0].detach() for name, value in gradients.items()}
-    ink = digit[0] > -0.9
+    return {name: value[0, 0].detach() for name, value in found.items()}
+
+
+def rank_correlations(run: egbas.Exploration, maps: dict[str, Tensor]) -> dict[str, list[float]]:
+    """Spearman's between what is held (1 - freedom) and each map, with 95 % intervals: chains are resampled whole."""
+    assert run.exact is not None and run.freedom is not None
+    z, chain = run.exact.latents.double(), run.exact.chain
+    prior = 1 / 3**0.5  # the deviation of a uniform pixel
+    rng = np.random.default_rng(0)
+    chains = [z[chain == number] for number in chain.unique()]
+    drawn = []
+    for _ in range(RESAMPLES):
+        some = torch.cat([chains[i] for i in rng.integers(0, len(chains), len(chains))])
+        drawn.append(1 - some.std(dim=0) / prior)
+    found = {}
+    for name, value in maps.items():
+        flat = value.abs().flatten().numpy()
+        middle = float(stats.spearmanr(1 - run.freedom.flatten().numpy(), flat).statistic)
+        spread = [float(stats.spearmanr(one.numpy(), flat).statistic) for one in drawn]
+        found[name] = [middle, *np.quantile(spread, [0.025, 0.975]).tolist()]
+    return found
+
+
+def measured(run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor) -> dict[str, Any]:
+    """The numbers of one digit at one layer."""
+    assert run.freedom is not None and run.exact is not None and run.facts is not None and run.layer is not None
+    target = int(classifier(digit[None]).argmax())
+    maps, freedom, ink = attributions(classifier, digit, target), run.freedom[0], digit[0] > -0.9
     inside = run.exact.latents.float().reshape(-1, 1, 28, 28)
-    agree = float((classifier(inside).argmax(dim=1) == target).double().mean())
+    beside = torch.rand(4000, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 2 - 1
     units = run.support.beropt.units
-    content: dict[str, Any] = {
+    per_channel = int(np.prod(run.layer.shape[1:]))
+    saliency, integrated = (value.abs().flatten().numpy() for value in maps.values())
+    return {
         "class": target,
-        "layer": given.layer,
         "kept": len(units),
-        "units": run.layer.units if run.layer else None,
-        "channels": len((units // (run.layer.shape[1] * run.layer.shape[2])).unique()) if run.layer else None,
+        "units": run.layer.units,
+        "channels": len((units // per_channel).unique()),
         "error_of_logits": run.support.beropt.fidelity,
         "status": run.exact.status,
         "r_hat": run.exact.facts["r_hat"],
@@ -80,29 +83,72 @@ def main() -> None:
         "freedom": [run.facts.mean, run.facts.low, run.facts.high],
         "freedom_of_ink": float(freedom[ink].nanmean()),
         "freedom_of_ground": float(freedom[~ink].nanmean()),
-        "same_class_in_region": agree,
-        "held_with": {
-            name: float(stats.spearmanr(1 - freedom.flatten().numpy(), value.abs().flatten().numpy()).statistic)
-            for name, value in maps.items()
-        },
+        "same_class": float((classifier(inside).argmax(dim=1) == target).double().mean()),
+        "same_class_of_noise": float((classifier(beside).argmax(dim=1) == target).double().mean()),
+        "held_with": rank_correlations(run, maps),
+        "of_the_two": float(stats.spearmanr(saliency, integrated).statistic),
         "share_in_ink": {name: float(value.abs()[ink].sum() / value.abs().sum()) for name, value in maps.items()},
         "ink": float(ink.double().mean()),
-        "cpu_s": ours,
     }
-    given.out.write_text(json.dumps(content, indent=1) + "\n")
-    print(json.dumps(content, indent=1))
-    figure = new_figure(8.2, 2.0)
+
+
+def picture(run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor, place: Path) -> None:
+    """The digit, the mean of the region, a draw, freedom, and captum's maps."""
+    assert run.freedom is not None and run.exact is not None
+    target = int(classifier(digit[None]).argmax())
+    freedom, inside = run.freedom[0], run.exact.latents.float().reshape(-1, 1, 28, 28)
+    figure = new_figure(8.2, 1.8)
     panels = figure.subplots(1, 6)
     show_picture(panels[0], digit, (-1.0, 1.0), f"digit, class {target}")
     mean = inside.mean(dim=0)
-    show_picture(panels[1], mean, (-1.0, 1.0), "mean of the region")
+    most = float(mean.abs().max())
+    show_picture(panels[1], mean, (-most, most), f"mean of the region, +-{most:.2f}")
     show_picture(panels[2], inside[len(inside) // 2], (-1.0, 1.0), "one exact sample")
     low = float(freedom.min())
-    show_picture(panels[3], freedom[None], (low, max(1.0, float(freedom.max()))), f"freedom, from {low:.2f}")
-    for panel, (name, value) in zip(panels[4:], maps.items(), strict=True):
+    show_picture(panels[3], freedom[None], (low, 1.0), f"freedom, {low:.2f} to 1")
+    for panel, (name, value) in zip(panels[4:], attributions(classifier, digit, target).items(), strict=True):
         most = float(value.abs().max())
         show_picture(panel, value[None], (0.0, most) if name == "saliency" else (-most, most), name)
-    figure.savefig(given.picture)
+    figure.savefig(place)
+
+
+def main() -> None:
+    """Measure and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("digits", type=Path, nargs="+", help=".npy files of images (1, 28, 28) in [-1, 1]")
+    parser.add_argument("--layer", default=LAYER)
+    parser.add_argument("--level", type=int, default=6)
+    parser.add_argument("--samples", type=int, default=50)
+    parser.add_argument("--max-evaluations", type=int, default=500_000)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, required=True, help="folder")
+    given = parser.parse_args()
+    classifier = egbas.load_classifier("lenet-mnist")
+    content = json.loads(given.out.read_text()) if given.out.exists() else {"rows": []}
+    for file in given.digits:
+        known = {(row["digit"], row["layer"]) for row in content["rows"]}
+        if (file.stem, given.layer) in known:
+            continue
+        digit = torch.from_numpy(np.load(file)).float().reshape(1, 28, 28)
+        begin = time.process_time()
+        run = egbas.explore(
+            egbas.Pixels((1, 28, 28)),
+            digit,
+            given.layer,
+            classifier=classifier,
+            level=given.level,
+            samples=given.samples,
+            max_evaluations=given.max_evaluations,
+            gbrrt=egbas.GbRrtConfig(iterations=100),
+            rng=7,
+        )
+        row = {"digit": file.stem, "layer": given.layer, "level": given.level}
+        row |= {**measured(run, classifier, digit), "cpu_s": time.process_time() - begin}
+        print(json.dumps(row, indent=1), flush=True)
+        content["rows"].append(row)
+        given.out.write_text(json.dumps(content, indent=1) + "\n")
+        layer = given.layer.removeprefix("classifier.")
+        picture(run, classifier, digit, given.pictures / f"attribution-lenet-{layer}-{file.stem}.png")
 
 
 if __name__ == "__main__":

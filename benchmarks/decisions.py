@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,30 @@ def space_of(name: str) -> Any:
     return egbas.Classified(generator, egbas.load_classifier("lenet-mnist"))
 
 
-def masses(both: Any, draws: int, config: MassConfig) -> list[dict[str, Any]]:
-    """The mass of each class by itself, and the share that it has of draws of the prior, counted at once."""
+def masses(both: Any, draws: int, config: MassConfig, known: list[dict[str, Any]], save: Callable[[], None]) -> None:
+    """The mass of each class by itself, and the share that it has of draws of the prior, counted at once.
+
+    Args:
+        both: the network.
+        draws: of the prior, that are counted.
+        config: of the measurements.
+        known: rows that are there; those of other classes are added.
+        save: called after each.
+    """
     z = both.latent.sample(draws, torch.Generator().manual_seed(1))
     counted = egbas.DecisionRegion(both, 0).classes(z).bincount(minlength=CLASSES) / draws
-    rows = []
-    for target in range(CLASSES):
+    for target in sorted(set(range(CLASSES)) - {row["class"] for row in known}):
         begin = time.process_time()
         region, rng = egbas.DecisionRegion(both, target), torch.Generator().manual_seed(2 + target)
         mass = mass_of(region, z[0], both.latent, rng, config=config)
         interval = [10**mass.low if mass.is_complete else None, 10**mass.high]
-        rows.append({"class": target, "mass": 10**mass.log10, "interval": interval, "log10": mass.log10})
-        rows[-1] |= {"complete": mass.is_complete, "counted": float(counted[target])}
-        rows[-1] |= {"evaluations": mass.evaluations, "cpu_s": time.process_time() - begin}
-        print(rows[-1], flush=True)
-    return rows
+        row = {"class": target, "mass": 10**mass.log10, "interval": interval, "log10": mass.log10}
+        row |= {"log10_interval": [mass.low if mass.is_complete else None, mass.high]}
+        row |= {"complete": mass.is_complete, "counted": float(counted[target])}
+        row |= {"evaluations": mass.evaluations, "cpu_s": time.process_time() - begin}
+        print(row, flush=True)
+        known.append(row)
+        save()
 
 
 def explored(name: str, both: Any, z0: Tensor, settings: dict[str, Any], out: Path | None) -> dict[str, Any]:
@@ -84,6 +94,7 @@ def explored(name: str, both: Any, z0: Tensor, settings: dict[str, Any], out: Pa
         "space": name,
         "class": decision.target_class,
         "status": exact.status,
+        "kernel": exact.facts["kernel"],
         "r_hat": exact.facts["r_hat"],
         "ess": exact.facts["ess"],
         "evaluations": exact.evaluations,
@@ -103,8 +114,34 @@ def explored(name: str, both: Any, z0: Tensor, settings: dict[str, Any], out: Pa
     return row
 
 
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of all queries of a space: distances, and how much farther than the nearest exit DeepFool goes."""
+    nearest = np.array([min(one[0] for one in row["routes"].values()) for row in rows])
+    by = [min(row["routes"], key=lambda name, row=row: row["routes"][name][0]) for row in rows]
+    ratio = np.log([row["deepfool"][0] / least for row, least in zip(rows, nearest, strict=True)])
+    return {
+        "queries": len(rows),
+        "converged": sum(row["status"] == "CONVERGED" for row in rows),
+        "inside": [sum(row["certificate"][0] for row in rows), sum(row["certificate"][1] for row in rows)],
+        "nearest exit": _mean_and_interval(nearest),
+        "nearest by": {route: by.count(route) for route in ("gradient", "tree", "chains")},
+        "change sign": sum(all(one[3] < 0 <= one[4] for one in row["routes"].values()) for row in rows),
+        "back to its class": sum(row["back"] is not None and row["back"][1] == row["class"] for row in rows),
+        "deepfool": _mean_and_interval(np.array([row["deepfool"][0] for row in rows])),
+        "deepfool / nearest, geometric mean": np.exp(_mean_and_interval(ratio)).tolist(),
+        "deepfool is nearer": int((ratio < 0).sum()),
+        "deepfool outside the support": sum(row["deepfool_outside_the_support"] for row in rows),
+    }
+
+
+def _mean_and_interval(values: np.ndarray) -> list[float]:
+    """The mean over queries with its 95 % bootstrap interval."""
+    drawn = np.random.default_rng(0).integers(0, len(values), (10_000, len(values)))
+    return [float(values.mean()), *np.quantile(values[drawn].mean(axis=1), [0.025, 0.975]).tolist()]
+
+
 def main() -> None:
-    """Measure one space, and add it to the file."""
+    """Measure one space, and add it to the file; what is there is not measured again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("space", choices=["dcgan-mnist-2d", "dcgan-mnist", "pixels"])
     parser.add_argument("--queries", nargs="*", default=["7"], help="seeds, or .npy files of images")
@@ -120,20 +157,29 @@ def main() -> None:
     settings = {"samples": given.samples, "max_evaluations": given.max_evaluations}
     content = json.loads(given.out.read_text()) if given.out.exists() else {}
     mine = content.setdefault(given.space, {"masses": [], "queries": []})
-    if not given.no_mass:
-        mine["masses"] = masses(both, given.draws, MassConfig(max_evaluations=given.mass_evaluations))
-        total = math.fsum(row["mass"] for row in mine["masses"])
-        mine["sum"] = total
-        print("sum", total)
-    for place, query in enumerate(given.queries):
+
+    def save() -> None:
+        given.out.write_text(json.dumps(content, indent=1) + "\n")
+
+    for query in given.queries:
+        name = Path(query).name
+        if any(row["query"] == name for row in mine["queries"]):
+            continue
         if query.isdecimal():
             z0 = both.latent.sample(1, torch.Generator().manual_seed(int(query)))[0]
         else:
             z0 = torch.from_numpy(np.load(query)).float().reshape(-1)
-        folder = None if given.runs is None else given.runs / f"{given.space}-{place}"
-        mine["queries"].append({"query": Path(query).name, **explored(given.space, both, z0, settings, folder)})
-        given.out.write_text(json.dumps(content, indent=1) + "\n")
-    given.out.write_text(json.dumps(content, indent=1) + "\n")
+        folder = None if given.runs is None else given.runs / f"{given.space}-{Path(query).stem}"
+        mine["queries"].append({"query": name, **explored(given.space, both, z0, settings, folder)})
+        save()
+    if mine["queries"]:
+        mine["summary"] = summary(mine["queries"])
+        print(json.dumps(mine["summary"], indent=1))
+    if not given.no_mass:
+        masses(both, given.draws, MassConfig(max_evaluations=given.mass_evaluations), mine["masses"], save)
+        mine["sum"] = math.fsum(row["mass"] for row in mine["masses"])
+        print("sum", mine["sum"])
+    save()
 
 
 if __name__ == "__main__":

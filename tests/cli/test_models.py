@@ -61,6 +61,17 @@ def test_layers_tell_where_boundaries_are(tmp_path: Path, monkeypatch: pytest.Mo
     assert "expected zero, turning, or quantile:Q" in result.stderr
 
 
+def test_layers_of_a_generator_with_a_classifier() -> None:
+    words = ["--classifier", "lenet-mnist", "--json"]
+    behind = json.loads(CliRunner().invoke(app, ["layers", "dcgan-mnist-2d", *words]).stdout)
+    paths = [layer["path"] for layer in behind]
+    assert paths[0] == "generator.relu1" and "classifier.relu2" in paths
+    alone = json.loads(CliRunner().invoke(app, ["layers", "lenet-mnist", "--json"]).stdout)
+    assert [layer["path"] for layer in alone] == [path for path in paths if path.startswith("classifier.")]
+    result = CliRunner().invoke(app, ["layers", "dcgan-mnist-2d", *words, "--input", "c=3"])
+    assert result.exit_code == 2 and "takes the latent alone" in result.stderr
+
+
 def test_layers_of_an_unknown_model() -> None:
     result = CliRunner().invoke(app, ["layers", "dcgan"])
     assert result.exit_code == 2

@@ -48,7 +48,18 @@ def test_json_alone_is_on_stdout(small: tuple[Result, Path]) -> None:
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "sanity.json").read_text())
     questions = {"randomised_weights", "random_sets", "necessity", "samplers"}
-    assert printed.keys() == {"model", "layer", "level", "seed", "query", "warnings", "output", "inputs", *questions}
+    assert printed.keys() == {
+        "model",
+        "layer",
+        "level",
+        "seed",
+        "query",
+        "warnings",
+        "output",
+        "inputs",
+        "source",
+        *questions,
+    }
     assert all(printed[name]["verdict"] for name in questions)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import Result
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -165,3 +166,36 @@ def test_a_start_is_one_query() -> None:
     check_start(latent="3", image=None, encoder=None, force=False)
     with pytest.raises(ConfigError):
         check_start(latent="3", image="a.png", encoder=None, force=False)
+
+
+def test_an_inversion_begins_with_a_bank() -> None:
+    exact = torch.tensor(LEVELS.flatten(), dtype=torch.float32) / 1.02
+    save_file({"query": torch.stack([exact, -exact])}, "bank.safetensors")
+    result = called("explore", "--image", "own.png", "--bank", "bank.safetensors", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    source = json.loads(Path("run/config.json").read_text())["source"]
+    assert source["start_error"] < 0.01 and source["evaluations"] == 2  # the bank holds it: nothing is left to do
+    for words, model, message in (
+        (["--bank", "bank.safetensors"], "network", "without --image"),
+        (["--image", "own.png", "--bank", "5", "--encoder", "starting_networks:encoder"], "network", "leave one out"),
+        (["--image", "own.png", "--bank", "5"], "coded", "the model has an encoder"),
+        (["--image", "own.png", "--bank", "none.npy"], "network", "there is no file none.npy"),
+    ):
+        result = called("explore", *words, *QUICK, "--overwrite", model=model)
+        assert result.exit_code == 2 and message in result.stderr, (words, result.stderr)
+
+
+@pytest.mark.parametrize("command", ["estimate", "sanity"])
+def test_other_commands_begin_with_a_picture(command: str) -> None:
+    small = ["--samples", "5", "--max-evaluations", "300", "--sets", "1", "--out", "sane", "--quiet"]
+    words = ["--layer", "1", "--max-steps", "60", "--json", *(small if command == "sanity" else [])]
+    far = called(command, "--image", "checkers.png", *words)
+    assert far.exit_code == 2 and "--force" in far.stderr
+    result = called(command, "--image", "own.png", *words)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    if command == "sanity":
+        assert told["source"]["file"] == "own.png" and told["source"]["error"] < 0.05
+        assert "--image own.png" in Path("sane/sanity.html").read_text()
+    both = called(command, "--image", "own.png", "--latent", "3", *words)
+    assert both.exit_code == 2 and "leave one out" in both.stderr

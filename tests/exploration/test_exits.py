@@ -115,3 +115,27 @@ def test_progress_is_told() -> None:
     seen: list[tuple[int, int]] = []
     nearest_exits(run_in_a_third(), progress=lambda done, total, text: seen.append((done, total)))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_on_a_sphere_exits_lie_on_it_along_great_circles() -> None:
+    """G(z) = z / |z| ignores a latent's length: the exit is where the angle to the wall's plane is smallest."""
+
+    class Directions(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return nn.functional.normalize(z).reshape(-1, 1, 1, 3)
+
+    axes = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    z0 = torch.tensor([2.0, 1.0, 0.5])
+    settings: dict[str, Any] = {"samples": 20, "max_evaluations": 3000, "gbrrt": egbas.GbRrtConfig(iterations=200)}
+    classifier = nn.Sequential(nn.Flatten(), linear(axes))
+    run = egbas.explore(Directions(), z0, classifier=classifier, region="class", rng=0, geometry="sphere", **settings)
+    found, radius = nearest_exits(run), float(z0.double().norm())
+    normal = (torch.tensor(axes[0]) - torch.tensor(axes[1])).double()
+    expected = radius * math.asin(float(z0.double() @ normal / normal.norm()) / radius)
+    assert found.nearest.next_class == 1 and found.nearest.distance == pytest.approx(expected, rel=1e-5)
+    for one in found.routes.values():
+        assert one.is_on_sphere and one.margin < 0 <= one.margin_before
+        torch.testing.assert_close(one.way.norm(dim=1), torch.full((11,), radius, dtype=torch.float64))
+        torch.testing.assert_close(one.way[-1], one.latent)
+        assert bool((one.way.argmax(dim=1)[:-1] == 0).all()) and int(one.latent.argmax()) != 0
+    assert found.back is not None and found.back.next_class == 0 and found.back.is_on_sphere

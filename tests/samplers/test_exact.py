@@ -206,3 +206,43 @@ def test_settings_are_checked() -> None:
         with pytest.raises(ConfigError, match=next(iter(settings))):
             ExactConfig(**settings)
     assert (PriorSampler.name, UniformSampler.name) == ("prior", "uniform")
+
+
+def test_a_region_with_enough_of_the_prior_needs_no_chains() -> None:
+    region = Oracle(lambda z: z[:, 0] > 1.0)  # a sixth of the prior
+    start = torch.tensor([2.0, 0.0])
+    found = PriorSampler(config=ExactConfig(samples=100), independent=True).sample(region, start, LATENT, rng())
+    assert found.status == "CONVERGED" and found.facts["kernel"] == "Rejection" and found.diagnostics.ess == 400
+    assert len(found.latents) == len(found.chain) == 400 and found.evaluations < 4000
+    assert found.chain.bincount().tolist() == [25] * 16 and "independent" in found.sentence
+    # The mean of a normal above 1 is phi(1) / Q(1) = 1.5251, its deviation 0.446.
+    assert abs(float(found.latents[:, 0].mean()) - 1.5251) < 4 * 0.446 / 20
+    few = ExactConfig(samples=1000, max_evaluations=2000)
+    found = PriorSampler(config=few, independent=True).sample(region, start, LATENT, rng())
+    assert found.status == "NOT_CONVERGED" and found.evaluations <= 2000 and "max_evaluations" in found.sentence
+
+
+def test_a_look_for_independent_draws_changes_no_chain() -> None:
+    region = Oracle(lambda z: z[:, 0] > 2.5)  # a 160th of the prior
+    start = torch.tensor([3.0, 0.0])
+    plain, looked = (
+        PriorSampler(config=SMALL, independent=choice).sample(region, start, LATENT, rng()) for choice in (False, True)
+    )
+    assert torch.equal(plain.latents, looked.latents) and plain.facts == looked.facts
+    assert plain.evaluations < looked.evaluations <= plain.evaluations + 256
+
+
+def test_a_uniform_prior_on_a_sphere_keeps_the_directions_of_its_box() -> None:
+    latent = LatentSpace(shape=(2,), prior="uniform", geometry="sphere")
+    start = torch.tensor([0.6, 0.1])
+    cone = Oracle(lambda z: z[:, 0] > z[:, 1].abs())
+    found = PriorSampler(config=SMALL, independent=True).sample(cone, start, latent, rng())
+    torch.testing.assert_close(
+        found.latents.norm(dim=1), torch.full((len(found.latents),), start.norm().item()).double()
+    )
+    # y / x is uniform where x > |y| in a square; of uniform directions its square would have the mean 4 / pi - 1.
+    slopes = found.latents[:, 1] / found.latents[:, 0]
+    assert abs(float(slopes.square().mean()) - 1 / 3) < 4 * 0.298 / len(slopes) ** 0.5
+    half = Oracle(lambda z: z[:, 0] > 0.59)  # asks for lengths, too
+    found = PriorSampler(config=SMALL, independent=True).sample(half, start, latent, rng())
+    assert bool(half.contains(found.latents).all()) and "box of the uniform prior" in found.sentence

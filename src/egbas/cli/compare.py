@@ -42,6 +42,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     image: options.ImageFile = None,
     encoder: options.Encoder = None,
     force: options.Force = False,
+    bank: options.Bank = None,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -85,7 +86,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     from egbas.storage.destination import DONE, INPUTS, SAMPLES, check_several, finished_before
     from egbas.storage.store import kept_in
 
-    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     seeds = ranges.numbers(seed, "--seed")
     if queries is not None and len(seeds) > 1:
         raise ConfigError(f"--seed {seed} names {len(seeds)} queries, --queries asks for {queries}; leave one out")
@@ -122,7 +123,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     source = None
     if image is not None:
         begin, source = starting.begin_at(
-            image, shop.network, shop.space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet
+            image, shop.network, shop.space, encoder=encoder, force=force, seed=seeds[0], bank=bank, quiet=quiet
         )
         shop.start_at(begin[None])
     has_rows = latent is not None or image is not None

@@ -13,6 +13,10 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     layer: options.Layer = options.DEFAULT_LAYER,
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query.")] = 0,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
+    bank: options.Bank = None,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -34,7 +38,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     """
     from dataclasses import asdict
 
-    from egbas.cli import settings
+    from egbas.cli import settings, starting
     from egbas.exploration.estimate import estimate as reckon
     from egbas.geometry import choose_geometry
     from egbas.inputs.conditions import find_inputs
@@ -44,6 +48,7 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.network import Network
     from egbas.network.boundary import Boundary
 
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     beropt, gbrrt = settings.configs(level=level, max_steps=max_steps, iterations=iterations)
@@ -55,9 +60,11 @@ def estimate(  # noqa: PLR0913, PLR0917  each option is an argument
     network = Network(generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
+    if image is not None:
+        z0, _ = starting.begin_at(image, network, space, encoder=encoder, force=force, seed=seed, bank=bank, quiet=json)
     result = reckon(
         generator,
-        z0,
+        z0.to(where),
         target.key,
         latent=space,
         geometry=space.geometry,

@@ -106,7 +106,7 @@ def _map(run: "Exploration", found: "Exits") -> Any:
     query, shown = run.query.cpu(), list(dict.fromkeys([*found.routes.values(), *found.classes]))
     bound = run.latent.prior.bound if isinstance(run.latent.prior, Uniform) else _WINDOW * run.latent.scale
     wide = max(bound, 1.1 * float(query.abs().max()))
-    near = _AROUND * max(one.distance for one in shown)
+    near = _AROUND * max(one.distance for one in found.routes.values())  # exits into other classes may lie far
     x, y = query.tolist()
     tree = run.tree
     edges = torch.zeros(0, 2, 2, dtype=torch.float32)

@@ -30,6 +30,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     image: options.ImageFile = None,
     encoder: options.Encoder = None,
     force: options.Force = False,
+    bank: options.Bank = None,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -89,7 +90,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.storage import check_destination, save_run
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
-    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     if classifier is not None and input:
         raise ConfigError("got --classifier and --input; a generator joined with a classifier takes the latent alone")
     layer = settings.layer_in(
@@ -130,7 +131,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     with show.progress_bar(quiet) as progress:
         if image is not None:
             z0, source, said = starting.query_of_image(
-                image, network, space, encoder=encoder, force=force, seed=seed, progress=progress
+                image, network, space, encoder=encoder, force=force, seed=seed, bank=bank, progress=progress
             )
         if delta is not None and target is not None:
             if not samples:

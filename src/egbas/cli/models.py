@@ -16,6 +16,7 @@ _DRAWS = 3  # of the prior: the images that tell what flows past a layer
 
 def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
+    classifier: options.Classifier = None,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -29,16 +30,20 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
 
     import torch
 
+    from egbas.cli import settings
+    from egbas.errors import ConfigError
+    from egbas.inputs.classifiers import find_classified
     from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import set_threads
-    from egbas.inputs.models import find_model
     from egbas.network import Layer, Network
     from egbas.network.boundary import Boundary, told_of
     from egbas.network.bypass import NONE_PAST
     from egbas.network.layers import spelled
 
-    chosen = find_model(model, latent_size, key=key, activation=activation)
-    inputs = find_inputs(input)
+    if classifier is not None and input:
+        raise ConfigError("got --classifier and --input; a generator joined with a classifier takes the latent alone")
+    chosen = find_classified(model, classifier, output, latent_size, key=key, activation=activation)
+    output, inputs = settings.output_of(chosen, output), find_inputs(input)
     set_threads(chosen.generator, chosen.latent.shape, None, inputs)
     told = Boundary.of(boundary, chosen.latent)
     network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)

@@ -82,6 +82,15 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Explore the nearest image also where it differs from --image by over 20 %."),
 ]
+Bank = Annotated[
+    str | None,
+    typer.Option(
+        "--bank",
+        metavar="FILE|N",
+        help="Latents that the inversion of --image begins with: those of a file, or so many draws of the prior.",
+        show_default="1024 draws",
+    ),
+]
 LatentSize = Annotated[
     str | None,
     typer.Option(

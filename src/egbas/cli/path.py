@@ -31,6 +31,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     image: options.ImageFile = None,
     encoder: options.Encoder = None,
     force: options.Force = False,
+    bank: options.Bank = None,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -93,7 +94,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.sweep.identity import decides_of
     from egbas.zoo.models import load_classifier
 
-    starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     seeds = ranges.numbers(seed, "--seed")
     named = default_out(model, "", latent or image or seed)
     place = out or named.with_name(f"path-{named.name.replace('-l-s', '-s')}")
@@ -129,7 +130,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     begin, source = None, None
     if image is not None:
         begin, source = starting.begin_at(
-            image, network, space, encoder=encoder, force=force, seed=seeds[0], quiet=quiet
+            image, network, space, encoder=encoder, force=force, seed=seeds[0], bank=bank, quiet=quiet
         )
 
     def start_of(row: int | None) -> "Tensor | None":
@@ -200,6 +201,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                 "--image": image,
                 "--encoder": encoder,
                 "--force": force or None,
+                "--bank": bank,
                 "--latent-size": latent_size,
                 "--key": key,
                 "--activation": activation,

@@ -21,6 +21,10 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     seed: Annotated[int, typer.Option(metavar="S", help="Of the query, the samples, the random weights and sets.")] = 0,
     level: options.Level = None,
     latent: options.Latent = None,
+    image: options.ImageFile = None,
+    encoder: options.Encoder = None,
+    force: options.Force = False,
+    bank: options.Bank = None,
     latent_size: options.LatentSize = None,
     key: options.Key = None,
     activation: options.Activation = None,
@@ -55,7 +59,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     """
     import json as json_format
 
-    from egbas.cli import settings
+    from egbas.cli import settings, starting
     from egbas.evaluation.sanity import check_sanity
     from egbas.geometry import choose_geometry
     from egbas.inputs.conditions import find_inputs
@@ -67,7 +71,8 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
 
-    named = default_out(model, layer, latent or str(seed))
+    starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
+    named = default_out(model, layer, latent or image or str(seed))
     place = out or named.with_name(f"sanity-{named.name}")
     directory = check_destination(place, overwrite, (TABLE, PAGE, DONE))
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
@@ -81,6 +86,11 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
+    source = None
+    if image is not None:
+        z0, source = starting.begin_at(
+            image, network, space, encoder=encoder, force=force, seed=seed, bank=bank, quiet=quiet
+        )
     with show.progress_bar(quiet) as progress:
         found = check_sanity(
             generator,
@@ -105,6 +115,10 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--seed": seed,
         "--level": found.run.level,
         "--latent": latent,
+        "--image": image,
+        "--encoder": encoder,
+        "--force": force or None,
+        "--bank": bank,
         "--latent-size": latent_size,
         "--output": output,
         "--input": input,
@@ -117,6 +131,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--threads": threads,
     }
     content = {**found.rows(), "output": output, "inputs": network.conditions.record()}
+    content["source"] = None if source is None else source.record()
     save_files(
         {
             TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
@@ -140,5 +155,5 @@ def _command(asked: Mapping[str, object]) -> str:
     words = ["egbas", "sanity"]
     for option, value in asked.items():
         for each in value if isinstance(value, list) else [value]:
-            words += [] if each is None else [option, str(each)]
+            words += [] if each is None else [option] if each is True else [option, str(each)]
     return shlex.join(words)

@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int, str], None]
 
 
-def check_start(*, latent: str | None, image: str | None, encoder: str | None, force: bool) -> None:
-    """Refuse two queries, and what belongs to an image without one; before any work.
+def check_start(
+    *, latent: str | None, image: str | None, encoder: str | None, force: bool, bank: str | None = None
+) -> None:
+    """Refuse two queries, what belongs to an image without one, and two ways to a latent; before any work.
 
     Raises:
         ConfigError: so it is.
     """
     if image is not None and latent is not None:
         raise ConfigError(f"got --latent {latent} and --image {image}; each is a query: leave one out")
-    if image is None and (encoder is not None or force):
-        option = "--force" if encoder is None else f"--encoder {encoder}"
-        raise ConfigError(f"got {option} without --image, to which it belongs; give one, or leave it out")
+    given = {"--force": force, f"--encoder {encoder}": encoder is not None, f"--bank {bank}": bank is not None}
+    first = next((option for option, is_given in reversed(given.items()) if is_given), None)
+    if image is None and first is not None:
+        raise ConfigError(f"got {first} without --image, to which it belongs; give one, or leave it out")
+    if encoder is not None and bank is not None:
+        raise ConfigError(
+            f"got --encoder {encoder} and --bank {bank}; an encoder gives the latent, and a bank is where an inversion "
+            "begins: leave one out"
+        )
 
 
 def query_of_image(  # noqa: PLR0913
@@ -38,6 +46,7 @@ def query_of_image(  # noqa: PLR0913
     encoder: str | None,
     force: bool,
     seed: int,
+    bank: str | None = None,
     progress: Progress | None = None,
 ) -> "tuple[Tensor, Source, tuple[str, ...]]":
     """The query (d,) of a picture, where it came from, and warnings.
@@ -49,15 +58,19 @@ def query_of_image(  # noqa: PLR0913
         encoder: as typed after ``--encoder``; None: the generator's own, or else inversion.
         force: whether a query of another image is taken, too.
         seed: of the draws that an inversion begins with.
+        bank: as typed after ``--bank``: what an inversion begins with instead; None: its own draws.
         progress: called with (stage, done, total, text).
 
     Raises:
-        ConfigError: the picture cannot be read, or the nearest image is too far from it.
+        ConfigError: the picture cannot be read, or the nearest image is too far from it; or there is a bank, and the
+            generator has an encoder.
+        CheckpointError, ShapeError: the bank cannot be read, or holds other latents.
         NetworkError: the encoder fails.
     """
     from egbas.exploration.source import ENCODER, INVERSION, Source
     from egbas.inputs.models import find_callable
     from egbas.inputs.pictures import find_picture
+    from egbas.inputs.queries import find_bank, seeded
     from egbas.inversion import invert, target_of
     from egbas.network.decoder import Decoder, encoded_by
 
@@ -65,13 +78,24 @@ def query_of_image(  # noqa: PLR0913
     target = target_of(picture.image, network)
     own = find_callable(encoder, "--encoder") if encoder is not None else None
     generator, found = network.generator, None
+    if bank is not None and isinstance(generator, Decoder) and generator.has_encoder:
+        raise ConfigError(
+            f"got --bank {bank}, and the model has an encoder, which gives the latent of --image; leave --bank out"
+        )
     if isinstance(generator, Decoder) and (own is not None or generator.has_encoder):
         z0 = generator.encode(target[None], own)[0]
     elif own is not None:
         z0 = encoded_by(own, target[None], latent.shape).reshape(-1)
     else:
         found = invert(
-            generator, target, latent, rng=seed, output=network.output, inputs=network.inputs or None, progress=progress
+            generator,
+            target,
+            latent,
+            rng=seed,
+            bank=None if bank is None else find_bank(bank, latent, seeded(seed)),
+            output=network.output,
+            inputs=network.inputs or None,
+            progress=progress,
         )
         z0 = found.latent
     nearest = network.generate(z0[None].to(network.device))[0].cpu()
@@ -97,6 +121,7 @@ def begin_at(  # noqa: PLR0913
     force: bool,
     seed: int,
     quiet: bool,
+    bank: str | None = None,
 ) -> "tuple[Tensor, Source]":
     """The query (d,) of a picture and where it came from, with a progress bar; its warnings are told.
 
@@ -108,13 +133,14 @@ def begin_at(  # noqa: PLR0913
         force: whether a query of another image is taken, too.
         seed: of the draws that an inversion begins with.
         quiet: whether there is to be no progress bar.
+        bank: as typed after ``--bank``.
 
     Raises:
         ConfigError, NetworkError: as ``query_of_image`` does.
     """
     with show.progress_bar(quiet) as progress:
         z0, source, said = query_of_image(
-            image, network, latent, encoder=encoder, force=force, seed=seed, progress=progress
+            image, network, latent, encoder=encoder, force=force, seed=seed, bank=bank, progress=progress
         )
     for text in said:
         show.warning(text)

@@ -2,7 +2,8 @@
 """Counterfactuals: where the region around a query ends, which class comes next, and the way back.
 
 In: an exploration of a decision region, of a layer's, or of both. Out: the nearest exits along the tree, the chains and
-the gradients, each on a straight line from the query and checked in float64: outside there, inside a tenth before.
+the gradients, each on a straight line from the query and checked in float64: outside there, inside a tenth before. On
+a sphere the straight lines are great circles.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from torch import Tensor
 from egbas.errors import ConfigError
 from egbas.exploration.nearest import box_of, nearest_on_walls
 from egbas.exploration.result import Exploration
+from egbas.geometry import Geometry, geometry_around
+from egbas.geometry.flat import Flat
+from egbas.geometry.sphere import Sphere
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.region import DecisionRegion, SupportingRegion, supporting_of
@@ -39,12 +43,13 @@ class Exit:
         latent: (d,) in float64, the first outside, up to rounding.
         start: (d,) in float64, where the line begins.
         route: how it was found: by ``"gradient"``, or on a line through the ``"tree"`` or through the ``"chains"``.
-        distance: from the start, in latent units.
+        distance: from the start, in latent units; on a sphere along it.
         image_distance: of its image from the start's, relative to the norm of that.
         next_class: the class there; None where the region is no decision region.
         margin: there, in float64; below 0.
         margin_before: a tenth of the way before, likewise; at least 0.
         flipped: indices in the layer of the kept units that lie on the other side there; None without kept units.
+        is_on_sphere: whether the line is an arc of the sphere through the start, around the origin.
     """
 
     latent: Float[Tensor, " d"]
@@ -56,10 +61,12 @@ class Exit:
     margin: float
     margin_before: float
     flipped: Int[Tensor, " k"] | None
+    is_on_sphere: bool = False
 
     def at(self, share: float) -> Float[Tensor, " d"]:
         """The latent at a share of the way; 1 is the exit, and the way back goes to 0."""
-        return self.start + share * (self.latent - self.start)
+        space = Sphere(self.start) if self.is_on_sphere else Flat(self.start)
+        return space.around(share * _offsets(space, self.latent[None]))[0]
 
     @property
     def way(self) -> Float[Tensor, "n d"]:
@@ -191,6 +198,14 @@ def _back(run: Exploration, nearest: Exit) -> Exit | None:
     return min(ways, key=_distance, default=None)
 
 
+def _offsets(space: Geometry, ends: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """How far and which way straight lines lead from a space's query to some latents."""
+    if isinstance(space, Sphere):
+        on_it = ends * (space.radius / ends.norm(dim=1, keepdim=True))
+        return space.directions(on_it) * space.distances(space.query[None], on_it)[:, None]
+    return ends - space.around(torch.zeros_like(ends))
+
+
 class _Look:
     """Looks along lines for where a region ends."""
 
@@ -199,33 +214,33 @@ class _Look:
 
     def along(self, z0: Float[Tensor, " d"], ends: Float[Tensor, "n d"], route: str) -> list[Exit]:
         """The exits on the nearest of the lines through some latents, evenly from all of them."""
-        ends = ends.detach().cpu().double()
-        ends = ends[(ends - z0).norm(dim=1) > 0]
-        if not len(ends):
+        space, ends = geometry_around(self.run.latent, z0), ends.detach().cpu().double()
+        offsets = _offsets(space, ends)
+        offsets = offsets[offsets.norm(dim=1) > 0]
+        if not len(offsets):
             return []
-        if len(ends) > _RAYS and route != TREE:
-            ends = ends[torch.arange(_RAYS) * len(ends) // _RAYS]
-        aims = _aims(self.region, z0, ends[:_RAYS], self.run.latent)
-        lengths = (aims - z0).norm(dim=1)
-        chosen = aims[lengths.argsort()][: _BEST if route != GRADIENT else len(aims)]
-        latents, before = self._crossings(z0, chosen)
-        return [self._exit(z0, *each, route) for each in zip(latents, before.tolist(), strict=True)]
+        if len(offsets) > _RAYS and route != TREE:
+            offsets = offsets[torch.arange(_RAYS) * len(offsets) // _RAYS]
+        aims = _aims(self.region, space, offsets[:_RAYS], self.run.latent)
+        chosen = aims[aims.norm(dim=1).argsort()][: _BEST if route != GRADIENT else len(aims)]
+        found, before = self._crossings(space, chosen)
+        return [self._exit(z0, space, *each, route) for each in zip(found, before.tolist(), strict=True)]
 
     def _crossings(
-        self, z0: Float[Tensor, " d"], outside: Float[Tensor, "n d"]
+        self, space: Geometry, outside: Float[Tensor, "n d"]
     ) -> tuple[Float[Tensor, "m d"], Float[Tensor, " m"]]:
-        """Where lines from a latent in the region to others outside leave it, and the margins a tenth before."""
-        latents, before = outside, torch.full((len(outside),), -torch.inf, dtype=torch.float64)
+        """How far lines from a latent in the region to others outside stay inside, and the margins a tenth before."""
+        found, before = outside, torch.full((len(outside),), -torch.inf, dtype=torch.float64)
         for _ in range(_TRIES):
-            latents = z0 + _shares(self.region, z0, outside)[:, None] * (outside - z0)
-            early = z0 + BEFORE * (latents - z0)
-            before = self._margins(early)
+            found = _shares(self.region, space, outside)[:, None] * outside
+            before = self._margins(space.around(BEFORE * found))
             if bool((before >= 0).all()):
                 break
-            outside = torch.where((before < 0)[:, None], early, latents)  # there it had ended before
-        return latents[before >= 0], before[before >= 0]
+            outside = torch.where((before < 0)[:, None], BEFORE * found, found)  # there it had ended before
+        return found[before >= 0], before[before >= 0]
 
-    def _exit(self, z0: Float[Tensor, " d"], latent: Float[Tensor, " d"], before: float, route: str) -> Exit:
+    def _exit(self, z0: Tensor, space: Geometry, offset: Tensor, before: float, route: str) -> Exit:
+        latent = space.around(offset)
         pair = torch.stack([z0, latent]).to(self.run.query)
         first, there = (image.double() for image in self.run.network.generate(pair).cpu())
         decision, kept = self.region, supporting_of(self.run.region)
@@ -234,12 +249,13 @@ class _Look:
             latent=latent,
             start=z0,
             route=route,
-            distance=float((latent - z0).norm()),
+            distance=float(offset.norm()),
             image_distance=float((there - first).norm() / first.norm().clamp(min=torch.finfo(torch.float64).tiny)),
             next_class=int(decision.classes(at)[0]) if isinstance(decision, DecisionRegion) else None,
             margin=float(self._margins(latent[None])[0]),
             margin_before=before,
             flipped=None if kept is None else _flipped(kept, at),
+            is_on_sphere=isinstance(space, Sphere),
         )
 
     def _margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
@@ -247,28 +263,28 @@ class _Look:
 
 
 def _aims(
-    region: SupportingRegion, z0: Float[Tensor, " d"], ends: Float[Tensor, "n d"], latent: LatentSpace
+    region: SupportingRegion, space: Geometry, offsets: Float[Tensor, "n d"], latent: LatentSpace
 ) -> Float[Tensor, "m d"]:
-    """Of lines through some latents, as far as they lie in the support, the first latent seen outside."""
+    """Of lines along some offsets, as far as they lie in the support, the way to the first latent seen outside."""
     shares = torch.linspace(_LONGEST / _STEPS, _LONGEST, _STEPS, dtype=torch.float64)
     # The end itself is among them: beyond it a line may leave the support.
     shares = torch.cat([shares[shares < 1.0], torch.ones(1, dtype=torch.float64), shares[shares > 1.0]])
-    points = z0 + shares[None, :, None] * (ends - z0)[:, None]  # (n, steps, d)
-    flat = points.flatten(0, 1)
+    ways = shares[None, :, None] * offsets[:, None]  # (n, steps, d)
+    flat = space.around(ways).flatten(0, 1)
     outside = ~torch.cat([region.contains(batch.to(region.split.device)).cpu() for batch in flat.split(256)])
     is_exit = outside & latent.contains(flat)
-    is_exit = is_exit.view(len(ends), -1)
+    is_exit = is_exit.view(len(offsets), -1)
     rows = is_exit.any(dim=1).nonzero()[:, 0]
-    return points[rows, is_exit[rows].int().argmax(dim=1)]
+    return ways[rows, is_exit[rows].int().argmax(dim=1)]
 
 
-def _shares(region: SupportingRegion, z0: Float[Tensor, " d"], outside: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+def _shares(region: SupportingRegion, space: Geometry, outside: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """The share of the way from a latent in a region to each of some outside at which it ends: the first outside."""
     low = torch.zeros(len(outside), dtype=torch.float64)
     high = torch.ones_like(low)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        z = z0 + middle[:, None] * (outside - z0)
+        z = space.around(middle[:, None] * outside)
         is_inside = region.margin(z.to(region.split.device)).cpu() >= 0
         low, high = torch.where(is_inside, middle, low), torch.where(is_inside, high, middle)
     return high

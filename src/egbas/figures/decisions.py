@@ -26,7 +26,8 @@ from egbas.figures.regions import QUERY_MARK, plane_axes
 from egbas.figures.style import BLACK, BLUE, VERMILION
 from egbas.region import MICRO_BATCH, DecisionRegion
 
-_LEAST_SHARE = 0.004  # of the map: a class that has less of it gets no letter
+_LEAST_SHARE = 0.004  # of the map: a part of a class that has less of it gets no number
+_FINER = 4  # times as many points of the map as are asked, their logits between
 _PALE = 0.35
 
 
@@ -55,10 +56,12 @@ class DecisionMap:
 def map_decisions(region: DecisionRegion, window: Window, *, resolution: int = 96) -> DecisionMap:
     """Ask the classifier on a grid of the latent plane, in the network's own precision.
 
+    Between the points of the grid its logits are interpolated, so that boundaries are no stairs.
+
     Args:
         region: of any class.
         window: left, right, bottom, top, latent units.
-        resolution: grid points along a side.
+        resolution: points along a side that are asked.
 
     Raises:
         ShapeError: the latent space is no plane.
@@ -70,11 +73,19 @@ def map_decisions(region: DecisionRegion, window: Window, *, resolution: int = 9
     xs, ys = np.linspace(*window[:2], resolution), np.linspace(*window[2:], resolution)
     grid = torch.from_numpy(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, PLANE))
     others = region.others.cpu()
-    found = []
-    for z in grid.to(region.split.device, region.split.dtype).split(MICRO_BATCH):
-        least, place = region.split.head(z).cpu().min(dim=1)
-        found.append(torch.where(least >= 0, region.target_class, others[place]))
-    classes = torch.cat(found).reshape(resolution, resolution).numpy()
+    # By how much the logit of each class is below that of the region's.
+    behind = torch.zeros(len(grid), region.n_classes, dtype=torch.float64)
+    for place, z in zip(
+        torch.arange(len(grid)).split(MICRO_BATCH),
+        grid.to(region.split.device, region.split.dtype).split(MICRO_BATCH),
+        strict=True,
+    ):
+        behind[place[:, None], others] = region.split.head(z).cpu().double()
+    fine = _FINER * (resolution - 1) + 1
+    coarse = -behind.T.reshape(1, region.n_classes, resolution, resolution)
+    finer = torch.nn.functional.interpolate(coarse, (fine, fine), mode="bilinear", align_corners=True)
+    classes = finer[0].argmax(dim=0).numpy()
+    xs, ys = np.linspace(*window[:2], fine), np.linspace(*window[2:], fine)
     return DecisionMap(xs=xs, ys=ys, classes=classes, n_classes=region.n_classes)
 
 
@@ -90,7 +101,7 @@ def decisions_figure(
         edges: (n, 2, 2), the ends of the tree's edges; may be empty.
         exits: from the query.
     """
-    figure = new_figure(7.6, 4.6)
+    figure = new_figure(7.6, 4.1)
     left, right = figure.subplots(1, 2)
     for axes, plane in ((left, wide), (right, near)):
         _draw_classes(axes, plane)
@@ -113,7 +124,9 @@ def decisions_figure(
 
 
 def _draw_classes(axes: Axes, plane: DecisionMap) -> None:
-    """Colour each class's region, draw the boundaries between, and write its number into it."""
+    """Colour each class's region, draw the boundaries between, and write its number into each of its parts."""
+    from scipy.ndimage import label
+
     colours = colormaps["tab10" if plane.n_classes <= 10 else "tab20"]
     levels = np.arange(plane.n_classes + 1) - 0.5
     shades = [colours(number % colours.N) for number in range(plane.n_classes)]
@@ -122,13 +135,19 @@ def _draw_classes(axes: Axes, plane: DecisionMap) -> None:
     )
     for number in range(plane.n_classes):
         mask = (plane.classes == number).astype(np.float64)
-        if mask.mean() < _LEAST_SHARE:
+        if not 0 < mask.mean() < 1:
             continue
-        if mask.min() < 1:
-            axes.contour(plane.xs, plane.ys, mask, levels=[0.5], colors=[BLACK], linewidths=0.5)
-        row, column = _middle(mask)
-        text = axes.text(plane.xs[column], plane.ys[row], str(number), fontsize=9, ha="center", va="center", zorder=7)
-        text.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
+        axes.contour(plane.xs, plane.ys, mask, levels=[0.5], colors=[BLACK], linewidths=0.5)
+    for number in range(plane.n_classes):
+        parts, n_parts = label(plane.classes == number)
+        for part in range(1, n_parts + 1):
+            mask = (parts == part).astype(np.float64)
+            if mask.mean() < _LEAST_SHARE:
+                continue
+            row, column = _middle(mask)
+            place = plane.xs[column], plane.ys[row]
+            text = axes.text(*place, str(number), fontsize=9, ha="center", va="center", zorder=7)
+            text.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
 
 
 def _listed(shades: Sequence[Any]) -> Any:

@@ -86,7 +86,7 @@ def _sampler(given: str | Sampler, settings: _Settings) -> Sampler:
             known = ", ".join(map(repr, NAMES))
             raise ConfigError(f"sampler {given!r} is unknown; expected {known} or a sampler object")
         reflections = Reflections()
-        hooks: dict[str, Any] = {"reflection": reflections.kernel, "starts": reflections.starts}
+        hooks: dict[str, Any] = {"reflection": reflections.kernel, "starts": reflections.starts, "independent": True}
         kind = PriorSampler if given == PRIOR else UniformSampler
         return kind(config=settings.exact, series=settings.series, **hooks)
     if isinstance(given, type):

@@ -9,7 +9,7 @@ same samples.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.errors import ConfigError, StartOutsideRegionError
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, Uniform
 from egbas.region import Region
 from egbas.samplers.chains import CONVERGED, NOT_CONVERGED, Chains, Fact, History
 from egbas.samplers.contract import Progress
@@ -27,7 +27,10 @@ from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, dia
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.hit_and_run import HitAndRunKernel
 from egbas.samplers.kernel import Kernel, LinearRegion
+from egbas.samplers.mass import prior_draws
+from egbas.samplers.rejection import Draws, as_chains, independent_draws
 from egbas.samplers.target import Density, Target, UniformBox, UniformSphere, prior_target, uniform_target
+from egbas.samplers.walls import on_sphere
 
 KernelFactory = Callable[[Region, Target, int], Kernel | None]
 Starts = Callable[[Region, Target, Tensor], Tensor]
@@ -88,6 +91,8 @@ class ExactSampler(ABC):
         starts: called with a region, the target and latents (n, d), brings these into the region; half of the chains
             start so. What it leaves outside is not used.
             None: all chains start from the query.
+        independent: whether draws of the target that fall into the region are taken instead of chains, where enough do
+            (about one in 32) and the region is no polytope: they are independent.
         name: what the samples are called in an exploration.
         series: further functions of latents, (n, d) to (n,), that have to agree among the chains, by name; asked only
             once the coordinates do, on the device of the query.
@@ -97,6 +102,7 @@ class ExactSampler(ABC):
     config: ExactConfig = field(default_factory=ExactConfig)
     reflection: KernelFactory | None = None
     starts: Starts | None = None
+    independent: bool = False
     series: Mapping[str, Series] = field(default_factory=dict)
 
     @abstractmethod
@@ -126,13 +132,50 @@ class ExactSampler(ABC):
         target = self.target(latent, start)
         if not bool(region.contains(start[None])) or not bool(target.contains(start[None].cpu().double())):
             raise StartOutsideRegionError("the query lies outside the region or the support of the prior")
-        random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=rng)))
+        seed = int(torch.randint(2**63 - 1, (), generator=rng))
+        random = np.random.default_rng(seed)
+        found, n_asked = self._independent(region, start, target, latent, seed, progress)
+        if found is not None:
+            return _on_sphere(found, region, latent, start)
         states, groups = self._beginning(region, start, target, latent, rng)
         if progress:
             progress(0, self.config.samples, "warming up")
         kernel = self._kernel(region, target, start.device)
         states = kernel.adapt(states, random)
-        return _Run(kernel, start, groups, self, progress).until_converged(states, random)
+        found = _Run(kernel, start, groups, self, progress, n_asked).until_converged(states, random)
+        return _on_sphere(found, region, latent, start)
+
+    def draws_of(self, target: Target, latent: LatentSpace, seed: int) -> Draws | None:
+        """Independent draws of the target without a region; None where there are none."""
+        random = np.random.default_rng([seed, 1])  # those of the chains stay what they are
+        return None if isinstance(target, Density) else lambda n: prior_draws(target, n, random)
+
+    def _independent(
+        self,
+        region: Region,
+        query: Float[Tensor, " d"],
+        target: Target,
+        latent: LatentSpace,
+        seed: int,
+        progress: Progress | None,
+    ) -> tuple[Chains | None, int]:
+        """Independent draws, where the region holds enough of the target; and how many latents were asked about."""
+        draws = self.draws_of(target, latent, seed) if self.independent else None
+        if draws is None or (isinstance(region, LinearRegion) and region.linear() is not None):
+            return None, 0
+        config = self.config
+        each = math.ceil(_GIVEN * config.samples / config.chains)
+        found = independent_draws(
+            region,
+            draws,
+            wanted=each * config.chains,
+            most=config.max_evaluations,
+            device=query.device,
+            progress=progress,
+        )
+        if not found.is_enough:
+            return None, found.evaluations
+        return as_chains(found, samples=config.samples, n_chains=config.chains), found.evaluations
 
     def _kernel(self, region: Region, target: Target, device: torch.device) -> Kernel:
         """Flights between walls where there are walls, reflection where there are constraints, or else hit-and-run."""
@@ -180,6 +223,13 @@ class PriorSampler(ExactSampler):
         """The latent space's own distribution."""
         return prior_target(latent, query)
 
+    def draws_of(self, target: Target, latent: LatentSpace, seed: int) -> Draws | None:
+        """Those of the latent space, where its prior is known by a density."""
+        rng = torch.Generator().manual_seed(seed)
+        return (
+            (lambda n: latent.sample(n, rng)) if isinstance(target, Density) else super().draws_of(target, latent, seed)
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class UniformSampler(ExactSampler):
@@ -203,6 +253,7 @@ class _Run(NamedTuple):
     groups: NDArray[np.int64]
     sampler: ExactSampler
     progress: Progress | None
+    n_asked: int  # latents, before the kernel asked about any
 
     def until_converged(self, states: Float[Tensor, "chains d"], random: np.random.Generator) -> Chains:
         """Draw, check, and draw on until the chains agree or the evaluations are spent."""
@@ -272,7 +323,7 @@ class _Run(NamedTuple):
             chain=torch.arange(n_chains).repeat_interleave(given.shape[1]),
             status=CONVERGED if has_converged else NOT_CONVERGED,
             sentence=self._sentence(diagnosed, between, within),
-            evaluations=self.kernel.evaluations,
+            evaluations=self.kernel.evaluations + self.n_asked,
             diagnostics=diagnosed,
             facts=facts,
         )
@@ -299,6 +350,21 @@ class _Run(NamedTuple):
         if diagnosed.n_draws < _FEWEST:
             text = f"{text} Each chain gave {diagnosed.n_draws} draws, of at least {_FEWEST} that are needed."
         return f"{text} Raise max_evaluations."
+
+
+def _on_sphere(chains: Chains, region: Region, latent: LatentSpace, query: Float[Tensor, " d"]) -> Chains:
+    """Draws of a uniform prior, on the sphere through the query where the latent space has that geometry.
+
+    Directions of a box are not uniform, so that they are drawn in the box. In a region that asks for directions alone
+    they keep them, and lie on the sphere as the tree does. Any other region may end on the way there.
+    """
+    if latent.geometry != "sphere" or not isinstance(getattr(latent, "prior", None), Uniform):
+        return chains
+    placed = on_sphere(chains.latents, float(query.double().norm()))
+    if bool(region.contains(placed.to(query.device)).all()):
+        return replace(chains, latents=placed)
+    text = "They lie in the box of the uniform prior, not on the sphere: the region depends on a latent's length."
+    return replace(chains, sentence=f"{chains.sentence} {text}")
 
 
 def stay_apart(between: float | None, within: float | None) -> bool:

@@ -27,8 +27,9 @@ from egbas.region.supporting import SupportingRegion
 from egbas.samplers.contract import Progress
 from egbas.samplers.flow import Flow
 from egbas.samplers.hamiltonian import HamiltonianKernel
+from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalRegion, is_wide
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
-from egbas.samplers.target import Density, prior_target
+from egbas.samplers.target import Density, Gaussian, prior_target
 from egbas.samplers.trajectories import Lengths
 from egbas.samplers.walls import on_sphere
 
@@ -162,12 +163,18 @@ def mass_of(
     each = [constraints_of(part, probes) for part in parts]
     constraints = each[0] if len(each) == 1 else JoinedConstraints(parts=each)
 
+    coordinates = NormalBox(target) if is_wide(target) and not isinstance(constraints, AffineConstraints) else None
+    if coordinates is not None:
+        region, constraints = NormalRegion(region, coordinates), NormalConstraints(constraints, coordinates)
+        target = Gaussian(target.d)
+
     def factory() -> Factory:
         if isinstance(constraints, AffineConstraints):
             return flight_levels(region, constraints, target)
         return reflection_levels(region, constraints, target)
 
-    return measure_mass(region, constraints, target, factory, random, config, progress)
+    found = measure_mass(region, constraints, target, factory, random, config, progress)
+    return found if coordinates is None else replace(found, latents=coordinates.out(found.latents).to(found.latents))
 
 
 def measure_mass(  # noqa: PLR0913, PLR0917
@@ -259,6 +266,9 @@ def _at(region: Region, constraints: Constraints, level: float) -> tuple[Region,
     """The region of a level, and its constraints."""
     if level >= 0:
         return region, constraints
+    if isinstance(constraints, NormalConstraints):
+        inner = _at(region, constraints.constraints, level)
+        return NormalRegion(inner[0], constraints.coordinates), NormalConstraints(inner[1], constraints.coordinates)
     around = LevelRegion(constraints, level)
     if isinstance(constraints, StemConstraints):
         return around, constraints.shifted(level)

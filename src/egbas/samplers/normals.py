@@ -15,10 +15,12 @@ from torch import Tensor
 from egbas.region import Intersection, Region, SupportingRegion
 from egbas.region.constraints import Constraints, JoinedConstraints
 from egbas.region.stem_constraints import constraints_of
+from egbas.samplers.kernel import Kernel
 from egbas.samplers.mass import prior_draws
+from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalKernel, NormalRegion, is_wide
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
 from egbas.samplers.starts import descend
-from egbas.samplers.target import Density, Target
+from egbas.samplers.target import Density, Gaussian, Target
 
 _N_PROBES = 256  # draws of the target, of which the scale of each margin is the deviation
 
@@ -47,7 +49,7 @@ class Reflections:
         self._config = config or ReflectionConfig()
         self._made: tuple[Region, Target, Constraints | None] | None = None
 
-    def kernel(self, region: Region, target: Target, most: int) -> ReflectionKernel | None:
+    def kernel(self, region: Region, target: Target, most: int) -> Kernel | None:
         """A kernel that reflects at the boundaries of a region; None where it has no constraints.
 
         Args:
@@ -58,12 +60,23 @@ class Reflections:
         constraints = self._of(region, target)
         if constraints is None:
             return None
-        return ReflectionKernel(region, constraints, target, replace(self._config, most=most))
+        config = replace(self._config, most=most)
+        if not is_wide(target):
+            return ReflectionKernel(region, constraints, target, config)
+        coordinates = NormalBox(target)
+        within = NormalRegion(region, coordinates)
+        inner = ReflectionKernel(within, NormalConstraints(constraints, coordinates), Gaussian(target.d), config)
+        return NormalKernel(inner, within)
 
     def starts(self, region: Region, target: Target, z: Float[Tensor, "n d"]) -> Float[Tensor, "m d"]:
         """Latents brought into a region by descent; none where it has no constraints."""
         constraints = self._of(region, target)
-        return z[:0] if constraints is None else descend(region, constraints, z.float(), target).latents
+        if constraints is None or not is_wide(target):
+            return z[:0] if constraints is None else descend(region, constraints, z.float(), target).latents
+        coordinates = NormalBox(target)
+        walls = NormalConstraints(constraints, coordinates)
+        u = descend(NormalRegion(region, coordinates), walls, coordinates.into(z), Gaussian(target.d)).latents
+        return coordinates.out(u)
 
     def _of(self, region: Region, target: Target) -> Constraints | None:
         if isinstance(target, Density):  # no flow is known that leaves it as it is

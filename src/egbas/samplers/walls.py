@@ -15,6 +15,7 @@ from torch import Tensor
 from egbas.region import Region
 from egbas.region.constraints import AffineConstraints, Constraints, violations
 from egbas.region.stem_constraints import StemConstraints
+from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalRegion
 
 Judged = tuple[Bool[Tensor, " n"], Float[Tensor, "outside d"]]
 
@@ -30,6 +31,8 @@ class Walls(Protocol):
 
 def walls_of(region: Region, constraints: Constraints, target: Any) -> Walls:
     """The walls of a region for a target: Gaussian, or uniform in a box (``low``, ``high``) or sphere (``radius``)."""
+    if isinstance(region, NormalRegion) and isinstance(constraints, NormalConstraints):
+        return NormalWalls(walls_of(region.region, constraints.constraints, target), region.coordinates)
     is_shared = isinstance(constraints, StemConstraints)
     walls = StemWalls(region, constraints) if is_shared else RegionWalls(region, constraints)
     if hasattr(target, "radius"):
@@ -105,6 +108,24 @@ class BoxWalls:
         gradients[inside.nonzero()[:, 0][~within]] = steepest.to(gradients)
         inside[inside.clone()] = within
         return inside, gradients[~inside]
+
+
+@dataclass(frozen=True, eq=False)
+class NormalWalls:
+    """The walls of a region in the coordinates in which its box is N(0, I); the box has none of its own there.
+
+    Attributes:
+        walls: of the region, in latents.
+        coordinates: of these.
+    """
+
+    walls: Walls
+    coordinates: NormalBox
+
+    def judge(self, z: Float[Tensor, "n d"]) -> Judged:
+        """Say which latents are inside, by their coordinates, and give the gradients of those that are not."""
+        inside, gradients = self.walls.judge(self.coordinates.out(z))
+        return inside, gradients * self.coordinates.slope(z[~inside]).to(gradients)
 
 
 @dataclass(frozen=True, eq=False)
