@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 _SHRUNK = 64.0  # snapshots whose covariances off the diagonal weigh as much as none
 _LEAST_WEIGHT = 0.02
-_MANY = 128  # coordinates, ...
-_FEW = 2  # ... of each of which fewer snapshots than so many tell little of a covariance
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,12 +40,6 @@ class Flow:
     def of_snapshots(cls, z: Float[Values, "n d"], *, is_curved: bool) -> "Flow":
         """Estimate the target's covariance from states of chains; the fewer they are the more it is shrunk."""
         covariance = np.atleast_2d(np.cov(z, rowvar=False))
-        n, d = z.shape
-        if is_curved and d > _MANY and n < _FEW * d:
-            # Chains that do not agree yet spread along a few lines, by which the others must not be measured.
-            weight = d / (n / 2 + d)
-            e, basis = np.linalg.eigh((1 - weight) * covariance + weight * np.eye(d))
-            return cls(basis=basis, rates=np.sqrt(e.clip(1e-6, 1.0)), is_curved=True)
         weight = max(_LEAST_WEIGHT, _SHRUNK / (len(z) / 2 + _SHRUNK))
         shrunk = (1 - weight) * covariance + weight * np.diag(np.diag(covariance))
         e, basis = np.linalg.eigh(shrunk)

@@ -17,6 +17,7 @@ from egbas.region import Region
 from egbas.region.constraints import Constraints
 from egbas.samplers.flow import Flow
 from egbas.samplers.trajectories import Lengths, Trajectories
+from egbas.samplers.wall_flow import flow_of_walls, rescaled
 from egbas.samplers.walls import walls_of
 
 
@@ -43,6 +44,9 @@ _WARM_UP = 3  # so many times a warm-up fits into what may be spent
 _FEWEST_STEPS = 20  # of a round of the warm-up
 _HASTE = 0.25  # of the adaptation of the step
 _PERIOD = 20  # steps after which it is adapted
+_MANY = 128  # coordinates, from which on snapshots are too few for a covariance
+_BY_WALLS = 4  # rounds of a warm-up in many dimensions whose flow is that of the walls; as many follow
+_STEPS_BY_WALLS = 120  # of each chain in such a round
 _SHORT = {"shortest": 0.7, "longest": 2.0}  # trajectories of the warm-up
 
 
@@ -68,7 +72,7 @@ class ReflectionKernel:
         self.evaluations = 0
         self.config = config or ReflectionConfig()
         self.lengths = self.config.lengths
-        self._target = target
+        self._target, self._constraints = target, constraints
         self._walls = walls_of(region, constraints, target)
         is_curved = not hasattr(target, "low")
         scale = 1.0 if is_curved else float((target.high - target.low).mean()) / 12**0.5
@@ -84,6 +88,8 @@ class ReflectionKernel:
         Returns:
             States to go on from.
         """
+        if self.flow.is_curved and self._target.d > _MANY and self.config.rounds > 1:
+            return self._adapt_by_walls(z, rng)
         if self.config.most is not None:
             steps = self.config.most // (_WARM_UP * self.config.rounds * len(z))
             self.config = replace(self.config, steps=max(_FEWEST_STEPS, min(self.config.steps, steps)))
@@ -91,6 +97,22 @@ class ReflectionKernel:
             short = _SHORT if number < self.config.rounds // 2 else {}
             z, snapshots = self._warm_up(z, replace(self.lengths, **short), rng)
             self.flow = Flow.of_snapshots(snapshots.double().numpy(), is_curved=self.flow.is_curved)
+        self.lengths = replace(self.config.lengths, step=self.lengths.step)
+        return z
+
+    def _adapt_by_walls(self, z: Float[Tensor, "chains d"], rng: np.random.Generator) -> Float[Tensor, "chains d"]:
+        """Warm up in many dimensions: first with the flow of the walls, then with its axes and the chains' spread."""
+        steps = _STEPS_BY_WALLS
+        if self.config.most is not None:
+            steps = min(steps, self.config.most // (_WARM_UP * 2 * _BY_WALLS * len(z)))
+        self.config = replace(self.config, steps=max(_FEWEST_STEPS, steps))
+        for number in range(2 * _BY_WALLS):
+            if number < _BY_WALLS:
+                self.flow, n_passes = flow_of_walls(self._constraints, z)
+                self.evaluations += n_passes
+            z, snapshots = self._warm_up(z, replace(self.lengths, **_SHORT), rng)
+            if number >= _BY_WALLS - 1:
+                self.flow = rescaled(self.flow, snapshots.double().numpy())
         self.lengths = replace(self.config.lengths, step=self.lengths.step)
         return z
 
