@@ -123,9 +123,7 @@ class _Path:
         is_last = level == FINEST or self._is_finer(level + 1)
         before = self.first if is_last else self.at(level + 1)
         objective = self.objective
-        kept = cut_down(
-            self._kept(before), objective.distance, error_of(level), self._effort, sizes=objective.sizes
-        )
+        kept = cut_down(self._kept(before), objective.distance, error_of(level), self._effort, sizes=objective.sizes)
         return self._result(level, kept, before)
 
     def _finer(self, level: int) -> BerOptResult:
