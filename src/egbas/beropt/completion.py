@@ -99,7 +99,7 @@ def cut_down(
     return kept
 
 
-def _with_more(  # noqa: PLR0913, PLR0917
+def _with_more(
     kept: Tensor, now: float, distance: Distance, error: float, effort: Effort, sizes: Tensor | None
 ) -> Tensor | None:
     """Add the fewest of the most promising units that suffice, or those that help most; None where none help."""
@@ -120,7 +120,7 @@ def _with_more(  # noqa: PLR0913, PLR0917
     return sets[int(enough[0]) if len(enough) else int(errors.argmin())]
 
 
-def _with_fewer(  # noqa: PLR0913, PLR0917
+def _with_fewer(
     kept: Tensor, distance: Distance, error: float, effort: Effort, core: Tensor | None, sizes: Tensor | None
 ) -> Tensor | None:
     """Leave out as many units as the error allows; None where no single one can go."""

@@ -56,8 +56,8 @@ class BerOptConfig:
             there is a level it follows from that, and what is given is not used.
         level: how faithful the set is to be at the query, 1 (coarse) to 8 (fine), ``egbas.error_of(level)``; None: the
             sparsity decides how many units are kept.
-        units: what is kept or left out as one. ``"unit"``: single units, as in the paper; ``"channel"``: all active units
-            of a channel; ``"patch:N"``: those of N x N positions, in all channels. Units of a group share one theta.
+        units: what is kept or left out as one. ``"unit"``: single units, as in the paper; ``"channel"``: the active
+            units of a channel; ``"patch:N"``: those of N x N positions, in all channels. A group shares one theta.
         threshold: p; units with theta above it form the supporting set. In (0, 1).
         masks: Bernoulli masks a step, >= 1; 0: none, theta itself is the mask, so that no seed decides the set; None:
             4, or 1 where an image has more than 100,000 values (256 x 256 in colour), for which a step takes most of a
