@@ -269,7 +269,8 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
             f"Layer {_layer_name(layer)} has {layer.units:,} units ({_times(layer.shape)}). BerOpt found "
             f"{len(beropt.units):,} of them{_in_groups(run)} that carry the {carried}: the supporting units. Each has "
             "a boundary in the latent space where its pre-activation changes sign, and all samples stay on the query's "
-            f"side of all of these boundaries{within}. What these units say of the {carried} is what the layer held fixed."
+            f"side of all of these boundaries{within}. What these units say of the {carried} is what the layer held "
+            "fixed."
         ),
         "fidelity_sentence": (
             f"The {carried} of the kept units alone differs from the query's by {beropt.fidelity:.1%} of its "
