@@ -2,11 +2,15 @@
 import dataclasses
 
 import torch
+from torch import nn
 
+from egbas.beropt import BerOptConfig
+from egbas.exploration.explore import explore
+from egbas.exploration.record import metrics_of
 from egbas.exploration.warnings import warnings_of
 from egbas.region import Certificate
 from egbas.samplers.contract import Samples
-from egbas.samplers.gbrrt import GbRrtStatus
+from egbas.samplers.gbrrt import GbRrtConfig, GbRrtStatus
 from tests.runs import plane_run
 
 GOOD = Certificate(n_samples=3, n_inside=3, smallest_margin=None, dtype="float32")
@@ -43,3 +47,19 @@ def test_a_query_outside_the_support_is_told() -> None:
     samples = Samples(latents=torch.zeros(3, 2), status="COMPLETED", evaluations=3)
     (text,) = warnings_of(torch.full((2,), 5.0), run.latent, None, {"walk": samples}, {"walk": GOOD})
     assert "outside the support" in text
+
+
+def test_a_run_of_a_fresh_network_says_that_its_weights_look_random() -> None:
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(8, 256), nn.ReLU(), nn.Linear(256, 16), nn.Unflatten(1, (1, 4, 4))).eval()
+    run = explore(
+        generator,
+        torch.ones(8),
+        1,
+        rng=0,
+        samples=0,
+        beropt=BerOptConfig(max_steps=20, anneal_steps=20),
+        gbrrt=GbRrtConfig(iterations=20),
+    )
+    assert any(text.startswith("The weights look random, all 2 tensors") for text in run.warnings)
+    assert metrics_of(run)["weights"]["random"] == ["0.weight", "2.weight"]

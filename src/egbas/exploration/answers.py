@@ -191,6 +191,7 @@ def answers(problem: Problem, found: Sequence[Found], sampling: Sampling, clock:
             seconds=clock.seconds,
             warnings=(
                 *problem.network.notices,
+                *(text for whose, check in problem.network.weights.items() for text in check.warnings(whose)),
                 *([] if problem.bypass is None else [problem.bypass]),
                 *warnings_of(start, latent, one.beropt, taken, checks, facts=fact),
                 *sampling.notices,

@@ -51,6 +51,7 @@ def metrics_of(run: "Exploration") -> dict[str, Any]:
         },
         **({} if run.exact is None else {"region": _of_region(run, run.exact)}),
         **({} if run.certainty is None else {"certainty": run.certainty.record()}),
+        "weights": run.network.weights[""].record(),
         "seconds": run.seconds,
         "warnings": list(run.warnings),
     }

@@ -45,6 +45,7 @@ from egbas.network.tail import keeping_copies
 from egbas.network.torchscript import is_exported, is_scripted_activation, not_seen
 from egbas.network.trace import N_PROBES, Trace, at_rest, trace
 from egbas.network.user_hooks import all_silenced, silenced, user_hooks
+from egbas.network.weights import WeightCheck, weights_of
 
 _LARGE = 200_000  # values of an image, from which two latents tell what flows past a layer, instead of three
 
@@ -130,6 +131,11 @@ class Network:
         self._pasts: dict[tuple[str, bytes], float | None] = {}  # shares, by the layer's path and the latents
         self._catalogue: Catalogue = catalogue(self._trace, generator)
         self.notices += tuple(getattr(generator, "zoo_notices", ()))  # what was assumed where a file tells nothing
+
+    @cached_property
+    def weights(self) -> dict[str, WeightCheck]:
+        """Whether the weights look random, by whose they are: ``""`` for the generator's."""
+        return weights_of(self.generator)
 
     @property
     def latent_size(self) -> int:
