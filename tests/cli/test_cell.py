@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from egbas.cli import cell, workshop
+from egbas.cli import workshop
 from egbas.cli.cell import Cell, compared
+from egbas.reproduce import judged as judging
 from egbas.storage import Store
 from tests.cli.test_workshop import shop
 
@@ -18,8 +19,8 @@ def test_queries_are_explored_and_judged_once(tmp_path: Path, monkeypatch: pytes
     few, more = (Cell(shop=one, layer=1, level=None, seeds=range(4, 4 + n), has_rows=False) for n in (1, 2))
     compared(few, store, tmp_path, silent)
     explored, judged = [], []
-    original = cell.evaluate
-    monkeypatch.setattr(cell, "evaluate", lambda *words, **named: judged.append(1) or original(*words, **named))
+    original = judging.evaluate
+    monkeypatch.setattr(judging, "evaluate", lambda *words, **named: judged.append(1) or original(*words, **named))
     explore = workshop.explore
     monkeypatch.setattr(workshop, "explore", lambda *words, **named: explored.append(1) or explore(*words, **named))
     comparison, content, first, galleries = compared(more, store, tmp_path, silent)

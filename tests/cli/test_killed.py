@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from egbas.cli import app, cell, workshop
+from egbas.cli import app, workshop
 from egbas.exploration import path as exploring
-from egbas.reproduce import shared_runs, tables
-from egbas.reproduce.kept import HIDDEN
+from egbas.reproduce import brute_force, judged, shared_runs, tables
+from egbas.reproduce.kept import FOLDER
 from egbas.storage import Store, load_sweep
 from egbas.sweep.drive import drive
 from egbas.sweep.task import Outcome, Task
@@ -140,7 +140,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, module: object, name: str, log: Pat
 def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
     monkeypatch.chdir(tmp_path)
     counted(monkeypatch, workshop, "explore", tmp_path / "explored")
-    counted(monkeypatch, cell, "evaluate", tmp_path / "judged")
+    counted(monkeypatch, judged, "evaluate", tmp_path / "judged")
     n, rng, hidden = 2 + kills, random.Random(1), tmp_path / ".out.queries"
     words = ["compare", *SMALL, "--queries", str(n)]
 
@@ -216,13 +216,38 @@ def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) 
     before, n_killed = {}, 0
     while n_killed < kills and not (tmp_path / "out" / "table1.json").exists():
         n_killed += killed(reproduce, rng, 1.5)
-        now = states(tmp_path / "out" / HIDDEN)
+        now = states(tmp_path / "out" / FOLDER)
         if not (tmp_path / "out" / "table1.json").exists():
             assert {key: now[key] for key in before} == before
             before = now
     reproduce()
-    assert not (tmp_path / "out" / HIDDEN).exists()
+    assert not (tmp_path / "out" / FOLDER).exists()
     assert len(begun(tmp_path / "explored")) <= n + 2 * n_killed  # two are explored side by side
     app([*words, "--out", "whole"], standalone_mode=False)
     stopped, whole = (json.loads((tmp_path / name / "table1.json").read_text()) for name in ("out", "whole"))
     assert stopped["rows"] == whole["rows"] and stopped["ratios"] == whole["ratios"]
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
+def test_brute_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = brute_force.BerOptConfig
+    monkeypatch.setattr(brute_force, "BerOptConfig", lambda **named: config(**named, max_steps=20, anneal_steps=20))
+    counted(monkeypatch, brute_force, "compare", tmp_path / "compared")
+    n, rng = 2 * kills, random.Random(4)
+
+    def reproduce() -> None:
+        app(["reproduce", "brute-force", "--queries", str(n), "--out", "out", "--quiet"], standalone_mode=False)
+
+    before, n_killed = {}, 0
+    while n_killed < kills and not (tmp_path / "out" / "brute-force.json").exists():
+        n_killed += killed(reproduce, rng, 1.0)
+        now = states(tmp_path / "out" / FOLDER)
+        assert {key: now[key] for key in before} == before
+        before = now
+    reproduce()
+    assert 3 * n <= len(begun(tmp_path / "compared")) <= 3 * n + n_killed
+    content = (tmp_path / "out" / "brute-force.json").read_bytes()
+    reproduce()
+    assert (tmp_path / "out" / "brute-force.json").read_bytes() == content
+    assert len(begun(tmp_path / "compared")) <= 3 * n + n_killed  # the same command again computes nothing

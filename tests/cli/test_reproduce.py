@@ -147,4 +147,4 @@ def test_lists_of_queries_layers_and_levels(tmp_path: Path, monkeypatch: pytest.
     told = json.loads(result.stdout)
     assert [told[name]["config"]["beropt"]["level"] for name in ("level-1", "level-2")] == [1, 2]
     assert told["level-1"]["config"]["seeds"] == [3, 5] and told["level-1"]["rows"][0]["n_queries"] == 2
-    assert not (tmp_path / "level-1" / ".unfinished").exists()
+    assert not (tmp_path / "level-1" / "queries" / "tasks").exists()

@@ -35,7 +35,7 @@ Told = Callable[[int, int, str], None]
 Table = tuple[list[str], list[list[str]]]
 
 
-def reproduce(  # noqa: C901, PLR0913, PLR0917  each option is an argument
+def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
     name: Annotated[str, typer.Argument(metavar="NAME", help="; ".join(f"{k}: {v}" for k, v in WHAT.items()))],
     model: Annotated[
         str | None,
@@ -96,9 +96,8 @@ def reproduce(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     from egbas.cli import ranges
     from egbas.errors import ConfigError
     from egbas.inputs.devices import set_threads
-    from egbas.reproduce.finished import FOLDER
-    from egbas.reproduce.kept import HIDDEN
-    from egbas.storage import Store
+    from egbas.reproduce.kept import FOLDER
+    from egbas.storage.store import kept_in
     from egbas.zoo.models import load_model
 
     _check(name, out, exact=exact)
@@ -109,16 +108,14 @@ def reproduce(  # noqa: C901, PLR0913, PLR0917  each option is an argument
         loaded = load_model(model)  # an unknown name is told before the work, not after it
         set_threads(loaded.generator, loaded.latent.shape, None)
     if name == "model-sheets":
-        show.say(_model_sheets(out))
+        with kept_in(store, out / FOLDER, keeps_scores=True) as kept:
+            show.say(_model_sheets(out, kept))
         return
     if name.startswith("figure"):
         if queries is not None:
             raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
-        with show.progress_bar(quiet) as progress:
-            kept = Store(out / HIDDEN) if store is None else Store(store)
+        with kept_in(store, out / FOLDER, keeps_scores=True) as kept, show.progress_bar(quiet) as progress:
             content = _figure(name, model, out, partial(progress, name), kept)
-        if store is None:
-            kept.remove()
         if json:
             show.as_json(content)
         else:
@@ -127,19 +124,16 @@ def reproduce(  # noqa: C901, PLR0913, PLR0917  each option is an argument
     contents = {}
     for one in [None] if level is None else ranges.levels(level):
         place = out if level is None or len(ranges.levels(level)) == 1 else out / f"level-{one}"
-        kept = Store(store) if store is not None else Store(place / HIDDEN)
         at_level = {} if one is None else {"level": one}
-        with show.progress_bar(quiet) as progress:
+        with kept_in(store, place / FOLDER, keeps_scores=True) as kept, show.progress_bar(quiet) as progress:
             told = partial(progress, name)
             content, table = _run(
                 name, (model,) if model else None, queries, place, told, {**asked, **at_level, "store": kept}, exact
             )
-        if store is None:
-            kept.remove()
         contents[place.name] = content
         if not json:
             show.table(*table)
-            show.say("\n".join([*_found_before(content, place / FOLDER), str(place / f"{name}.json")]))
+            show.say("\n".join([*_found_before(content, store or place / FOLDER), str(place / f"{name}.json")]))
     if json:
         show.as_json(next(iter(contents.values())) if len(contents) == 1 else contents)
 
@@ -199,7 +193,7 @@ def _run(  # noqa: PLR0913, PLR0917
     )
 
     if name == "brute-force":
-        content = brute_force.run(queries or brute_force.N_NETWORKS, out, told)
+        content = brute_force.run(queries or brute_force.N_NETWORKS, out, told, asked["store"])
         return content, brute_force.as_table(content)
     modules = {
         "supporting-sets": supporting_sets,
@@ -222,12 +216,12 @@ def _found_before(content: dict[str, Any], folder: Path) -> list[str]:
     return [f"{n_before} of the queries were finished before: {folder} holds them"] if n_before else []
 
 
-def _model_sheets(out: Path) -> Path:
+def _model_sheets(out: Path, store: "Store") -> Path:
     from egbas.reproduce import model_sheets
     from egbas.storage import write_file
 
     picture = out / "model-sheets.png"
-    write_file(picture, model_sheets.run())
+    write_file(picture, model_sheets.run(store))
     return picture
 
 

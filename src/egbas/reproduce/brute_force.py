@@ -4,6 +4,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 
 from egbas.beropt import BerOptConfig, optimize
 from egbas.network import Network, Tail
-from egbas.storage import write_json
+from egbas.reproduce.kept import identity_of_code, kept_each
+from egbas.storage import Store, write_json
 
 Progress = Callable[[int, int, str], None]
 
 SPARSITIES = (0.25, 0.5, 1.0)
 N_NETWORKS = 50
+_SCHEMA = 1  # to be raised with every change of what is measured, or how
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,10 @@ def compare(seed: int, config: BerOptConfig) -> Comparison:
 
 
 def run(
-    n_networks: int = N_NETWORKS, out: Path = Path("runs/reproduce"), progress: Progress | None = None
+    n_networks: int = N_NETWORKS,
+    out: Path = Path("runs/reproduce"),
+    progress: Progress | None = None,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     """Compare on networks 0, 1, ... at three sparsities, and write ``out/brute-force.json``.
 
@@ -95,16 +101,26 @@ def run(
         n_networks: how many networks, each with its own query and masks.
         out: folder of the file.
         progress: called after each comparison with (done, all, text).
+        store: where comparisons are kept and found again; None: nowhere.
 
     Returns:
         {"rows": one for each comparison, "config"}.
     """
-    rows: list[dict[str, Any]] = []
-    for sparsity in SPARSITIES:
-        for seed in range(n_networks):
-            rows.append({"sparsity": sparsity, **asdict(compare(seed, BerOptConfig(sparsity=sparsity)))})
-            if progress:
-                progress(len(rows), len(SPARSITIES) * n_networks, f"sparsity {sparsity} network {seed}")
+    asked = [(sparsity, seed) for sparsity in SPARSITIES for seed in range(n_networks)]
+
+    def measure(sparsity: float, seed: int) -> dict[str, Any]:
+        return {"sparsity": sparsity, **asdict(compare(seed, BerOptConfig(sparsity=sparsity)))}
+
+    def tell(done: int, place: int) -> None:
+        if progress:
+            progress(done, len(asked), f"sparsity {asked[place][0]} network {asked[place][1]}")
+
+    settings = {"brute force": _SCHEMA, **identity_of_code()}
+    pieces = [
+        ({**settings, "sparsity": sparsity, "network": seed}, partial(measure, sparsity, seed))
+        for sparsity, seed in asked
+    ]
+    rows = kept_each(store, pieces, tell)
     content = {"rows": rows, "config": {"networks": n_networks, "torch": torch.__version__}}
     write_json(out / "brute-force.json", content)
     return content

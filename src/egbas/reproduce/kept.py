@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Results of single queries that are kept in a store, so that an experiment goes on where it was stopped."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,9 @@ from egbas.sweep.fingerprint import network_sha256
 from egbas.version import __version__
 from egbas.zoo.models import Model
 
-HIDDEN = ".unfinished"  # store of an experiment that is under way, in the folder of its results
+FOLDER = "queries"  # store of an experiment, in the folder of its results
+
+Piece = tuple[Mapping[str, Any], Callable[[], Any]]  # what determines a result, and what makes it
 
 
 def kept(store: Store | None, decides: Mapping[str, Any], make: Callable[[], Any]) -> Any:
@@ -34,11 +36,44 @@ def kept(store: Store | None, decides: Mapping[str, Any], make: Callable[[], Any
     return Store(store.path, SCORES).content(decides, make)[0]
 
 
+def kept_each(
+    store: Store | None, pieces: Sequence[Piece], tell: Callable[[int, int], None] | None = None
+) -> list[Any]:
+    """Many results, in order; what another process is just making is left to it, and looked for in the end.
+
+    Args:
+        store: where results are kept; None: nowhere.
+        pieces: what determines each, and what makes it.
+        tell: called after each with (how many are there, the place of this one).
+
+    Raises:
+        RunDirectoryError: one cannot be written.
+    """
+    found: dict[int, Any] = {}
+    for is_patient in (False, True):
+        for place, (decides, make) in enumerate(pieces):
+            if place in found:
+                continue
+            if store is None:
+                found[place] = make()
+            else:
+                got = Store(store.path, SCORES).content(decides, make, is_patient=is_patient)
+                if got is None:
+                    continue
+                found[place] = got[0]
+            if tell is not None:
+                tell(len(found), place)
+    return [found[place] for place in range(len(pieces))]
+
+
 def identity_of(model: Model) -> dict[str, Any]:
     """What determines an experiment with a model beside the experiment's own settings."""
+    return {"network": network_sha256(model.generator), "latent": model.latent.record(), **identity_of_code()}
+
+
+def identity_of_code() -> dict[str, Any]:
+    """What determines an experiment without a model beside its own settings."""
     return {
-        "network": network_sha256(model.generator),
-        "latent": model.latent.record(),
         "defaults": {"beropt": asdict(BerOptConfig()), "gbrrt": asdict(GbRrtConfig())},
         "versions": {"egbas": __version__, "torch": torch.__version__.split("+")[0]},
     }

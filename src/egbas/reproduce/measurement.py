@@ -8,20 +8,18 @@ import dataclasses
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 import egbas
-from egbas.evaluation.comparison import Score, draw_all, evaluate
-from egbas.evaluation.exact_methods import ExactSettings, draw_exact
+from egbas.evaluation.comparison import Score
+from egbas.evaluation.exact_methods import ExactSettings
 from egbas.exploration.result import Exploration
-from egbas.reproduce.finished import FOLDER, Finished, Measured
-from egbas.reproduce.provenance import discriminator_facts, geometry_facts
+from egbas.reproduce.judged import Judges, Measured
+from egbas.reproduce.provenance import discriminator_facts
 from egbas.reproduce.shared_runs import Explored
-from egbas.zoo.models import Model, load_classifier, load_model
+from egbas.zoo.models import load_classifier, load_model
 from egbas.zoo.pggan import PgganGenerator
 
 MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
@@ -45,14 +43,13 @@ class Measurement:
     config: dict[str, Any]
 
 
-def measure(  # noqa: PLR0913
+def measure(
     model_names: Sequence[str] = MODELS,
     layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
     explored: Explored | None = None,
     *,
     exact: ExactSettings | None = None,
-    out: Path | None = None,
     seeds: Sequence[int] | None = None,
 ) -> Measurement:
     """Explore and judge every layer of every model at queries 0, 1, ..., each drawn from the prior by its number.
@@ -64,9 +61,9 @@ def measure(  # noqa: PLR0913
         model_names: embedded generators, or checkpoint files.
         layers: numbers of their non-linearities; None: those that the paper explores in networks of their kind.
         n_queries: how many queries.
-        explored: makes the explorations, with its settings and progress; by default with egbas's own settings.
+        explored: makes the explorations, with its settings and progress; by default with egbas's own settings. What
+            a query scores is kept in its store, too.
         exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
-        out: folder of the results, where finished queries are kept and found again; None: none are.
         seeds: the numbers of the queries; None: from 0 on.
 
     Raises:
@@ -86,15 +83,16 @@ def measure(  # noqa: PLR0913
         "gbrrt": dataclasses.asdict(explored.gbrrt),
         "exact": None if exact is None else dataclasses.asdict(exact),
     }
-    others = {"torch": torch.__version__, "classifier": None if classifier is None else CLASSIFIER}
-    finished = Finished(None if out is None else out / FOLDER, settings | others)
     judges = {
         (name, layer): _Judge(
-            model=model,
+            explored=explored,
+            name=name,
             layer=layer,
-            classifier=classifier if model.card is not None else None,
-            exact=exact,
-            finished=finished,
+            judges=Judges(
+                discriminator=model.discriminator,
+                classifier=classifier if model.card is not None else None,
+                exact=exact,
+            ),
         )
         for name, model in models.items()
         for layer in layers or paper_layers(name)
@@ -134,37 +132,31 @@ class _Judge:
     """What the tables need of the explorations of a layer: how the samples of each method score.
 
     Attributes:
-        model: the generator with its discriminator.
+        explored: with the store where each query is kept as soon as it is judged.
+        name: of the generator.
         layer: number of the layer.
-        classifier: None where it does not know the images.
-        exact: as for ``measure``.
-        finished: where each query is kept as soon as it is judged.
+        judges: of the images.
     """
 
-    model: Model
+    explored: Explored
+    name: str
     layer: int
-    classifier: nn.Module | None
-    exact: ExactSettings | None
-    finished: Finished
+    judges: Judges
 
     def known(self, seeds: Iterable[int]) -> dict[int, Measured]:
         """Those of the queries that were judged before, by their seed."""
-        found = {seed: self.finished.of(self.model.name, self.model.sha256, self.layer, seed) for seed in seeds}
+        store = self.explored.store
+        if store is None:
+            return {}
+        found = {seed: self.judges.found(store, self._task(seed), self.name) for seed in seeds}
         return {seed: one for seed, one in found.items() if one is not None}
 
     def __call__(self, run: Exploration) -> Measured:
         """Judge the samples of every method, and keep what they score."""
-        samples, facts = draw_all(run, rng=torch.Generator().manual_seed(run.seed)), dict[str, Any](unconverged=[])
-        if self.exact is not None:
-            drawn = draw_exact(run, self.exact)
-            samples += drawn.drawn
-            mass = drawn.mass
-            known = None if mass is None or not mass.is_complete else [mass.log10, mass.low, mass.high]
-            facts = {"unconverged": list(drawn.unconverged), "log10_mass": known}
-        scores = evaluate(run, samples, discriminator=self.model.discriminator, classifier=self.classifier)
-        measured = Measured(scores=scores, facts={**facts, "geometry": geometry_facts(run.latent)})
-        self.finished.keep(self.model.name, self.model.sha256, self.layer, run.seed, measured)
-        return measured
+        return self.judges.judged(self.explored.store, self._task(run.seed), lambda: run, self.name)
+
+    def _task(self, seed: int) -> str:
+        return self.explored.task(self.name, self.layer, seed).key
 
 
 def paper_layers(model_name: str) -> tuple[int, ...]:

@@ -61,7 +61,7 @@ def run(  # noqa: PLR0913, PLR0917
     explored = Explored(beropt=beropt_at(level), progress=told, store=store)
     for name, model in figures:
         expect(name, model, explored)
-    measured = measure(model_names, layers, n_queries, explored, exact=exact, out=out, seeds=seeds)
+    measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds)
     made = []
     for table in (table1.TABLE, table2.TABLE):
         table.write(measured, out)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """BerOpt's sets beside sets of simple rankings: fidelity at equal size, size at equal fidelity (Definition 6)."""
 
+import functools
 import io
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,11 +22,11 @@ from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_rat
 from egbas.evaluation.rankings import RANKINGS, ROUNDING, fidelities, fidelity_of, ranked, shuffled, smallest_size
 from egbas.figures.rankings import Panel, rankings_figure
 from egbas.network import Network, Split, Tail
-from egbas.reproduce.kept import identity_of, kept
+from egbas.reproduce.kept import identity_of, kept_each
 from egbas.reproduce.measurement import LAYERS, MODELS, N_QUERIES
 from egbas.reproduce.shared_runs import Progress
 from egbas.storage import Store, write_file, write_json
-from egbas.zoo.models import Model, load_model
+from egbas.zoo.models import load_model
 
 RANDOM = "random"
 METHODS = (*RANKINGS, RANDOM)
@@ -108,30 +110,37 @@ def run(  # noqa: PLR0913
         LayerNotFoundError: a model has no such layer.
     """
     config, start = config or BerOptConfig(), time.perf_counter()
-    cases: list[Case] = []
+    models = {name: load_model(name) for name in model_names}
+    asked = [(name, layer, query) for name in model_names for layer in layers for query in range(n_queries)]
+
+    @functools.lru_cache(maxsize=1)  # queries of a layer share its split
+    def split_of(name: str, layer: int) -> Split:
+        return Network(models[name].generator, models[name].latent.shape).split(layer)
+
+    def measure(name: str, layer: int, query: int) -> Any:
+        tail = split_of(name, layer).at(models[name].latent.sample(1, rng=torch.Generator().manual_seed(query))[0])
+        result = optimize(tail, config, rng=torch.Generator().manual_seed(query))
+        some, curve = compare(tail, result, case=(models[name].name, layer, query))
+        return {"cases": [asdict(case) for case in some], "curve": curve.tolist()}
+
+    def tell(done: int, place: int) -> None:
+        if progress:
+            name, layer, query = asked[place]
+            progress(done, len(asked), f"{name} layer {layer} query {query}")
+
+    settings = {"rankings": _SCHEMA, "beropt": asdict(config)}
+    identities = {name: identity_of(model) for name, model in models.items()}
+    pieces = [
+        ({**identities[name], **settings, "layer": layer, "query": query}, partial(measure, name, layer, query))
+        for name, layer, query in asked
+    ]
+    told = dict(zip(asked, kept_each(store, pieces, tell), strict=True))
+    cases = [Case(**{**case, "model": name}) for (name, _, _), one in told.items() for case in one["cases"]]
     lines: list[dict[str, Any]] = []
-    total = len(model_names) * len(layers) * n_queries
-    for name in model_names:
-        model = load_model(name)
-        network = Network(model.generator, model.latent.shape)
-        for layer in layers:
-            split, curves = network.split(layer), []
-            for query in range(n_queries):
-
-                def measure(model: Model = model, split: Split = split, layer: int = layer, query: int = query) -> Any:
-                    tail = split.at(model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0])
-                    result = optimize(tail, config, rng=torch.Generator().manual_seed(query))
-                    some, curve = compare(tail, result, case=(model.name, layer, query))
-                    return {"cases": [asdict(case) for case in some], "curve": curve.tolist()}
-
-                decides = {"rankings": _SCHEMA, **identity_of(model), "beropt": asdict(config)}
-                told = kept(store, {**decides, "layer": layer, "query": query}, measure)
-                cases += [Case(**{**case, "model": name}) for case in told["cases"]]
-                curves.append(torch.tensor(told["curve"], dtype=torch.float64))
-                if progress:
-                    progress(len(cases) // len(METHODS), total, f"{name} layer {layer} query {query}")
-            for method, line in zip(METHODS, torch.stack(curves).mean(dim=0).tolist(), strict=True):
-                lines.append({"model": name, "layer": layer, "method": method, "fidelities": line})
+    for name, layer in dict.fromkeys((name, layer) for name, layer, _ in asked):
+        curves = [torch.tensor(told[name, layer, i]["curve"], dtype=torch.float64) for i in range(n_queries)]
+        for method, line in zip(METHODS, torch.stack(curves).mean(dim=0).tolist(), strict=True):
+            lines.append({"model": name, "layer": layer, "method": method, "fidelities": line})
     content = {
         "rows": [asdict(case) for case in cases],
         "summary": summarise(cases),

@@ -21,7 +21,7 @@ from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.figures.sensitivity import sensitivity_figure
 from egbas.region import SupportingRegion
-from egbas.reproduce.kept import identity_of, kept
+from egbas.reproduce.kept import Piece, identity_of, kept_each
 from egbas.reproduce.measurement import LAYERS, MODELS
 from egbas.reproduce.shared_runs import Progress
 from egbas.samplers.choice import TREE
@@ -87,11 +87,17 @@ def run(
     cases = [(name, layer, query) for name in model_names for layer in layers for query in range(n_queries)]
     models = {name: load_model(name) for name in model_names}
     cases_of: dict[tuple[str, int, str, float], list[Case]] = {}
-    for done, (name, layer, query) in enumerate(cases):
+
+    def tell(done: int, place: int) -> None:
         if progress:
+            name, layer, query = cases[place]
             progress(done, len(cases), f"{name} l={layer} q={query}")
-        for setting, value, case in _judged(models[name], layer, query, store):
-            cases_of.setdefault((name, layer, setting, value), []).append(case)
+
+    pieces = [_piece(models[name], layer, query) for name, layer, query in cases]
+    for (name, layer, _), found in zip(cases, kept_each(store, pieces, tell), strict=True):
+        for setting, value, case in found:
+            scores = tuple(Score(**{**score, "model": models[name].name}) for score in case["scores"])
+            cases_of.setdefault((name, layer, setting, value), []).append(Case(**{**case, "scores": scores}))
     rows = [row for key, judged in cases_of.items() for row in _rows(*key, judged)]
     content = {
         "rows": rows,
@@ -116,8 +122,8 @@ def run(
     return content
 
 
-def _judged(model: Model, layer: int, query: int, store: Store | None) -> list[tuple[str, float, Case]]:
-    """What one query gives under every setting, from the store where it is there."""
+def _piece(model: Model, layer: int, query: int) -> Piece:
+    """What one query gives under every setting: what determines it, and what makes it."""
 
     def make() -> list[Any]:
         return [
@@ -128,11 +134,7 @@ def _judged(model: Model, layer: int, query: int, store: Store | None) -> list[t
 
     settings = [SPARSITIES, THRESHOLDS, FACTORS, WIDTHS, ITERATIONS]
     decides = {"sensitivity": _SCHEMA, **identity_of(model), "settings": settings, "layer": layer, "query": query}
-    found = []
-    for setting, value, case in kept(store, decides, make):
-        scores = tuple(Score(**{**score, "model": model.name}) for score in case["scores"])
-        found.append((setting, value, Case(**{**case, "scores": scores})))
-    return found
+    return decides, make
 
 
 def variations(model: Model, layer: int, query: int) -> Iterator[tuple[str, float, Exploration]]:

@@ -5,6 +5,8 @@ An exploration holds its split network, with a copy of the generator in float64:
 would not fit in memory. Who needs explorations therefore gives a *summary*, a function of an exploration.
 """
 
+import contextlib
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ from egbas.sweep.plan import Part
 from egbas.sweep.task import Task
 from egbas.zoo.models import Model, load_model
 
+_PAUSE = 0.2  # seconds between two looks at what another process explores
 AT_ONCE = 10  # queries of a layer; they share its split, and each holds its tree and its kept units
 
 Progress = Callable[[int, int, str], None]
@@ -39,6 +42,7 @@ class Explored:
     Attributes:
         beropt: settings of BerOpt, for all explorations.
         gbrrt: settings of GB-RRT, for all.
+        store: where explorations are kept and found again; None: nowhere.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class Explored:
         """
         self.beropt, self.gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
         self._progress, self._n_done, self._n_all = progress, 0, 0
-        self._store, self._parts = store, dict[tuple[str, int], Part]()
+        self.store, self._parts = store, dict[tuple[str, int], Part]()
         self._models: dict[str, Model] = {}
         self._expected: dict[RunKey, list[Summary]] = {}
         self._results: dict[tuple[Summary, RunKey], Any] = {}
@@ -125,7 +129,26 @@ class Explored:
         return self._models[name]
 
     def _explore(self, model_name: str, layer: int, seeds: Sequence[int]) -> None:
-        """Explore a layer at some queries together, and make every summary that is expected there."""
+        """Explore a layer at some queries together, and make every summary that is expected there.
+
+        What another process is just exploring is left to it.
+        """
+        left = list(seeds)
+        while left:
+            with contextlib.ExitStack() as claims:
+                ours = [seed for seed in left if self._claimed(claims, model_name, layer, seed)]
+                if ours:
+                    self._explore_ours(model_name, layer, ours)
+            left = [seed for seed in left if seed not in ours]
+            if left and not ours:
+                time.sleep(_PAUSE)
+
+    def _claimed(self, claims: contextlib.ExitStack, model_name: str, layer: int, seed: int) -> bool:
+        if self.store is None:
+            return True
+        return claims.enter_context(self.store.claim(self.task(model_name, layer, seed).key))
+
+    def _explore_ours(self, model_name: str, layer: int, seeds: Sequence[int]) -> None:
         model = self.model(model_name)
         queries = [model.latent.sample(1, rng=torch.Generator().manual_seed(seed))[0] for seed in seeds]
         here = f"{model_name} l={layer}"
@@ -167,21 +190,25 @@ class Explored:
         """How many to explore together: those that are kept as soon as they are made are few, so that few are lost."""
         parameter = next(self.model(model_name).generator.parameters(), None)
         on_cpu = parameter is None or parameter.device.type == "cpu"
-        return min(AT_ONCE, idle_cores()) if self._store is not None and on_cpu else AT_ONCE
+        return min(AT_ONCE, idle_cores()) if self.store is not None and on_cpu else AT_ONCE
 
     def _found(self, model_name: str, layer: int, seed: int) -> Exploration | None:
         """What was explored before, and kept."""
-        if self._store is None:
+        if self.store is None:
             return None
-        place = self._store.find(self._task(model_name, layer, seed).key)
+        place = self.store.find(self.task(model_name, layer, seed).key)
         return None if place is None else load_run(place, self.model(model_name).generator)
 
     def _keep(self, model_name: str, layer: int, run: Exploration) -> None:
-        if self._store is not None:
-            self._store.finish(self._task(model_name, layer, run.seed).key, run_files(run))
+        if self.store is not None:
+            self.store.finish(self.task(model_name, layer, run.seed).key, run_files(run))
 
-    def _task(self, model_name: str, layer: int, seed: int) -> Task:
-        """The task that a sweep has for the same exploration."""
+    def task(self, model_name: str, layer: int, seed: int) -> Task:
+        """The task that a sweep has for the exploration of a layer at the query of a seed.
+
+        Raises:
+            ModelNotFoundError, LayerNotFoundError: as ``each`` does.
+        """
         if (model_name, layer) not in self._parts:
             model = self.model(model_name)
             network = Network(model.generator, model.latent.shape)

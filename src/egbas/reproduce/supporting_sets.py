@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,12 +14,12 @@ from egbas.beropt import BerOptConfig
 from egbas.evaluation.rankings import LARGEST, fidelity_of, ranked, shuffled
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
-from egbas.reproduce.kept import identity_of, kept
+from egbas.reproduce.kept import identity_of, kept_each
 from egbas.reproduce.measurement import MODELS, N_QUERIES, paper_layers
 from egbas.reproduce.shared_runs import Progress
 from egbas.samplers.choice import TREE
 from egbas.storage import Store, write_json
-from egbas.zoo.models import Model, load_model
+from egbas.zoo.models import load_model
 
 _N_RANDOM_SETS = 20
 _SCHEMA = 1  # to be raised with every change of what is measured, or how
@@ -88,22 +89,27 @@ def run(
     Returns:
         {"rows": one for each case, "config"}.
     """
-    cases: list[Case] = []
-    total = sum(len(paper_layers(name)) for name in model_names) * n_queries
-    for name in model_names:
-        model = load_model(name)
-        for layer in paper_layers(name):
-            for query in range(n_queries):
+    models = {name: load_model(name) for name in model_names}
+    asked = [(name, layer, query) for name in model_names for layer in paper_layers(name) for query in range(n_queries)]
 
-                def measure(model: Model = model, layer: int = layer, query: int = query) -> dict[str, Any]:
-                    z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
-                    run = explore(model.generator, z0, layer, rng=query, beropt=BerOptConfig(), samples=0)
-                    return asdict(_case(model.name, layer, query, run))
+    def measure(name: str, layer: int, query: int) -> dict[str, Any]:
+        model = models[name]
+        z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(query))[0]
+        run = explore(model.generator, z0, layer, rng=query, beropt=BerOptConfig(), samples=0)
+        return asdict(_case(model.name, layer, query, run))
 
-                decides = {"supporting set": _SCHEMA, **identity_of(model), "layer": layer, "query": query}
-                cases.append(Case(**{**kept(store, decides, measure), "model": name}))
-                if progress:
-                    progress(len(cases), total, f"{name} layer {layer} query {query}")
+    def tell(done: int, place: int) -> None:
+        if progress:
+            name, layer, query = asked[place]
+            progress(done, len(asked), f"{name} layer {layer} query {query}")
+
+    identities = {name: {"supporting set": _SCHEMA, **identity_of(model)} for name, model in models.items()}
+    pieces = [
+        ({**identities[name], "layer": layer, "query": query}, partial(measure, name, layer, query))
+        for name, layer, query in asked
+    ]
+    found = zip(asked, kept_each(store, pieces, tell), strict=True)
+    cases = [Case(**{**case, "model": name}) for (name, _, _), case in found]
     content = {
         "rows": [asdict(case) for case in cases],
         "config": {"models": list(model_names), "queries": n_queries, "torch": torch.__version__},

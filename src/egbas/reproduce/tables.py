@@ -55,7 +55,7 @@ class PaperTable:
             out: folder of the file.
             progress: called with (done, all, text).
             exact: whether rows of the whole region and its fair rivals are added; how much work that may take.
-            store: where explorations are kept and found again; None: nowhere.
+            store: where explorations and scores are kept and found again; None: nowhere.
             seeds: the numbers of the queries; None: from 0 on.
             level: of the supporting sets; None: as the paper has them, by a sparsity.
 
@@ -66,7 +66,7 @@ class PaperTable:
             RunDirectoryError: the file cannot be written.
         """
         explored = Explored(beropt=beropt_at(level), progress=progress, store=store)
-        return self.write(measure(model_names, layers, n_queries, explored, exact=exact, out=out, seeds=seeds), out)
+        return self.write(measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds), out)
 
     def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
         """Make the table of a measurement, and write it to ``out/NAME.json``.

@@ -16,9 +16,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from egbas.errors import RunDirectoryError
 from egbas.storage.claims import Claims
@@ -140,12 +140,23 @@ class Store:
         with self._opened().wait(key):
             yield
 
-    def content(self, decides: Mapping[str, Any], make: Callable[[], Any]) -> tuple[Any, bool]:
+    @overload
+    def content(self, decides: Mapping[str, Any], make: Callable[[], Any]) -> tuple[Any, bool]: ...
+
+    @overload
+    def content(
+        self, decides: Mapping[str, Any], make: Callable[[], Any], *, is_patient: bool
+    ) -> tuple[Any, bool] | None: ...
+
+    def content(
+        self, decides: Mapping[str, Any], make: Callable[[], Any], *, is_patient: bool = True
+    ) -> tuple[Any, bool] | None:
         """A result that JSON takes, made now unless it is there.
 
         Args:
             decides: all that determines it.
             make: gives it.
+            is_patient: wait while somebody else is just making it; else that gives None.
 
         Returns:
             The result as it is read, and whether it was made now.
@@ -153,8 +164,11 @@ class Store:
         Raises:
             RunDirectoryError: it cannot be written, or is damaged.
         """
-        key = key_of(decides)
-        place, is_new = self.get(key, lambda: {CONTENT: (json.dumps(make(), allow_nan=False) + "\n").encode()})
+        get = self.get if is_patient else self.attempt
+        got = get(key_of(decides), lambda: {CONTENT: (json.dumps(make(), allow_nan=False) + "\n").encode()})
+        if got is None:
+            return None
+        place, is_new = got
         try:
             return json.loads((place / CONTENT).read_text(encoding="utf-8")), is_new
         except (OSError, ValueError) as error:
@@ -200,9 +214,13 @@ class Store:
         parts = (self.path / name for name in PARTS_OF_STORE)
         return not any((entry / DONE).exists() for part in parts if part.is_dir() for entry in part.iterdir())
 
-    def remove(self) -> None:
-        """Remove the store, with all that is finished in it; files that are not of a store stay."""
-        for name in PARTS_OF_STORE:
+    def remove(self, parts: Collection[str] = PARTS_OF_STORE) -> None:
+        """Remove the store, with all that is finished in it; files that are not of a store stay.
+
+        Args:
+            parts: folders of it that go.
+        """
+        for name in parts:
             part = self.path / name
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -224,14 +242,15 @@ class Store:
 
 
 @contextlib.contextmanager
-def kept_in(given: str | os.PathLike[str] | None, hidden: Path) -> Iterator[Store]:
-    """The store of a command: the one that was given, which stays, or a hidden one, until all is finished.
+def kept_in(given: str | os.PathLike[str] | None, own: Path, *, keeps_scores: bool = False) -> Iterator[Store]:
+    """The store of a command: the one that was given, which stays, or one of its own, until all is finished.
 
-    Where the work ends early, the hidden one stays with what is finished, and goes where nothing is.
+    Where the work ends early, its own one stays with what is finished, and goes where nothing is.
 
     Args:
         given: folder of a store; None: there is none.
-        hidden: folder of the other.
+        own: folder of the other.
+        keeps_scores: whether results that are no run directories, which are small, stay in its own one, too.
 
     Raises:
         RunDirectoryError: its folder cannot be made.
@@ -239,15 +258,17 @@ def kept_in(given: str | os.PathLike[str] | None, hidden: Path) -> Iterator[Stor
     if given is not None:
         yield Store(given)
         return
-    with folder_for(hidden.parent):
-        store = Store(hidden)
+    with folder_for(own.parent):
+        store = Store(own)
         try:
             yield store
         except BaseException:
             if store.is_empty:
                 store.remove()
             raise
-        store.remove()
+        store.remove(PARTS_OF_STORE - {SCORES, "claims"} if keeps_scores else PARTS_OF_STORE)
+        if store.is_empty:
+            store.remove()
 
 
 def _constant(content: bytes) -> Callable[[], bytes]:
