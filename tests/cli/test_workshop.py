@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egbas.cli import workshop
-from egbas.cli.workshop import ModelWorkshop, SweepWorkshop, explore_options, open_workshop
+from egbas.cli.workshop import ModelWorkshop, SweepWorkshop, explore_options, open_workshop, options_for
 from egbas.errors import ConfigError, LayerNotFoundError, ModelNotFoundError
 from egbas.exploration.explore import explore
 from egbas.storage import Store
@@ -119,3 +119,12 @@ def test_one_model_at_a_time_is_held_and_loaded_ones_are_taken() -> None:
 
 def test_options_of_explorations() -> None:
     assert explore_options({"seed": "0-9", "out": "x", "samples": 0, "tomorrow": 1}) == {"samples": 0, "tomorrow": 1}
+
+
+def test_what_says_how_a_file_is_read_is_for_files_alone() -> None:
+    given = {"activation": "relu", "key": "g", "samples": 0}
+    models = ["weights.pt", "my_models:net", "dcgan-mnist"]
+    assert options_for("weights.pt", given, models) == given
+    for other in models[1:]:
+        assert options_for(other, given, models) == {"activation": None, "key": None, "samples": 0}
+        assert options_for(other, given, models[1:]) == given  # and is refused with its reason

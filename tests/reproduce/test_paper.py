@@ -39,7 +39,7 @@ def test_all_that_a_model_without_a_plane_has(tmp_path: Path, monkeypatch: pytes
         ("figure7", "dcgan-mnist"),
     ]
     files = {name for row in content["made"] for name in row["files"]}
-    assert files | {"all.json", "figure7.json", "queries"} == {path.name for path in tmp_path.iterdir()}
+    assert files | {"all.json", "figure7.json"} == {path.name for path in tmp_path.iterdir()}
     assert json.loads((tmp_path / "all.json").read_text()) == content
     tables = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("table1", "table2")]
     assert tables[0]["config"] == tables[1]["config"]  # measured once for both

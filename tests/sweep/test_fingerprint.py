@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import copy
 import functools
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from egbas.network import Network
-from egbas.sweep.fingerprint import behaviour_of, function_sha256, network_sha256
+from egbas.sweep.fingerprint import answers_of, behaviour_of, function_sha256, network_sha256
 
 
 def plain(slope: float = 0.2) -> nn.Sequential:
@@ -152,3 +153,39 @@ def test_private_settings_and_classes_above_count() -> None:
     assert network_sha256(Hidden(0.1)) != network_sha256(Hidden(0.2))
     assert network_sha256(Inheriting(0.1)) != network_sha256(Hidden(0.1))
     assert network_sha256(Hidden(0.1)) == network_sha256(Hidden(0.1))
+
+
+def borrowing_judge(images: Tensor) -> dict[str, Tensor]:
+    return {"strong": images.flatten(1).mean(dim=1) * STRENGTH[0]}
+
+
+def random_features(images: Tensor) -> Tensor:
+    images.mul_(0)
+    return torch.rand(len(images), 3)
+
+
+def test_what_a_judge_says_is_seen_whatever_code_says_it() -> None:
+    images = torch.linspace(-1, 1, 64).reshape(4, 1, 4, 4)
+    before, kept = answers_of(borrowing_judge, images), images.clone()
+    STRENGTH[0] = 1.1
+    try:
+        assert answers_of(borrowing_judge, images) != before
+    finally:
+        STRENGTH[0] = 1.0
+    assert answers_of(borrowing_judge, images) == before
+    state = torch.get_rng_state()
+    assert answers_of(random_features, images) == answers_of(random_features, images)
+    assert torch.equal(torch.get_rng_state(), state) and torch.equal(images, kept)
+    assert answers_of(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval(), images) is not None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, "a", [], {}, {"a": [1, 2]}, (torch.ones(2), 1j), torch.tensor([]), [1.0, float("nan")], {1: {2: 3}}],
+)
+def test_any_answer_is_taken(answer: object) -> None:
+    json.dumps(answers_of(lambda _: answer, torch.zeros(1, 1)), allow_nan=False)
+
+
+def test_a_judge_that_fails_is_left_to_the_exploration() -> None:
+    assert answers_of(lambda images: images.nothing, torch.zeros(1, 1)) == "raises AttributeError"

@@ -24,9 +24,9 @@ from egbas.cli import (
     reproduce,
     sanity,
     show,
-    sweep,
     train,
 )
+from egbas.cli.sweep import sweep
 from egbas.errors import ConfigError, EgbasError
 from egbas.machine.memory import collect_seldom, keep_freed_memory
 from egbas.version import __version__
@@ -149,7 +149,7 @@ for command in (
     checkpoints.inspect,
     checkpoints.convert,
     reproduce.reproduce,
-    sweep.sweep,
+    sweep,
     report.report,
     train.train,
     doctor.doctor,

@@ -19,6 +19,7 @@ from egbas.report import galleries_of
 from egbas.reproduce.judged import Judges
 from egbas.reproduce.provenance import discriminator_facts
 from egbas.storage import Store, key_of
+from egbas.sweep.fingerprint import probes_of
 from egbas.sweep.task import Task
 from egbas.zoo.models import load_classifier
 
@@ -55,6 +56,7 @@ class Cell:
         return Judges(
             discriminator=None if model.discriminator is None else model.discriminator.to(device),
             classifier=load_classifier(settings.CLASSIFIER).to(device) if model.card is not None else None,
+            images=probes_of(self.shop.network) if model.card is None and model.discriminator is not None else None,
         )
 
     def task(self, place: int) -> Task:

@@ -28,7 +28,7 @@ from egbas.storage import Store, key_of, load_run, run_files
 from egbas.sweep.identity import decides_of
 from egbas.sweep.plan import Part
 from egbas.sweep.task import Task
-from egbas.zoo.models import Model, load_classifier
+from egbas.zoo.models import Model, is_path, load_classifier
 
 # Options of commands, not of the explorations that they make.
 _OF_COMMANDS = {
@@ -55,6 +55,7 @@ RESOLVED = {
 } | {field.name for kind in settings.CONFIGS for field in dataclasses.fields(kind)}
 # A model is what its network does, whatever it is called and wherever it was found.
 UNDECIDING = {"model", "device", "threads", "key", "activation"}
+_OF_FILES = "key", "activation"
 
 
 def explore_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +65,21 @@ def explore_options(given: Mapping[str, Any]) -> dict[str, Any]:
         given: all options, by name.
     """
     return {name: value for name, value in given.items() if name not in _OF_COMMANDS}
+
+
+def options_for(model: str, given: Mapping[str, Any], models: Sequence[str]) -> dict[str, Any]:
+    """The options of one of several models: what says how a checkpoint file is read is for files alone.
+
+    Where no model is a file, they stay, and are refused with their reason.
+
+    Args:
+        model: as typed.
+        given: options of ``explore``, by name.
+        models: all of them, as typed.
+    """
+    if is_path(model) or not any(map(is_path, models)):
+        return dict(given)
+    return {name: None if name in _OF_FILES else value for name, value in given.items()}
 
 
 class ModelWorkshop:
@@ -289,10 +305,11 @@ class SweepWorkshop:
         """Take the options.
 
         Args:
-            options: of ``explore``, by name.
+            options: of ``explore``, by name, and ``models``, the names of all models, where there are several.
             device: where networks run; None: as the options say.
         """
-        self._options, self._device = options, device
+        self._options = {name: value for name, value in options.items() if name != "models"}
+        self._models, self._device = options.get("models") or (), device
         self._held: ModelWorkshop | None = None
         self._name, self._loaded = "", dict[str, Model]()
 
@@ -308,7 +325,8 @@ class SweepWorkshop:
         """The workshop of a model."""
         if self._held is None or self._name != model:
             loaded = self._loaded.get(model)
-            self._held = ModelWorkshop(self._options, model, self._device, loaded=loaded)
+            given = options_for(model, self._options, self._models)
+            self._held = ModelWorkshop(given, model, self._device, loaded=loaded)
             self._name = model
         return self._held
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from egbas.evaluation.comparison import Score, draw_all, evaluate
 from egbas.evaluation.exact_methods import ExactSettings, draw_exact
@@ -17,7 +17,7 @@ from egbas.reproduce.kept import kept
 from egbas.reproduce.provenance import geometry_facts
 from egbas.storage import Store, key_of
 from egbas.storage.store import SCORES
-from egbas.sweep.fingerprint import network_sha256
+from egbas.sweep.fingerprint import answers_of, network_sha256
 
 SCHEMA = 2  # to be raised with every change of what is measured, or how, within a version of egbas
 
@@ -51,16 +51,20 @@ class Judges:
         discriminator: whose features are compared; None: there is none.
         classifier: of digits; None where it does not know the images.
         exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
+        images: of fixed latents, by which code in other files is told apart; None: of networks that are egbas's own.
     """
 
     discriminator: nn.Module | None
     classifier: nn.Module | None
     exact: ExactSettings | None = None
+    images: Tensor | None = None
 
     @cached_property
-    def record(self) -> list[str | None]:
-        """Checksums of both networks."""
-        return [None if one is None else network_sha256(one) for one in (self.discriminator, self.classifier)]
+    def record(self) -> list[Any]:
+        """Checksums of both networks, and what they say of the images."""
+        asked = [one for one in (self.discriminator, self.classifier) if one is not None]
+        told = [] if self.images is None else [answers_of(one, self.images) for one in asked]
+        return [None if one is None else network_sha256(one) for one in (self.discriminator, self.classifier)] + told
 
     def decides(self, task: str) -> dict[str, Any]:
         """All that determines the scores at a query.

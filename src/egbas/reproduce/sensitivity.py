@@ -93,6 +93,8 @@ def run(
             name, layer, query = cases[place]
             progress(done, len(cases), f"{name} l={layer} q={query}")
 
+    if progress:
+        progress(0, len(cases), "")
     pieces = [_piece(models[name], layer, query) for name, layer, query in cases]
     for (name, layer, _), found in zip(cases, kept_each(store, pieces, tell), strict=True):
         for setting, value, case in found:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a network is, as a checksum: its weights, its structure, its settings and its code.
+"""What a network is, as a checksum: its weights, its structure, its settings and its code; and what it does.
 
 A checksum of the weights alone does not see another slope of a leaky ReLU, a wrapper around the network, weights in a
 plain list, or another line in the user's ``forward``. Whatever made a network different, it is then different here.
@@ -8,6 +8,7 @@ plain list, or another line in the user's ``forward``. Whatever made a network d
 import functools
 import hashlib
 import inspect
+import random
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from egbas.inputs.models import contained
 from egbas.network import Network
 
 _N_PROBES, _N_VALUES = 4, 64
@@ -54,9 +56,52 @@ def behaviour_of(network: Network) -> list[float]:
 
     So few that other threads or another device, which change the last digits, hardly ever change one of them.
     """
+    return _few(probes_of(network))
+
+
+def probes_of(network: Network) -> Tensor:
+    """The images of fixed latents, on the CPU."""
     rng = torch.Generator().manual_seed(0)
     z = torch.randn(_N_PROBES, network.latent_size, generator=rng, dtype=torch.float64)
-    values = network.generate(z.to(network.device, network.dtype)).double().cpu().flatten()
+    return network.generate(z.to(network.device, network.dtype)).cpu()
+
+
+def answers_of(function: Callable[..., Any], images: Tensor) -> Any:
+    """What a judge, features or a classifier says of some images, told as ``behaviour_of`` does.
+
+    Random numbers that it draws are the same at every call.
+
+    Args:
+        function: of images; a module is asked where its parameters are.
+        images: on the CPU; it gets a copy.
+    """
+    place = next(function.parameters(), images) if isinstance(function, nn.Module) else images
+    with contained(), torch.no_grad():  # which brings the state of random numbers back
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        try:
+            return _told(function(images.clone().to(place.device)), 0)
+        except (Exception, SystemExit) as error:  # the exploration tells what is wrong with it
+            return f"raises {type(error).__name__}"
+
+
+def _told(answer: Any, depth: int) -> Any:
+    if isinstance(answer, Mapping) and depth < _DEPTH:
+        return {str(name): _told(value, depth + 1) for name, value in answer.items()}
+    if isinstance(answer, list | tuple) and depth < _DEPTH and any(isinstance(each, Tensor) for each in answer):
+        return [_told(each, depth + 1) for each in answer]
+    try:
+        return _few(torch.as_tensor(answer).detach().cpu())
+    except (TypeError, ValueError, RuntimeError):
+        return type(answer).__qualname__
+
+
+def _few(values: Tensor) -> list[float]:
+    """A few of many values, to three digits of the largest, and that."""
+    values = (values.real if values.is_complex() else values).double().flatten().nan_to_num()
+    if not len(values):
+        return []
     values = values[torch.linspace(0, len(values) - 1, _N_VALUES, dtype=torch.float64).long()]
     largest = float(values.abs().max()) or 1.0
     return [round(value / largest, 3) + 0.0 for value in values.tolist()] + [float(f"{largest:.2g}")]

@@ -13,7 +13,7 @@ from egbas.beropt.config import UNIT
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.gbrrt import GbRrtConfig
-from egbas.sweep.fingerprint import behaviour_of, function_sha256, network_sha256
+from egbas.sweep.fingerprint import answers_of, behaviour_of, function_sha256, network_sha256, probes_of
 from egbas.version import __version__
 
 SCHEMA = 2  # to be raised with every change of what a task computes, or how, within a version of egbas
@@ -46,6 +46,9 @@ def decides_of(  # noqa: PLR0913
         features: of images.
         classifier: that judges classes.
     """
+    asked = [judge for _, judge in judges] + [one for one in (features, classifier) if one is not None]
+    images = probes_of(network) if asked else None  # code in other files shows in what it says of them
+    answers = [answers_of(one, images) for one in asked] if images is not None else []
     return {
         "schema": SCHEMA,
         "versions": {"egbas": __version__, "torch": torch.__version__.split("+")[0]},
@@ -59,6 +62,7 @@ def decides_of(  # noqa: PLR0913
         "judges": [[name, function_sha256(judge)] for name, judge in judges],
         "features": None if features is None else function_sha256(features),
         "classifier": None if classifier is None else network_sha256(classifier),
+        **({"answers": answers} if answers else {}),
         "options": {name: value for name, value in options.items() if value is not None and value is not False},
     }
 

@@ -1,22 +1,14 @@
 # SPDX-License-Identifier: MIT
-import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
-from rich.console import Console
 from typer.testing import CliRunner
 
 from egbas.cli import app
-from egbas.cli.selftest import small_network
-from egbas.cli.sweep import hours, names_of, read_file, status_table
-from egbas.errors import ConfigError
-from egbas.network import Network
 from egbas.storage import load_run, load_sweep
-from egbas.sweep.drive import Counts
 from tests.cli.test_workshop import MODEL
 from tests.commands import once
 
@@ -95,46 +87,3 @@ def test_without_the_extra_it_is_told_before_the_work(here: Path, monkeypatch: p
     result = sweep()
     assert (result.exit_code, "pip install 'egbas[sweep]'" in result.stderr) == (2, True)
     assert not list(here.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        ('seed = "0-9"\nmax-steps = 5', {"seed": "0-9", "max_steps": 5}),
-        ("layer = [1, 'relu2']\nlevel = 3", {"layer": "1,relu2", "level": "3"}),
-        ('model = ["a", "b"]\njudge = "m:f"', {"model": ["a", "b"], "judge": ["m:f"]}),
-        ("plan = true", {"plan_only": True}),
-    ],
-)
-def test_options_of_a_file(here: Path, content: str, found: dict[str, Any]) -> None:
-    names = {"seed", "max_steps", "layer", "level", "model", "judge", "plan_only"}
-    (here / "a.toml").write_text(content)
-    assert read_file(here / "a.toml", names) == found
-
-
-@pytest.mark.parametrize("content", ["sed = 1", "json = true", "max_steps = [1, 2]", "[seed]\na = 1", "seed ="])
-def test_bad_files(here: Path, content: str) -> None:
-    (here / "a.toml").write_text(content)
-    with pytest.raises(ConfigError, match=r"a\.toml"):
-        read_file(here / "a.toml", {"seed", "json", "max_steps"})
-
-
-def test_the_live_table() -> None:
-    counts = Counts(total=1200, before=1000, finished=7, failed=3, running=2)
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(status_table(counts))
-    text = console.export_text()
-    for words in ("1,007 of 1,200", "running", "failed", "rate", "time left"):
-        assert words in text
-    assert (hours(40.0), hours(600.0), hours(7200.0)) == ("40 s", "10 min", "2.0 h")
-
-
-def test_a_layer_of_two_names_is_one() -> None:
-    network = Network(small_network(), (2,))
-    layers = {1: network.resolve(1), network.resolve(1).path: network.resolve(1), 2: network.resolve(2)}
-    assert names_of(layers) == {network.resolve(1).path: 1, network.resolve(2).path: 2}
-
-
-def test_inputs_of_a_file_are_lists(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text('input = ["c=3", "psi=0.7"]\n')
-    assert read_file(tmp_path / "a.toml", {"input"}) == {"input": ["c=3", "psi=0.7"]}
