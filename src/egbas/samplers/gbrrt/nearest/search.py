@@ -5,7 +5,7 @@ Every way bounds the rounding error of its squared distances, and tells the node
 apart by ``square_distance``. So no answer depends on what else is in the batch, and the trees of all windows are one.
 
 In few dimensions large trees are sorted (``kd_trees``), and of others all distances are computed (``few_dimensions``).
-In many, those of all pairs come from ||a||^2 + ||b||^2 - 2 ab, a matrix product.
+In many, those of all pairs come from ||a||^2 + ||b||^2 - 2 ab, a matrix product; of large trees in 8 bits (``rounded``).
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once, idle_cores
 from egbas.samplers.gbrrt.distance import compare, square_length
 from egbas.samplers.gbrrt.nearest.few_dimensions import FewDimensions
+from egbas.samplers.gbrrt.nearest.rounded import RoundedNodes, is_worth_it
 from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
 from egbas.samplers.gbrrt.window import SORTED, Array, Nodes
 
@@ -44,6 +45,7 @@ class NearestNodes:
         self._nodes, d = nodes, nodes.latents.shape[1]
         looked_through = nodes.first(_UNSORTED) if d <= SORTED else nodes
         self._few_dimensions = FewDimensions(looked_through) if d <= FEW else None
+        self._rounded: RoundedNodes | None = None  # where the tree is large
 
     def __call__(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
         """For each target the nearest node, the first of several, and the square of its distance.
@@ -58,6 +60,10 @@ class NearestNodes:
         if self._few_dimensions is not None:
             self._few_dimensions.catch_up(n_nodes)
             return self._on_idle_cores(self._few_dimensions.nearest, targets, n_nodes)
+        if self.is_large(n_nodes) and is_worth_it(targets.shape[1]):
+            self._rounded = self._rounded or RoundedNodes(self._nodes)
+            self._rounded.catch_up(n_nodes)
+            return self._on_idle_cores(self._by_rounded_products, targets, n_nodes)
         return self._on_idle_cores(self._by_products, targets, n_nodes)
 
     def is_large(self, n_nodes: int) -> bool:
@@ -74,6 +80,15 @@ class NearestNodes:
             return search(targets, n_nodes)
         answers = at_once(lambda share: search(share, n_nodes), np.array_split(targets, n_threads))
         parents, squares = map(np.concatenate, zip(*answers, strict=True))
+        return parents, squares
+
+    def _by_rounded_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:
+        assert self._rounded is not None
+        shortlist = self._rounded.shortlist(targets, n_nodes, room=_ROOM)
+        parents, squares = np.empty(len(targets), np.int64), np.empty(len(targets))
+        shortlist.decide(targets, self._nodes.latents, parents, squares)
+        if len(rows := shortlist.overfull):
+            parents[rows], squares[rows] = self._by_products(targets[rows], n_nodes)
         return parents, squares
 
     def _by_products(self, targets: Float[Array, "m d"], n_nodes: int) -> Nearest:

@@ -25,7 +25,8 @@ class Shortlist:
         """Start with no nodes, and room for so many of each target."""
         m = len(slack)
         self.slack = slack
-        self._least = np.full(m, np.inf, slack.dtype)  # of the squared distances, without the target's own square
+        # Of the squared distances, without the target's own square, what the least is at most.
+        self._limits = np.full(m, np.inf, slack.dtype)
         self._nodes, self._values = np.empty((m, room), np.int64), np.empty((m, room), slack.dtype)
         self._counts = np.zeros(m, np.int64)
         self._lost = np.full(m, np.inf, slack.dtype)  # least of the values that there was no room for
@@ -38,8 +39,30 @@ class Shortlist:
             node_squares: (n,).
             start: number of the first of the nodes.
         """
-        notes = (self._least, self._nodes, self._values, self._counts, self._lost)
+        notes = (self._limits, self._nodes, self._values, self._counts, self._lost)
         _scan(products, node_squares, start, self.slack, *notes)
+
+    def add_rounded(
+        self,
+        products: Int[NDArray[np.int32], "m n"],
+        factors: Float[NDArray[np.float32], " m"],
+        scales: Float[NDArray[np.float32], " n"],
+        node_squares: Float[NDArray[np.float32], " n"],
+        errors: Float[NDArray[np.float32], " n"],
+        start: int,
+    ) -> None:
+        """Add a block of nodes whose squared distances are ``factors scales products + node_squares``, up to errors.
+
+        Args:
+            products: (m, n), in whole numbers.
+            factors: (m,) of the targets.
+            scales: (n,) of the nodes.
+            node_squares: (n,).
+            errors: (n,) that the squared distances of a node may be off by.
+            start: number of the first of the nodes.
+        """
+        notes = (self._limits, self._nodes, self._values, self._counts, self._lost)
+        _scan_rounded(products, factors, scales, node_squares - errors, 2 * errors, start, *notes)
 
     def decide(
         self,
@@ -58,45 +81,78 @@ class Shortlist:
 
     @property
     def _is_overfull(self) -> Bool[NDArray[np.bool_], " m"]:
-        return self._lost <= self._least + self.slack
+        return self._lost <= self._limits
 
 
 @compiled()
 @no_type_check
 def _scan(  # noqa: PLR0913, PLR0917
-    products, node_squares, start, slack, least, nodes, values, counts, lost
+    products, node_squares, start, slack, limits, nodes, values, counts, lost
 ):
     """Note of a block of nodes those that may be the nearest."""
     for row in range(len(products)):
-        product, limit = products[row], least[row] + slack[row]
+        product = products[row]
         for begin in range(0, len(product), _CHUNK):
             end = min(begin + _CHUNK, len(product))
-            if not _any_within(product[begin:end], node_squares[begin:end], limit):
+            if not _any_within(product[begin:end], node_squares[begin:end], limits[row]):
                 continue
             for j in range(begin, end):
                 value = product[j] + node_squares[j]
-                if value > limit:
-                    continue
-                if value < least[row]:
-                    least[row] = value
-                    limit = value + slack[row]
-                if counts[row] == len(nodes[row]):
-                    counts[row] = _still_near(nodes[row], values[row], limit)
-                if counts[row] == len(nodes[row]):  # the farther half has to go
-                    middle = min(values[row].mean(), values[row].max())  # which is rounded, and may be above them all
-                    counts[row], lost[row] = _nearer(nodes[row], values[row], middle, lost[row])
-                nodes[row, counts[row]], values[row, counts[row]] = start + j, value
-                counts[row] += 1
-        counts[row] = _still_near(nodes[row, : counts[row]], values[row, : counts[row]], limit)
+                if value <= limits[row]:
+                    _note(row, start + j, value, value + slack[row], limits, nodes, values, counts, lost)
+        counts[row] = _still_near(nodes[row, : counts[row]], values[row, : counts[row]], limits[row])
+
+
+@compiled()
+@no_type_check
+def _scan_rounded(  # noqa: PLR0913, PLR0917
+    products, factors, scales, squares, widths, start, limits, nodes, values, counts, lost
+):
+    """The same of products in whole numbers: the least that a squared distance may be, and how much more it may be."""
+    for row in range(len(products)):
+        product, factor = products[row], factors[row]
+        for begin in range(0, len(product), _CHUNK):
+            end = min(begin + _CHUNK, len(product))
+            if not _any_rounded(product[begin:end], factor, scales[begin:end], squares[begin:end], limits[row]):
+                continue
+            for j in range(begin, end):
+                value = np.float32(product[j]) * (factor * scales[j]) + squares[j]
+                if value <= limits[row]:
+                    _note(row, start + j, value, value + widths[j], limits, nodes, values, counts, lost)
+        counts[row] = _still_near(nodes[row, : counts[row]], values[row, : counts[row]], limits[row])
+
+
+@compiled()
+@no_type_check
+def _note(row, node, value, most, limits, nodes, values, counts, lost):  # noqa: PLR0913, PLR0917
+    """Note a node whose squared distance from a target is from a value on, and something at most."""
+    limits[row] = min(limits[row], most)
+    if counts[row] == len(nodes[row]):
+        counts[row] = _still_near(nodes[row], values[row], limits[row])
+    if counts[row] == len(nodes[row]):  # the farther half has to go
+        middle = min(values[row].mean(), values[row].max())  # which is rounded, and may be above them all
+        counts[row], lost[row] = _nearer(nodes[row], values[row], middle, lost[row])
+    nodes[row, counts[row]], values[row, counts[row]] = node, value
+    counts[row] += 1
+
+
+@compiled()
+@no_type_check
+def _any_rounded(product, factor, scales, squares, limit):
+    """As ``_any_within`` says it, of products in whole numbers."""
+    n = np.int32(0)
+    for j in range(len(product)):
+        n = np.int32(n + np.int32(np.float32(product[j]) * (factor * scales[j]) + squares[j] <= limit))
+    return n > 0
 
 
 @compiled()
 @no_type_check
 def _any_within(product, node_squares, limit):
-    """Whether a chunk has a squared distance within the limit; counted, since that runs on vectors."""
-    n = 0
+    """Whether a chunk has a squared distance within the limit; counted in 32 bits, since that runs on vectors."""
+    n = np.int32(0)
     for j in range(len(product)):
-        n += product[j] + node_squares[j] <= limit
+        n = np.int32(n + np.int32(product[j] + node_squares[j] <= limit))
     return n > 0
 
 
