@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from egbas.beropt import BerOptConfig
 from egbas.cli import app, show
+from egbas.cli.reproduce import _chosen
 from egbas.reproduce import shared_runs as explored
 from egbas.reproduce import tables
 from egbas.reproduce.brute_force import Comparison
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.zoo.models import load_model
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
 
@@ -148,3 +151,20 @@ def test_lists_of_queries_layers_and_levels(tmp_path: Path, monkeypatch: pytest.
     assert [told[name]["config"]["beropt"]["level"] for name in ("level-1", "level-2")] == [1, 2]
     assert told["level-1"]["config"]["seeds"] == [3, 5] and told["level-1"]["rows"][0]["n_queries"] == 2
     assert not (tmp_path / "level-1" / "queries" / "tasks").exists()
+
+
+def test_a_key_says_which_network_of_a_file_is_meant(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    networks = {name: nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 64)) for name in ("netG", "netG_ema")}
+    torch.save({name: network.state_dict() for name, network in networks.items()}, tmp_path / "g.pth")
+    z = torch.randn(2, 3, generator=torch.Generator().manual_seed(1))
+    for name, network in networks.items():
+        chosen = _chosen(str(tmp_path / "g.pth"), tmp_path / "out", name, "relu,none")
+        assert torch.equal(load_model(chosen or "").generator(z), network(z).reshape(-1, 1, 8, 8))
+
+
+def test_a_key_without_a_file_is_bad_input(tmp_path: Path) -> None:
+    words = ["reproduce", "table1", "--model", "dcgan-mnist-2d", "--key", "netG", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "got --key and no checkpoint file" in result.stderr

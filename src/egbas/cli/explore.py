@@ -91,14 +91,16 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
 
     settings.check_one(level=level, delta=delta, sparsity=sparsity)
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
-    if classifier is not None and input:
-        raise ConfigError("got --classifier and --input; a generator joined with a classifier takes the latent alone")
     layer = settings.layer_in(
         region, layer, {"level": level, "delta": delta, "sparsity": sparsity, "hold": hold, "boundary": boundary}
     )
     settings.check_store(store, {"--image": image, "--classifier": classifier, "--region": region, "--hold": hold})
     directory = check_destination(out or default_out(model, layer, latent or image or str(seed)), overwrite)
-    chosen = find_classified(model, classifier, output, latent_size, latent, key=key, activation=activation)
+    inputs = find_inputs(input)
+    chosen = find_classified(
+        model, classifier, output, latent_size, latent, key=key, activation=activation, inputs=inputs
+    )
+    inputs = settings.inputs_of(chosen, inputs)
     seeded(seed)
     z0 = find_query(latent if latent is not None else str(seed), chosen.latent)
     source, said = None, ()
@@ -119,7 +121,6 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         step_size=step_size,
         iterations=iterations,
     )
-    inputs = find_inputs(input)
     where = find_device(device)
     generator, output = chosen.generator.to(where), settings.output_of(chosen, output)
     set_threads(generator, chosen.latent.shape, threads, inputs)

@@ -31,7 +31,6 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     import torch
 
     from egbas.cli import settings
-    from egbas.errors import ConfigError
     from egbas.inputs.classifiers import find_classified
     from egbas.inputs.conditions import find_inputs
     from egbas.inputs.devices import set_threads
@@ -40,10 +39,9 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.network.bypass import NONE_PAST
     from egbas.network.layers import spelled
 
-    if classifier is not None and input:
-        raise ConfigError("got --classifier and --input; a generator joined with a classifier takes the latent alone")
-    chosen = find_classified(model, classifier, output, latent_size, key=key, activation=activation)
-    output, inputs = settings.output_of(chosen, output), find_inputs(input)
+    inputs = find_inputs(input)
+    chosen = find_classified(model, classifier, output, latent_size, key=key, activation=activation, inputs=inputs)
+    inputs, output = settings.inputs_of(chosen, inputs), settings.output_of(chosen, output)
     set_threads(chosen.generator, chosen.latent.shape, None, inputs)
     told = Boundary.of(boundary, chosen.latent)
     network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)

@@ -83,6 +83,8 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         ),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
+    key: options.Key = None,
+    activation: options.Activation = None,
     store: options.Store = None,
     json: options.Json = False,
     quiet: options.NoProgress = False,
@@ -101,6 +103,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.zoo.models import load_model
 
     _check(name, out, exact=exact)
+    model = _chosen(model, out, key, activation)
     asked = _asked(name, queries, seed=seed, layer=layer, level=level)
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
@@ -136,6 +139,30 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
             show.say("\n".join([*_found_before(content, store or place / FOLDER), str(place / f"{name}.json")]))
     if json:
         show.as_json(next(iter(contents.values())) if len(contents) == 1 else contents)
+
+
+def _chosen(model: str | None, out: Path, key: str | None, activation: str | None) -> str | None:
+    """The model; of a checkpoint file the network that is meant, as a file of its own in the folder of the results.
+
+    Raises:
+        ConfigError: there is no checkpoint file.
+    """
+    if key is None and activation is None:
+        return model
+    from egbas.errors import ConfigError
+    from egbas.storage import write_file
+    from egbas.zoo.convert import convert
+    from egbas.zoo.models import is_path
+
+    if model is None or not is_path(model):
+        raise ConfigError(
+            f"got {'--key' if key is not None else '--activation'} and no checkpoint file; it says which network of a "
+            "file is meant, or what the file does not tell: add --model FILE, or leave it out"
+        )
+    chosen = out.expanduser() / f"{Path(model).stem}{'' if key is None else '-' + key}.safetensors"
+    chosen.parent.mkdir(parents=True, exist_ok=True)
+    convert(Path(model).expanduser(), chosen, write_file, overwrite=True, key=key, activation=activation)
+    return str(chosen)
 
 
 def _asked(name: str, queries: int | None, *, seed: str | None, layer: str | None, level: str | None) -> dict[str, Any]:

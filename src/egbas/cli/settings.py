@@ -88,6 +88,11 @@ def output_of(model: Model, output: str | None) -> str | None:
     return None if isinstance(model.generator, Classified) else output
 
 
+def inputs_of(model: Model, inputs: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the network is given beside the latent; None where a joined generator has it already."""
+    return None if isinstance(model.generator, Classified) else inputs
+
+
 def class_judges(model: Model, z0: Tensor) -> list[Judge]:
     """The judge that asks a classifier whether an image has the query's class, where there is a classifier."""
     generator: Any = model.generator

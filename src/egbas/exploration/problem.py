@@ -19,6 +19,7 @@ from egbas.network import Network
 from egbas.network.boundary import Boundary
 from egbas.network.classified import IMAGE, LOGITS, Classified
 from egbas.network.given import Given, Inputs, network_of
+from egbas.network.joined import joined
 from egbas.network.kinds import kind_of
 from egbas.region import DecisionRegion, Precisions, Region
 
@@ -89,13 +90,9 @@ class Problem:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
         latent = latent or latent_of(generator, queries[0])
-        if classifier is not None and inputs:
-            raise ConfigError(
-                f"got a classifier and inputs ({', '.join(inputs)}); a generator joined with a classifier takes the "
-                "latent alone: write the inputs into a module of your own around the generator"
-            )
         if classifier is not None:
-            generator, output = Classified(network_of(generator), classifier, output=output), None
+            generator = joined(generator, classifier, latent.shape, output=output, inputs=inputs)
+            output = inputs = None
         network = _network(generator, latent, output, inputs, boundary)
         generator = network.generator
         held = held_of(generator, hold, has_layer=layer is not None, has_focus=focus is not None)

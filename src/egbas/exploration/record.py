@@ -64,7 +64,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
         "classifier": _classifier(run),
         "latent": run.latent.record(),
         "output": run.network.output,
-        "inputs": run.network.conditions.record(),
+        "inputs": run.network.beside.record(),
         "layer": None if run.layer is None else _layer(run.layer),
         "hold": run.held,
         "boundary": None if run.layer is None else str(run.network.boundary),

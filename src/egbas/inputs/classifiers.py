@@ -8,7 +8,9 @@ from torch import nn
 
 from egbas.errors import ConfigError, ModelNotFoundError, NetworkError
 from egbas.inputs.models import call, find_model, parse_shape
-from egbas.network.classified import Classified, Pixels
+from egbas.network.classified import Pixels
+from egbas.network.given import Inputs
+from egbas.network.joined import joined
 from egbas.zoo.lenet import SIDE
 from egbas.zoo.models import Model, classifiers, load_classifier, refuse_choices
 
@@ -24,6 +26,7 @@ def find_classified(  # noqa: PLR0913  each is an option
     *,
     key: str | None = None,
     activation: str | None = None,
+    inputs: Inputs | None = None,
 ) -> Model:
     """Find the model that is named, its generator joined with the classifier that is named, where one is.
 
@@ -38,6 +41,7 @@ def find_classified(  # noqa: PLR0913  each is an option
         latent_file: whose length tells the latent's where nothing else does.
         key: as typed after ``--key``.
         activation: as typed after ``--activation``.
+        inputs: that ``find_inputs`` read after ``--input``; a generator that is joined with a classifier takes them.
 
     Raises:
         ModelNotFoundError, CheckpointError, NetworkError: as ``find_model`` does, of either.
@@ -58,7 +62,8 @@ def find_classified(  # noqa: PLR0913  each is an option
         found = find_model(model, latent_size, latent_file, key=key, activation=activation)
     if judge is None:
         return found
-    return replace(found, generator=Classified(found.generator, judge, output=output))
+    generator = joined(found.generator, judge, found.latent.shape, output=output, inputs=inputs)
+    return replace(found, generator=generator)
 
 
 def _space(latent_size: str | None, classifier: str | None) -> Model:

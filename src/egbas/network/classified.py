@@ -11,7 +11,8 @@ from torch import fx, nn
 
 from egbas.errors import NetworkError
 from egbas.latent import LatentSpace, Uniform
-from egbas.network.given import Given, Shape, network_of, shape_of
+from egbas.network.conditions import Conditions
+from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
 from egbas.network.images import check_choice, parts_of
 
 Traced = Any  # a Tensor, or what stands in for one where torch.fx writes a pass down
@@ -62,9 +63,17 @@ class Classified(nn.Module):
         generator: G; ``Pixels`` for a classifier in input space.
         classifier: maps images (n, c, h, w) to logits (n, classes); or any network whose output is to be held.
         output: which of the generator's outputs is the image; see ``egbas.explore``.
+        conditions: what the generator is given beside the latent.
     """
 
-    def __init__(self, generator: Given, classifier: Given, *, output: int | str | None = None) -> None:
+    def __init__(
+        self,
+        generator: Given,
+        classifier: Given,
+        *,
+        output: int | str | None = None,
+        inputs: Inputs | Conditions | None = None,
+    ) -> None:
         """Join them; neither is copied or changed.
 
         Args:
@@ -73,13 +82,16 @@ class Classified(nn.Module):
                 entry or attribute ``logits``.
             output: where the image is in what the generator returns; None: the tensor that it returns, or its entry
                 ``image``.
+            inputs: what the generator's forward takes beside the latent, by name, as ``egbas.explore`` says. Classes
+                have to be tensors here, as the generator takes them; ``egbas.explore`` finds out which these are.
 
         Raises:
             NetworkError: one is no network, or they do not compute in the same dtype on the same device.
-            ConfigError: ``output`` is no index and no name.
+            ConfigError: ``output`` is no index and no name, or an input is nothing that a network takes.
         """
         super().__init__()
         check_choice(output)
+        self.conditions = Conditions.of(inputs)
         self.generator, self.classifier = network_of(generator), network_of(classifier)
         self.output = output
         places = [_place(module) for module in (self.generator, self.classifier)]
@@ -107,7 +119,7 @@ class Classified(nn.Module):
 
     def forward(self, latents: Traced) -> dict[str, Traced]:
         """Compute images, their logits and probabilities."""
-        image = _part(self.generator(latents), IMAGE, self.output, "generator")
+        image = _part(self.generator(latents, **self.conditions.rows(latents)), IMAGE, self.output, "generator")
         logits = _part(self.classifier(image), LOGITS, None, "classifier")
         return {IMAGE: image, LOGITS: logits, PROBABILITIES: logits.softmax(dim=-1)}
 

@@ -152,12 +152,18 @@ class Network:
         """The shape of an image in words, with which output it is and of which inputs where these were asked for."""
         shape = " x ".join(map(str, self.image_shape))
         output = "" if self.output is None else f", output {self.output}"
-        return f"{shape}{output}{f', with {self.conditions.told}' if self.conditions else ''}"
+        return f"{shape}{output}{f', with {self.beside.told}' if self.beside else ''}"
 
     @property
     def conditions(self) -> Conditions:
         """What the network is given beside the latent."""
         return self._forward.conditions
+
+    @property
+    def beside(self) -> Conditions:
+        """The same, to be told and written down: of a generator joined with a classifier, what the generator has."""
+        joined = getattr(self.generator, "conditions", None)
+        return joined if isinstance(joined, Conditions) else self.conditions
 
     @property
     def inputs(self) -> Inputs:

@@ -79,7 +79,7 @@ def _given(run: Exploration) -> list[str]:
     if output is not None:
         words += ["--output", str(output)]
     words += [] if run.network.boundary.kind == "zero" else ["--boundary", str(run.network.boundary)]
-    typed = {name: value for name, value in run.network.inputs.items() if not isinstance(value, list)}
+    typed = {name: value for name, value in run.network.beside.given.items() if not isinstance(value, list)}
     for name, value in typed.items():
         words += ["--input", f"{name}={_typed(name, value)}"]
     if run.network.device.type != "cpu":
@@ -141,9 +141,9 @@ def _notes(run: Exploration, is_drawn: bool) -> list[str]:
     notes = []
     if not is_drawn:
         notes.append("The query lies in samples.safetensors beside this page: give the path of that file.")
-    if any(isinstance(value, Tensor) for value in run.network.inputs.values()):
+    if any(isinstance(value, Tensor) for value in run.network.beside.given.values()):
         notes.append("Inputs lie in inputs.safetensors beside this page: give the path of that file.")
-    if any(isinstance(value, list) for value in run.network.inputs.values()):
+    if any(isinstance(value, list) for value in run.network.beside.given.values()):
         notes.append("Inputs that are lists can only be given in Python: inputs=.")
     unlisted = [] if run.beropt is None else _unlisted(run.beropt.config)
     if unlisted:

@@ -26,6 +26,7 @@ from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Layer, Network
 from egbas.network.boundary import Boundary
+from egbas.network.classified import Classified
 from egbas.network.given import network_of
 from egbas.region import Certificate, DecisionRegion, Intersection, Region, SupportingRegion
 from egbas.samplers.chains import Chains
@@ -71,7 +72,7 @@ def load_run(
     check_contents(contents)
     _check_region(contents.config, region)
     if generator is None:
-        generator = reopened(contents.config, directory, allow_code=allow_code)
+        generator = reopened(contents.config, directory, allow_code=allow_code, inputs=contents.inputs)
     run = _rebuild(contents, network_of(generator), region, latent)
     check_run(contents, run)
     return run
@@ -127,7 +128,13 @@ def _rebuild(
     network = (
         given
         if isinstance(given, Network)
-        else Network(generator, latent.shape, output=config.get("output"), inputs=contents.inputs, boundary=boundary)
+        else Network(
+            generator,
+            latent.shape,
+            output=config.get("output"),
+            inputs=None if isinstance(generator, Classified) else contents.inputs,  # a joined generator has them
+            boundary=boundary,
+        )
     )
     check_network(contents, network)
     layer, beropt = None, None

@@ -17,19 +17,22 @@ from torch import nn
 from egbas.errors import CheckpointError, ConfigError, ModelNotFoundError, NetworkError
 from egbas.inputs.classifiers import find_classifier
 from egbas.inputs.models import find_model
-from egbas.network.classified import Classified, Pixels
+from egbas.network.classified import Pixels
+from egbas.network.given import Inputs
+from egbas.network.joined import joined
 from egbas.zoo.models import is_path, load_model
 
 WAY_OUT = "load the network and pass load_run(path, generator=...)"
 
 
-def reopened(config: dict[str, Any], directory: Path, *, allow_code: bool) -> nn.Module:
+def reopened(config: dict[str, Any], directory: Path, *, allow_code: bool, inputs: Inputs | None = None) -> nn.Module:
     """Find the network of a run; whether it is the one, its checksum tells.
 
     Args:
         config: of the run.
         directory: of the run.
         allow_code: whether a callable may be imported from anywhere.
+        inputs: of the run.
 
     Raises:
         ModelNotFoundError: it is not there any more, or may not be imported.
@@ -37,7 +40,8 @@ def reopened(config: dict[str, Any], directory: Path, *, allow_code: bool) -> nn
     generator, judge = _generator(config, directory, allow_code), config.get("classifier")
     if judge is None:
         return generator
-    return Classified(generator, _classifier(judge["name"], directory, allow_code), output=judge.get("output"))
+    classifier, shape = _classifier(judge["name"], directory, allow_code), tuple(config["latent"]["shape"])
+    return joined(generator, classifier, shape, output=judge.get("output"), inputs=inputs)
 
 
 def _generator(config: dict[str, Any], directory: Path, allow_code: bool) -> nn.Module:

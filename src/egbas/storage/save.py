@@ -219,7 +219,7 @@ def _pictures(run: Exploration, progress: Callable[[int, int], None] | None) -> 
 
 def _contents(run: Exploration) -> dict[str, Callable[[], bytes]]:
     """What each other file of a run directory holds; made one by one, so that only one is in memory at a time."""
-    beropt, exact, beside = run.beropt, run.exact, run.network.conditions.tensors()
+    beropt, exact, beside = run.beropt, run.exact, run.network.beside.tensors()
     return {
         CONFIG: lambda: json_bytes(run.config()),
         **({} if beropt is None else {BOUNDARY: lambda: tensor_bytes(**_boundary(run, beropt))}),

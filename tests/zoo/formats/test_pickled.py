@@ -90,6 +90,32 @@ def test_a_whole_pickled_sequence_computes_what_the_original_does(
     assert len(told) == (wrapped == "class")
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_pickled_decoder_gives_the_image_that_its_state_dict_gives(wrapped: bool, tmp_path: Path) -> None:
+    net = made(lambda: nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 64), nn.Tanh()))
+    torch.save(Around(net) if wrapped else net, tmp_path / "whole.pth")
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    whole = load_model(tmp_path / "whole.pth").generator
+    weights = load_model(tmp_path / "weights.pth", activation="relu,tanh").generator
+    z = Draw(1)(3, 4)
+    assert whole(z).shape == (3, 1, 8, 8)
+    assert torch.equal(whole(z), weights(z))
+
+
+@pytest.mark.parametrize("more", [{"scale": 0.5}, {"img_shape": (1, 8, 8)}, {"flip": True}, {"mode": "tanh"}])
+def test_a_class_that_keeps_more_than_sizes_is_refused(more: dict[str, object], tmp_path: Path) -> None:
+    around = Around(made(odd))
+    around.nz, around.parallel = 6, None
+    torch.save(around, tmp_path / "g.pth")
+    assert load_model(tmp_path / "g.pth").latent.shape == (6, 1, 1)
+    for name, value in more.items():
+        setattr(around, name, value)
+    torch.save(around, tmp_path / "g.pth")
+    with pytest.raises(CheckpointError, match="whole pickled network, of which nothing was run") as refused:
+        load_model(tmp_path / "g.pth")
+    assert "net.load_state_dict(egbas.load_weights(" in str(refused.value)
+
+
 def test_plain_pickles_are_read_too(tmp_path: Path) -> None:
     net = made(odd)
     (tmp_path / "g.pkl").write_bytes(pickle.dumps(net))

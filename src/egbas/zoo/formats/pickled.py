@@ -17,6 +17,7 @@ from egbas.zoo.containers.networks import children_of, tensors_of
 from egbas.zoo.containers.reparametrised import plain
 from egbas.zoo.containers.standins import Foreign
 from egbas.zoo.formats.examples_dcgan import read_discriminator
+from egbas.zoo.formats.sequential import image_shape
 from egbas.zoo.sequential import SETTINGS, SequentialConfig
 
 NAME = "pickled-sequence"
@@ -52,6 +53,7 @@ USUAL = {
     **{"size": None, "alpha": 1.0, "beta": 1, "threshold": 20, "min_val": -1.0, "max_val": 1.0, "approximate": "none"},
     **{"start_dim": 1, "end_dim": -1, "dim": 1},
 }
+OF_MODULES = frozenset({"training", "call_super_init", "dump_patches", "T_destination"})  # torch's own attributes
 NORM_HOOKS = ("torch.nn.utils.spectral_norm.SpectralNorm", "torch.nn.utils.weight_norm.WeightNorm")
 FIRST = ("linear", "conv_transpose")
 
@@ -82,6 +84,7 @@ def read(content: Content) -> Blueprints:
                 weights[full] = value.load(full, transposed=is_transposed and name == "weight")
             if name == "running_var" and float(weights[full].min()) < 0:
                 raise CheckpointError(f"the variances of {layer['name']!r} are negative; the file is damaged")
+    layers += _square(layers)
     first = layers[0][0]
     latent = normal(first["in_features"]) if first["kind"] == "linear" else normal(first["in_channels"], 1, 1)
     config = SequentialConfig(latent=latent.shape, layers=tuple(layer for layer, _ in layers))
@@ -109,6 +112,8 @@ def _layers(module: Foreign) -> "list[tuple[dict[str, Any], Mapping[str, Any]]] 
         children = children_of(inner)
         if len(children) != 1 or tensors_of(inner).keys() - {"n_averaged"} or inner.origin in KINDS:
             return None
+        if inner.origin not in PLAIN and _has_more(inner):
+            return None
         inner = next(iter(children.values()))
     found: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
     for number, leaf in enumerate(_leaves(inner), 1):
@@ -125,6 +130,15 @@ def _layers(module: Foreign) -> "list[tuple[dict[str, Any], Mapping[str, Any]]] 
     return found if found[0][0]["kind"] in FIRST else None  # else the latent's shape is not told
 
 
+def _square(layers: "list[tuple[dict[str, Any], Mapping[str, Any]]]") -> "list[tuple[dict[str, Any], dict[str, Any]]]":
+    """The layer that makes a square image of a decoder's values, as where its state dict alone is read."""
+    told = [layer for layer, _ in layers]
+    if {layer["kind"] for layer in told} - {"linear", "batch_norm_1d", "activation"}:
+        return []
+    shape = image_shape([layer for layer in told if layer["kind"] == "linear"][-1]["out_features"])
+    return [] if shape is None else [({"name": "image", "kind": "unflatten", "shape": list(shape)}, {})]
+
+
 def _leaves(module: Foreign, depth: int = 0) -> Iterator[Foreign]:
     if _is_hooked(module):
         yield module  # no layer, so that the network is refused
@@ -133,6 +147,12 @@ def _leaves(module: Foreign, depth: int = 0) -> Iterator[Foreign]:
             yield from _leaves(child, depth + 1)
         else:
             yield child
+
+
+def _has_more(module: Foreign) -> bool:
+    """Whether a class keeps more than sizes: a scale, a shape, a switch, which its forward may do something with."""
+    own = {name: value for name, value in module.state.items() if isinstance(name, str) and not name.startswith("_")}
+    return any(not (type(value) is int or value is None) for name, value in own.items() if name not in OF_MODULES)
 
 
 def _is_hooked(leaf: Foreign) -> bool:

@@ -211,11 +211,11 @@ def _mlp(sequence: list[Numbered], said: str | None) -> list[dict[str, Any]]:
         layers += _between(sequence, module, at, hidden, is_last=at == len(linears))
     if last is not None:
         layers.append(_layer("output", "activation", function=last))
-    image = _image(linears[-1].shape[0])
+    image = image_shape(linears[-1].shape[0])
     return layers if image is None else [*layers, _layer("image", "unflatten", shape=list(image))]
 
 
-def _image(n: int) -> tuple[int, int, int] | None:
+def image_shape(n: int) -> tuple[int, int, int] | None:
     """Shape of a square image, grey or RGB, of so many values; no number is both. None where it is none."""
     for channels in (1, 3):
         side = math.isqrt(n // channels)
