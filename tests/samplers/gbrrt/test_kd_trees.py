@@ -42,9 +42,9 @@ def test_the_nearest_of_all_and_the_first_of_several(kind: str, steps: tuple[int
 
 def test_each_node_stands_in_one_tree_but_the_newest() -> None:
     latents = CLOUDS["cloud"]
-    for steps in ((1500,), tuple(range(1, 1501, 90)) + (1500,)):
+    for steps in ((1500,), (*range(1, 1501, 90), 1500)):
         trees = sorted_in(latents, steps)
-        n, sizes = ROW * (1500 // ROW), np.diff(trees.ends[: trees.count[0]], prepend=0)
+        n, sizes = ROW * (1500 // ROW), np.diff(trees.ends[: trees.n_trees[0]], prepend=0)
         assert sizes.sum() == n
         assert (sizes[:-1] > sizes[1:]).all()  # so that there are few
         assert sorted(trees.numbers[:n]) == list(range(n))
@@ -55,7 +55,7 @@ def test_each_node_stands_in_one_tree_but_the_newest() -> None:
 def test_whether_a_node_is_near_that_counts(kind: str) -> None:
     latents = CLOUDS[kind]
     trees, iterations = sorted_in(latents, (900, 1500)), RNG.permutation(1500)
-    n = int(trees.ends[trees.count[0] - 1])
+    n = int(trees.ends[trees.n_trees[0] - 1])
     for place in range(0, 1500, 75):
         latent = latents[place] + 0.1 * RNG.standard_normal(3)
         gaps = np.square(latents[:n] - latent).sum(axis=1)

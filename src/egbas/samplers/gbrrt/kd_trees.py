@@ -36,7 +36,7 @@ class KdTrees(NamedTuple):
     numbers: Int[NDArray[np.int64], " n"]  # which nodes they are
     axes: Int8[NDArray[np.int8], " n"]  # the coordinate that the plane of a point lies across
     ends: Int[NDArray[np.int64], " 64"]  # where each tree ends
-    count: Int[NDArray[np.int64], " 1"]  # how many trees there are
+    n_trees: Int[NDArray[np.int64], " 1"]  # how many trees there are
 
     @classmethod
     def empty(cls, n: int, query: Array) -> "KdTrees":
@@ -51,7 +51,7 @@ class KdTrees(NamedTuple):
             latents: of the nodes.
             n_nodes: how many there are.
         """
-        ends, end = self.ends[: self.count[0]].tolist(), n_nodes // ROW * ROW
+        ends, end = self.ends[: self.n_trees[0]].tolist(), n_nodes // ROW * ROW
         begin = ends[-1] if ends else 0
         if end <= begin:
             return
@@ -60,7 +60,7 @@ class KdTrees(NamedTuple):
             ends.pop()
             begin = ends[-1] if ends else 0
         _build(self.points, self.numbers, self.axes, begin, end)
-        self.ends[len(ends)], self.count[0] = end, len(ends) + 1
+        self.ends[len(ends)], self.n_trees[0] = end, len(ends) + 1
 
     def nearest(
         self, targets: Float[Array, "m d"], latents: Float[Array, "n d"], n_nodes: int
@@ -87,7 +87,7 @@ class _Stack(NamedTuple):
 @no_type_check
 def n_sorted(trees):
     """How many nodes stand in the trees: the first ones."""
-    return trees.ends[trees.count[0] - 1] if trees.count[0] > 0 else 0
+    return trees.ends[trees.n_trees[0] - 1] if trees.n_trees[0] > 0 else 0
 
 
 @compiled()
@@ -102,7 +102,7 @@ def _nearest(trees, targets, latents, n_nodes):
             if other < square:
                 parent, square = node, other
         begin = 0
-        for end in trees.ends[: trees.count[0]]:
+        for end in trees.ends[: trees.n_trees[0]]:
             parent, square = _nearest_in(trees, begin, end, target, parent, square, stack)
             begin = end
         parents[row], squares[row] = parent, square
@@ -144,7 +144,7 @@ def _nearest_in(trees, begin, end, target, parent, square, stack):  # noqa: PLR0
 
 @compiled()
 @no_type_check
-def is_any_within(trees, latent, limit, parent, iteration, iterations):  # noqa: PLR0913, PLR0917
+def is_any_within(trees, latent, limit, parent, iteration, iterations):
     """Whether a point is nearer than the squared limit, of those that an earlier iteration added, without the parent.
 
     Args:
@@ -158,7 +158,7 @@ def is_any_within(trees, latent, limit, parent, iteration, iterations):  # noqa:
     points, numbers, axes = trees.points, trees.numbers, trees.axes
     firsts, ends = np.empty(_DEEP, np.int64), np.empty(_DEEP, np.int64)
     begin = 0
-    for end in trees.ends[: trees.count[0]]:
+    for end in trees.ends[: trees.n_trees[0]]:
         firsts[0], ends[0] = begin, end
         n, begin = 1, end
         while n > 0:
@@ -229,7 +229,7 @@ def _widest(points):
 
 @compiled()
 @no_type_check
-def _select(points, numbers, axis, first, last, middle):  # noqa: PLR0913, PLR0917
+def _select(points, numbers, axis, first, last, middle):
     """Let the point at the middle have as many before it that are not above it (Hoare 1961)."""
     while first < last:
         pivot = points[(first + last) // 2, axis]

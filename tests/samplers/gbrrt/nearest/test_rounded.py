@@ -75,7 +75,7 @@ def test_a_torch_without_such_products_is_no_error(monkeypatch: pytest.MonkeyPat
     def missing(*_: object) -> None:
         raise RuntimeError("not implemented for 'CPU'")
 
-    monkeypatch.setattr(rounded.torch, "_int_mm", missing)
+    monkeypatch.setattr(rounded, "_int_mm", missing)
     is_worth_it.cache_clear()
     assert not is_worth_it(40)
     is_worth_it.cache_clear()

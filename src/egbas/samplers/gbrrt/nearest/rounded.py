@@ -9,12 +9,13 @@ that may be the nearest within that are told apart by ``square_distance``, as ev
 import functools
 import time
 from collections.abc import Callable
-from typing import NamedTuple, no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int8
 from numpy.typing import NDArray
+from torch import Tensor
 
 from egbas.machine.compiled import compiled
 from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
@@ -23,6 +24,7 @@ from egbas.samplers.gbrrt.window import Array, Nodes
 _BLOCK = 4096  # nodes whose products with a window of targets stay in the processor's cache
 _EPS = float(np.finfo(np.float32).eps)
 _N_TARGETS, _N_TRIES, _WORTH = 64, 8, 1.5
+_int_mm: Any = getattr(torch, "_int_mm", None)  # a name of torch that other versions may lack
 
 
 class Rounded(NamedTuple):
@@ -75,7 +77,7 @@ class RoundedNodes:
         shortlist = Shortlist(np.zeros(len(targets), np.float32), room=room)
         for start in range(0, n_nodes, _BLOCK):
             block = slice(start, min(start + _BLOCK, n_nodes))
-            products = torch._int_mm(torch.from_numpy(asked.numbers), torch.from_numpy(nodes.numbers[block]).T).numpy()
+            products = _product(torch.from_numpy(asked.numbers), torch.from_numpy(nodes.numbers[block])).numpy()
             errors = np.float32(width) * nodes.lengths[block]
             shortlist.add_rounded(products, -2 * asked.scales, nodes.scales[block], nodes.squares[block], errors, start)
         return shortlist
@@ -113,10 +115,15 @@ def is_worth_it(d: int) -> bool:
     rounded = torch.ones(_BLOCK, d, dtype=torch.int8), torch.ones(_N_TARGETS, d, dtype=torch.int8)
     exact = rounded[0].float(), rounded[1].float()
     try:
-        fast = _seconds(lambda: torch._int_mm(rounded[1], rounded[0].T))
-    except (RuntimeError, AttributeError):  # this torch has no such product on a processor
+        fast = _seconds(lambda: _product(rounded[1], rounded[0]))
+    except (RuntimeError, TypeError):  # this torch has no such product on a processor
         return False
     return _WORTH * fast < _seconds(lambda: torch.mm(exact[1], exact[0].T))
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """A b^T of 8-bit numbers (m, d) and (n, d): int32 (m, n)."""
+    return _int_mm(a, b.T)
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -5,7 +5,8 @@ Every way bounds the rounding error of its squared distances, and tells the node
 apart by ``square_distance``. So no answer depends on what else is in the batch, and the trees of all windows are one.
 
 In few dimensions large trees are sorted (``kd_trees``), and of others all distances are computed (``few_dimensions``).
-In many, those of all pairs come from ||a||^2 + ||b||^2 - 2 ab, a matrix product; of large trees in 8 bits (``rounded``).
+In many, those of all pairs come from ||a||^2 + ||b||^2 - 2 ab, a matrix product, of large trees in 8 bits
+(``rounded``).
 """
 
 from collections.abc import Callable
