@@ -139,7 +139,8 @@ def _draw_classes(axes: Axes, plane: DecisionMap) -> None:
             continue
         axes.contour(plane.xs, plane.ys, mask, levels=[0.5], colors=[BLACK], linewidths=0.5)
     for number in range(plane.n_classes):
-        parts, n_parts = label(plane.classes == number)
+        labelled: Any = label(plane.classes == number)
+        parts, n_parts = labelled
         for part in range(1, n_parts + 1):
             mask = (parts == part).astype(np.float64)
             if mask.mean() < _LEAST_SHARE:
