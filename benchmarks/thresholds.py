@@ -24,10 +24,10 @@ import egbas
 from egbas.training.mnist import load_mnist
 from egbas.zoo.models import load_classifier
 
-LATENT, LAYERS, QUERIES, LEVEL = 8, (1, 2, 3), 5, 6
+LATENT, LAYERS, QUERIES, LEVEL = 8, (1, 2), 5, 6
 BOUNDARIES = ("zero", "turning", "quantile:0.5", "quantile:0.25")
 EPOCHS, BATCH, RATE = 4, 250, 2e-3
-SAMPLES, EVALUATIONS = 40, 40_000
+SAMPLES, EVALUATIONS = 30, 20_000
 
 
 def decoder() -> nn.Sequential:
@@ -155,8 +155,8 @@ def main() -> None:
     for row in rows(generator):
         found.append(row)
         print(json.dumps(row), flush=True)
-    content = {"level": LEVEL, "seed": 0, "error": error, "seconds": seconds, "rows": found}
-    given.out.write_text(json.dumps(content, indent=2) + "\n")
+        content = {"level": LEVEL, "seed": 0, "error": error, "seconds": seconds, "rows": found}
+        given.out.write_text(json.dumps(content, indent=2) + "\n")
     print("\n".join(table(found)))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from egbas.errors import CheckpointError, ConfigError
 from egbas.latent import LatentSpace
+from egbas.zoo.labelled import LabelledConfig, LabelledGenerator
 from egbas.zoo.pggan import PgganConfig, PgganCritic, PgganCriticConfig, PgganGenerator
 from egbas.zoo.radford import RadfordConfig, RadfordCritic, RadfordCriticConfig, RadfordGenerator
 from egbas.zoo.sequential import SequentialConfig, SequentialGenerator
@@ -22,6 +23,7 @@ ARCHITECTURES: dict[str, tuple[Any, Any]] = {
     "dcgan-generator": (RadfordGenerator, RadfordConfig),
     "dcgan-critic": (RadfordCritic, RadfordCriticConfig),
     "sequential-generator": (SequentialGenerator, SequentialConfig),
+    "labelled-generator": (LabelledGenerator, LabelledConfig),
 }
 
 
@@ -97,7 +99,7 @@ class Blueprints:
 
 def latent_shape(generator: Blueprint) -> tuple[int, ...]:
     """Shape of one latent as a generator takes it: (d,) for a PGGAN, (d, 1, 1) for a DCGAN."""
-    if generator.architecture == "sequential-generator":
+    if generator.architecture in ("sequential-generator", "labelled-generator"):
         return generator.config.latent
     d = generator.config.latent_size
     return (d, 1, 1) if generator.architecture == "dcgan-generator" else (d,)

@@ -11,6 +11,7 @@ from torch import Tensor
 from egbas.errors import NetworkError
 from egbas.geometry.invariance import is_scale_invariant
 from egbas.network import Network
+from egbas.zoo.labelled import LabelledGenerator
 from egbas.zoo.models import Model
 
 N_LATENTS = 4
@@ -34,7 +35,8 @@ def inspect(model: Model, seed: int = 0) -> dict[str, Any]:
     Raises:
         NetworkError: the network does not run.
     """
-    network = Network(model.generator, model.latent.shape)
+    beside = {"label": 0} if isinstance(model.generator, LabelledGenerator) else None
+    network = Network(model.generator, model.latent.shape, inputs=beside)
     z = model.latent.sample(N_LATENTS, rng=torch.Generator().manual_seed(seed))
     images = _one_by_one(network, z)
     return {

@@ -165,7 +165,7 @@ def test_some_losses_end_the_generator_in_a_tanh(tmp_path: Path, config: Callabl
     ("settings", "message"),
     [
         ({"attribKeysOrder": {"Gender": {"order": 0}}}, "conditional"),
-        ({"categoryVectorDim": 10}, "conditional"),
+        ({"categoryVectorDim": 10}, "labels have 10 values and its first layer takes 7"),
         ({"attribKeysOrder": {"Gender": {"order": 0}}}, "labels: Gender behind its latent.*--model"),
         ({"alpha": 1}, "alpha is 1; expected a number of at least 0 and below 1"),
         ({"alpha": "half"}, "alpha is half"),
@@ -178,6 +178,19 @@ def test_settings_that_are_not_read_are_refused(
     torch.save({"config": config(**settings), "netG": generator_layout("")}, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(tmp_path / "m.pt")
+
+
+def test_labels_are_an_input(tmp_path: Path, config: Callable[..., Any]) -> None:
+    state = generator_layout("")
+    saved = {"config": config(categoryVectorDim=2), "netG": state, "netD": critic_layout("", outputs=3)}
+    torch.save(saved, tmp_path / "m.pt")
+    parts, generator, critic = load(tmp_path / "m.pt", "pytorch_GAN_zoo-pgan")
+    assert parts.latent.shape == (5,)
+    assert critic is None and "labels" in parts.facts["left_out"]
+    z = Draw(1)(5, 5)
+    expected, _ = original(state, "", torch.cat([z, torch.tensor([[0.0, 1.0]]).expand(5, 2)], dim=1))
+    torch.testing.assert_close(generator(z, torch.full((5,), 1)), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(generator(z, weights=torch.tensor([[0.0, 1.0]] * 5)), generator(z, torch.full((5,), 1)))
 
 
 @pytest.mark.parametrize("dot", ["", ".module"])

@@ -80,7 +80,17 @@ def test_a_wasserstein_loss_leaves_the_images_unbounded(tmp_path: Path) -> None:
     agree(load(tmp_path / "m.pt", "pytorch_GAN_zoo-dcgan")[1], Draw(1)(5, 7, 1, 1), lambda z: original(state, False, z))
 
 
-def test_a_conditional_network_is_refused(tmp_path: Path) -> None:
-    torch.save({"config": {"categoryVectorDim": 2}, "netG": generator_layout()}, tmp_path / "m.pt")
+def test_labels_are_an_input(tmp_path: Path) -> None:
+    state = generator_layout()
+    torch.save({"config": {"categoryVectorDim": 2}, "netG": state, "netD": critic_layout()}, tmp_path / "m.pt")
+    parts, generator, critic = load(tmp_path / "m.pt", "pytorch_GAN_zoo-dcgan")
+    assert parts.latent.shape == (5, 1, 1) and critic is None
+    z = Draw(1)(5, 5, 1, 1)
+    both = torch.cat([z, torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1).expand(5, 2, 1, 1)], dim=1)
+    torch.testing.assert_close(generator(z, torch.zeros(5, dtype=torch.int64)), original(state, True, both)[0])
+
+
+def test_labels_that_are_not_told_are_refused(tmp_path: Path) -> None:
+    torch.save({"config": {"attribKeysOrder": {"Gender": 0}}, "netG": generator_layout()}, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match="conditional"):
         read_checkpoint(tmp_path / "m.pt")

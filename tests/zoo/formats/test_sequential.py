@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from egbas.errors import CheckpointError
+from egbas.errors import CheckpointError, NetworkError
 from egbas.network import Network
+from egbas.storage import write_file
 from egbas.zoo.convert import convert
 from egbas.zoo.formats import read_checkpoint
 from egbas.zoo.formats.sequential import numbered
@@ -135,7 +136,6 @@ def test_a_layer_of_1_x_1_may_have_cut_the_border_and_this_is_told(tmp_path: Pat
         ([up(9, 8, first=True), nn.InstanceNorm2d(8), nn.ReLU(), up(8, 3)], "may be an instance norm"),
         ([up(9, 8, first=True), nn.Dropout(), nn.BatchNorm2d(8), nn.ReLU(), up(8, 3)], "which is the activation"),
         ([up(9, 8, first=True), nn.BatchNorm2d(8), nn.BatchNorm2d(8), nn.ReLU(), up(8, 3)], "two batch norms"),
-        ([up(110, 8, first=True), nn.ReLU(), up(8, 3)], "a latent of 100 and one of 10 labels"),
     ],
 )
 def test_what_leaves_a_doubt_is_refused(tmp_path: Path, layers: list[nn.Module], message: str) -> None:
@@ -145,12 +145,49 @@ def test_what_leaves_a_doubt_is_refused(tmp_path: Path, layers: list[nn.Module],
     assert "own code" in str(refused.value) or "does not read" in str(refused.value)
 
 
-def test_labels_that_are_seen_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["one-hot", "table", "linear"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_labels_are_an_input(kind: str, is_first: bool, tmp_path: Path) -> None:
+    latent = 50 if kind == "one-hot" else 5
+    width, shape = {"one-hot": 10, "table": 4, "linear": 3}[kind], (latent, *([] if kind == "linear" else [1, 1]))
+    make: Callable[[], nn.Module] = (
+        (lambda: mlp(latent + width, 9, 64)) if kind == "linear" else lambda: made_conditional(latent + width)
+    )
+    net, rows = made(make), torch.eye(10) if kind == "one-hot" else Draw(4)(6, width)
+    state = {f"main.{key}": value for key, value in net.state_dict().items()}
+    torch.save(state | ({} if kind == "one-hot" else {"label_emb.weight": rows}), tmp_path / "g.pth")
+    model = load_model(tmp_path / "g.pth", activation="relu,none" if kind == "linear" else None)
+    assert model.latent.shape == shape
+    z = Draw(1)(3, *shape)
+    beside = rows[2].reshape(1, -1, *[1] * (len(shape) - 1)).expand(3, *[-1] * len(shape))
+    expected = net(torch.cat([beside, z] if is_first else [z, beside], dim=1))
+    inputs = {"label": 2, "labels_first": is_first}
+    network = Network(model.generator, shape, inputs=inputs)
+    assert any("--input label=0" in text for text in network.notices)
+    torch.testing.assert_close(network.generate(z.flatten(1)).flatten(1), expected.flatten(1))
+    assert network.split(1).at(z[0].flatten()).route == "graph"
+    choice = "relu,none" if kind == "linear" else None
+    convert(tmp_path / "g.pth", tmp_path / "g.safetensors", write_file, activation=choice)
+    again = Network(load_model(tmp_path / "g.safetensors").generator, shape, inputs=inputs)
+    assert torch.equal(again.generate(z.flatten(1)), network.generate(z.flatten(1)))
+
+
+def made_conditional(size: int) -> nn.Module:
+    return nn.Sequential(*block(size, 8, first=True), up(8, 1), nn.Tanh())
+
+
+def test_a_label_that_was_forgotten_is_asked_for(tmp_path: Path) -> None:
+    torch.save(made(lambda: made_conditional(110)).state_dict(), tmp_path / "g.pth")
+    model = load_model(tmp_path / "g.pth")
+    with pytest.raises(NetworkError, match=r"takes a label from 0 to 9: --input label=0"):
+        Network(model.generator, model.latent.shape)
+
+
+def test_labels_that_leave_no_latent_are_refused(tmp_path: Path) -> None:
     state = {f"main.{key}": value for key, value in made(DCGANS["one block"]).state_dict().items()}
     torch.save(state | {"label_emb.weight": torch.zeros(10, 50)}, tmp_path / "g.pth")
-    with pytest.raises(CheckpointError, match=r"takes labels \('label_emb\.weight', 10 x 50\)") as refused:
+    with pytest.raises(CheckpointError, match=r"labels have 50 values and its first layer takes 9"):
         read_checkpoint(tmp_path / "g.pth")
-    assert "\n    net = Generator()" in str(refused.value)
 
 
 def mlp(*sizes: int, act: type[nn.Module] = nn.ReLU, last: nn.Module | None = None, dropout: bool = False) -> nn.Module:

@@ -10,9 +10,9 @@ from egbas.errors import CheckpointError
 from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content, open_content
 from egbas.zoo.containers.stored import StoredTensor
+from egbas.zoo.formats.labels import holds_ten_labels
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
-from egbas.zoo.formats.radford_layers import refuse_labels
 from egbas.zoo.formats.tensors import Tensors
 
 NAME = "pytorch-examples-dcgan"
@@ -31,7 +31,8 @@ def matches(content: Content) -> bool:
     is_conv = first is not None and len(first.shape) == 4 and has_norm
     is_plain = not any(name.removesuffix("bias") + "weight" in regular and _is_conv(stored, name) for name in stored)
     doubles = all(stored[name].shape[2:] == (4, 4) for name in weights if len(stored[name].shape) == 4)
-    is_told = content.activation is None and content.generator_name not in content.modules
+    labels = first is not None and holds_ten_labels(first.shape[0])  # as an input: ``sequential.py``
+    is_told = not labels and content.activation is None and content.generator_name not in content.modules
     return is_conv and weights == regular and is_plain and doubles and is_told
 
 
@@ -48,7 +49,6 @@ def read(content: Content) -> Blueprints:
     convs = [f"main.{3 * i}" for i in range(n + 1)]
     norms = [f"main.{3 * i + 1}" for i in range(n)]
     generator = read_generator(tensors, convs, norms, tanh=True)
-    refuse_labels(generator.config.latent_size)
     discriminator, facts = read_discriminator(content)
     return Blueprints(
         generator=generator,

@@ -11,10 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.blueprint import Blueprint, Blueprints, normal
+from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.content import Content
+from egbas.zoo.formats.labels import labelled, notice
 from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import Conv, Tensors
+from egbas.zoo.labelled import MAX_CLASSES
 
 NAME = "pytorch_GAN_zoo-pgan"
 FORMAT_LAYERS = ("formatLayer.module.weight", "formatLayer.weight")
@@ -36,7 +38,7 @@ def read(content: Content) -> Blueprints:
         CheckpointError: the network is conditional, or uses a setting that egbas does not know.
     """
     config = content.settings("config")
-    _check_config(config)
+    n_labels = category_size(config)
     # A file stripped of its configuration has the published settings, as far as anyone can know.
     is_equalized = config.get("equalizedlR", True) is not False
     alpha, slope = _share(config, "alpha", 0.0), _share(config, "leakyReluLeak", SLOPE)
@@ -55,28 +57,43 @@ def read(content: Content) -> Blueprints:
     facts: dict[str, Any] = {
         "configuration": "in the file" if config else "none in the file; the published settings are assumed"
     }
+    if n_labels:
+        generator = labelled(generator, n_labels)
+        facts["labels"] = n_labels
     discriminator = None
     if content.discriminator is not None and alpha:
         facts["left_out"] = f"the discriminator, which is fading in its last resolution (alpha {alpha:g})"
+    elif content.discriminator is not None and n_labels:
+        facts["left_out"] = "the discriminator, which judges labels, too"
     elif content.discriminator is not None:
         stored = Tensors(stored=content.discriminator, what="discriminator")
         discriminator = _critic(stored, is_equalized, slope)
     return Blueprints(
         generator=generator,
         discriminator=discriminator,
-        latent=normal(generator.config.latent_size),
+        latent=normal(*latent_shape(generator)),
         facts=facts,
+        notices=(notice(generator),) if n_labels else (),
     )
 
 
-def _check_config(config: dict[str, Any]) -> None:
-    labels = config.get("attribKeysOrder")
-    if labels or config.get("categoryVectorDim"):
+def category_size(config: dict[str, Any]) -> int:
+    """How many values of labels the first layer takes behind the latent; 0: none.
+
+    Raises:
+        CheckpointError: it takes labels, and the configuration does not tell how many values they have.
+    """
+    labels, size = config.get("attribKeysOrder"), config.get("categoryVectorDim")
+    if type(size) is int and 0 < size <= MAX_CLASSES:
+        return size
+    if labels or size:
         named = f": {', '.join(str(name)[:40] for name in list(labels)[:6])}" if isinstance(labels, dict) else ""
         raise CheckpointError(
-            f"the network is conditional (it takes labels{named} behind its latent), and egbas does not read those. "
-            "Load it with its own code, the labels fixed, and pass it as --model package.module:callable"
+            f"the network is conditional (it takes labels{named} behind its latent), and its configuration does not "
+            "tell how many values they have. Load it with its own code, the labels fixed, and pass it as --model "
+            "package.module:callable"
         )
+    return 0
 
 
 def _share(config: dict[str, Any], name: str, default: float) -> float:

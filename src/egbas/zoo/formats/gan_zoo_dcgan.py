@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """DCGANs of pytorch_GAN_zoo: ``formatLayer.weight`` with four dimensions, and ``main.convTranspose1.weight``."""
 
-from egbas.errors import CheckpointError
-from egbas.zoo.blueprint import Blueprint, Blueprints, normal
+from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.gan_zoo import TANH_LOSSES
+from egbas.zoo.formats.gan_zoo import TANH_LOSSES, category_size
+from egbas.zoo.formats.labels import labelled, notice
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
 from egbas.zoo.formats.tensors import Tensors
@@ -22,22 +22,25 @@ def read(content: Content) -> Blueprints:
     """Read both networks.
 
     Raises:
-        CheckpointError: the network is conditional.
+        CheckpointError: the network is conditional, and its configuration does not tell its labels.
     """
     config = content.settings("config")
-    if config.get("attribKeysOrder") or config.get("categoryVectorDim"):
-        raise CheckpointError("the network is conditional (it takes labels), and egbas does not read those")
+    n_labels = category_size(config)
     # Without a configuration, the published settings.
     is_bounded = config.get("lossCriterion", "DCGAN") in TANH_LOSSES
     tensors = Tensors(stored=content.generator, what="generator")
     n = tensors.count(r"main\.convTranspose(\d+)\.weight") or 1
     convs = ["formatLayer", *(f"main.convTranspose{i}" for i in range(1, n)), "main.outlayer"]
     generator = read_generator(tensors, convs, [f"main.batchNorm{i}" for i in range(n)], tanh=is_bounded)
+    generator = labelled(generator, n_labels) if n_labels else generator
     discriminator = None
-    if content.discriminator is not None:
+    if content.discriminator is not None and not n_labels:
         discriminator = _critic(Tensors(stored=content.discriminator, what="discriminator"))
     return Blueprints(
-        generator=generator, discriminator=discriminator, latent=normal(generator.config.latent_size, 1, 1)
+        generator=generator,
+        discriminator=discriminator,
+        latent=normal(*latent_shape(generator)),
+        notices=(notice(generator),) if n_labels else (),
     )
 
 

@@ -12,8 +12,6 @@ from egbas.zoo.formats.tensors import Tensors
 from egbas.zoo.radford import MAX_LAYERS, RadfordConfig, RadfordCriticConfig
 
 NORM = ("weight", "bias", "running_mean", "running_var")
-N_CLASSES = 10  # of MNIST, CIFAR and their kin
-USUAL_LATENTS = (50, 62, 64, 100, 128, 256)
 
 
 def generator(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, tanh: bool) -> Blueprint:
@@ -41,20 +39,6 @@ def generator(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, t
         tanh=tanh,
     )
     return Blueprint(architecture="dcgan-generator", config=config, weights=weights)
-
-
-def refuse_labels(latent_size: int) -> None:
-    """Refuse a first layer that seems to take a latent of a usual size and the labels of ten classes.
-
-    Raises:
-        CheckpointError: it does; the file cannot tell.
-    """
-    if latent_size - N_CLASSES in USUAL_LATENTS:
-        raise CheckpointError(
-            f"its first layer takes {latent_size} values, which may be a latent of {latent_size - N_CLASSES} and one "
-            f"of {N_CLASSES} labels; the file does not tell. Load the network with its own code, the label fixed, and "
-            "pass it as --model package.module:callable"
-        )
 
 
 def critic(tensors: Tensors, convs: Sequence[str], norms: Sequence[str], *, sigmoid: bool) -> Blueprint:

@@ -4,8 +4,7 @@
 from collections.abc import Iterable
 
 from egbas.zoo.containers.content import Content
-from egbas.zoo.containers.networks import words
-from egbas.zoo.containers.stored import StoredTensor
+from egbas.zoo.formats.labels import is_of_labels
 
 # What it is, and beginnings of names that all have to be there.
 KINDS = (
@@ -21,7 +20,6 @@ KINDS = (
     ("a StyleGAN-like network", ("mapping.", "synthesis.")),
 )
 MAX_SHOWN = 12  # tensors
-LABEL_WORDS = frozenset("label labels emb embed embedding embeddings class classes cls cond condition category".split())
 OWN_CODE = "load it with its own code and pass the network as --model package.module:callable (see docs/cli.md)"
 
 
@@ -47,7 +45,7 @@ def describe(content: Content) -> str:
     some = ", ".join(name[:60] for name in names[:4])
     whole = content.modules.get(content.generator_name)
     known = "" if whole is None else f" It is {whole.origin}, a whole pickled network, of which nothing was run."
-    labels = next((name for name, value in content.generator.items() if _is_of_labels(name, value)), None)
+    labels = next((name for name, value in content.generator.items() if is_of_labels(name, value)), None)
     if labels is not None:
         shape = " x ".join(map(str, content.generator[labels].shape))
         known += f" It takes labels ({labels[:60]!r}, {shape}); fix them in the network of your own."
@@ -58,11 +56,6 @@ def describe(content: Content) -> str:
         f"its {len(names)} tensors ({some}, ...) are of no format that egbas knows (docs/checkpoints.md lists them)."
         f"{known} The file does not tell how they are connected:\n{_shapes(content)}\n{own_lines(content)}"
     )
-
-
-def _is_of_labels(name: str, value: StoredTensor) -> bool:
-    """Whether a tensor is a table of labels: (classes, values), called so."""
-    return len(value.shape) == 2 and bool(words(name) & LABEL_WORDS)
 
 
 def own_lines(content: Content) -> str:

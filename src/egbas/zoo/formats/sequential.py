@@ -16,11 +16,12 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError, ConfigError
-from egbas.zoo.blueprint import Blueprint, Blueprints, normal
+from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import StoredTensor
 from egbas.zoo.formats.examples_dcgan import read_discriminator
-from egbas.zoo.formats.radford_layers import NORM, read_norm, refuse_labels
+from egbas.zoo.formats.labels import N_CLASSES, holds_ten_labels, labelled, notice, table_of
+from egbas.zoo.formats.radford_layers import NORM, read_norm
 from egbas.zoo.formats.tensors import Tensors
 from egbas.zoo.sequential import SequentialConfig, activation
 
@@ -64,7 +65,7 @@ def matches(content: Content) -> bool:
     """Whether all tensors are of one numbered sequence: transposed convolutions, or linear layers."""
     if content.generator_name in content.modules:
         return False  # what a whole pickled network tells of its layers is not guessed: ``pickled.py``
-    sequence = numbered(content.generator)
+    sequence = numbered(_without_table(content.generator))
     affine = [module for module in sequence if module.kind != "batch_norm"]
     kinds = {module.kind for module in affine}
     if len(affine) < 2 or sequence[0].kind == "batch_norm" or len(kinds) != 1 or not _is_chain(affine):
@@ -80,25 +81,41 @@ def read(content: Content) -> Blueprints:
         CheckpointError: the file leaves a doubt about a layer, or it is no generator.
     """
     tensors = Tensors(stored=content.generator, what="generator")
-    sequence = numbered(content.generator)
+    sequence = numbered(_without_table(content.generator))
     if sequence[0].kind == "linear":
         layers, facts = _mlp(sequence, content.activation), {}
         latent = normal(sequence[0].shape[1])
     else:
-        refuse_labels(sequence[0].shape[0])
         layers, facts = _dcgan(sequence, content.activation)
         latent = normal(sequence[0].shape[0], 1, 1)
     weights = _weights(tensors, sequence, layers)
     config = SequentialConfig(latent=latent.shape, layers=tuple(layers))
     generator = Blueprint(architecture="sequential-generator", config=config, weights=weights)
+    table = table_of(content.generator)
+    if table is not None:
+        rows = tensors.load(table, None, None)
+        generator = labelled(generator, len(rows), rows)
+    elif sequence[0].kind != "linear" and holds_ten_labels(latent.shape[0]):
+        generator = labelled(generator, N_CLASSES)
+    has_labels = generator.architecture == "labelled-generator"
+    latent = normal(*latent_shape(generator))
     discriminator, told = (None, {}) if sequence[0].kind == "linear" else read_discriminator(content)
     return Blueprints(
         generator=generator,
         discriminator=discriminator,
         latent=latent,
         facts=facts | told,
-        notices=tuple(f"{NOTICES[name]} {text}." for name, text in facts.items()),
+        notices=(
+            *(f"{NOTICES[name]} {text}." for name, text in facts.items()),
+            *([notice(generator)] if has_labels else []),
+        ),
     )
+
+
+def _without_table(stored: Mapping[str, StoredTensor]) -> Mapping[str, StoredTensor]:
+    """The tensors beside a table of labels, whose name has no number."""
+    table = table_of(stored)
+    return stored if table is None else {name: value for name, value in stored.items() if name != table}
 
 
 def numbered(stored: Mapping[str, StoredTensor]) -> list[Numbered]:
