@@ -76,19 +76,21 @@ def train(images: Tensor, *, epochs: int = EPOCHS, seed: int = 0) -> tuple[nn.Se
     return made.eval().requires_grad_(False), sum(errors[-40:]) / len(errors[-40:])
 
 
-def rows(generator: nn.Module, layers: Sequence[int] = LAYERS, queries: int = QUERIES) -> Iterator[dict[str, Any]]:
-    """Explore each layer around each query with every boundary."""
+def rows(generator: nn.Module, known: Sequence[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
+    """Explore each layer around each query with every boundary; what is known is given first."""
+    yield from known
+    done = {(row["query"], row["layer"], row["boundary"]) for row in known}
     space = egbas.LatentSpace(shape=(LATENT,))
     classifier = load_classifier("lenet-mnist")
-    for seed in range(queries):
+    for seed in range(QUERIES):
         z0 = space.sample(1, torch.Generator().manual_seed(seed))[0]
         digit = int(classifier(generator(z0[None])).argmax())
 
         def same(images: Tensor, digit: int = digit) -> dict[str, Tensor]:
             return {"same": (classifier(images).argmax(dim=1) == digit).double()}
 
-        for layer in layers:
-            for boundary in BOUNDARIES:
+        for layer in LAYERS:
+            for boundary in (each for each in BOUNDARIES if (seed, layer, each) not in done):
                 begin = time.process_time()
                 run = egbas.explore(
                     generator,
@@ -151,8 +153,8 @@ def main() -> None:
     generator, error = train(load_mnist(given.data, "train").images)
     seconds = time.process_time() - begin
     print(f"trained: mean squared error {error:.4f}, {seconds:.0f} s of the processor", flush=True)
-    found = []
-    for row in rows(generator):
+    found, known = [], json.loads(given.out.read_text())["rows"] if given.out.exists() else []
+    for row in rows(generator, known):
         found.append(row)
         print(json.dumps(row), flush=True)
         content = {"level": LEVEL, "seed": 0, "error": error, "seconds": seconds, "rows": found}

@@ -45,3 +45,9 @@ def test_a_flow_follows_the_covariance() -> None:
     np.testing.assert_allclose(flow.rates, [0.1, 1.0], rtol=0.05)
     np.testing.assert_allclose(abs(flow.basis), [[0, 1], [1, 0]], atol=0.02)
     np.testing.assert_allclose(Flow.of_snapshots(3 * z, is_curved=False).rates, [0.3, 3.0], rtol=0.05)
+
+
+def test_chains_that_have_not_moved_tell_nothing() -> None:
+    flow = Flow.of_snapshots(np.ones((40, 3)), is_curved=True)
+    assert np.array_equal(flow.basis, np.eye(3))
+    assert np.array_equal(flow.rates, np.ones(3))

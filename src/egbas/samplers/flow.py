@@ -43,6 +43,8 @@ class Flow:
         weight = max(_LEAST_WEIGHT, _SHRUNK / (len(z) / 2 + _SHRUNK))
         shrunk = (1 - weight) * covariance + weight * np.diag(np.diag(covariance))
         e, basis = np.linalg.eigh(shrunk)
+        if not e.max() > 0:  # no chain has moved yet, and nothing is known
+            return cls.plain(z.shape[1], is_curved=is_curved)
         e = np.maximum(e, 1e-6 * e.max())
         return cls(basis=basis, rates=np.sqrt(e / e.max() if is_curved else e), is_curved=is_curved)
 
