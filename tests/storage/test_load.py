@@ -53,6 +53,8 @@ def test_a_run_with_thresholds_comes_back_as_it_was(boundary: str, tmp_path: Pat
     place = save_run(run, tmp_path / "run")
     thresholds = load_file(place / "boundary.safetensors")["thresholds"]
     assert json.loads((place / "config.json").read_text())["boundary"] == boundary
+    page = (place / "report.html").read_text()
+    assert "boundaries at" in page and f"--boundary {boundary}" in page
     back = load_run(place, generator=generator)
     assert back.config() == run.config()
     z = 3 * torch.randn(100, 2, generator=torch.Generator().manual_seed(5))

@@ -459,6 +459,7 @@ def _settings(run: Exploration) -> list[tuple[str, list[tuple[str, str]]]]:
             [
                 ("model", run.model_name),
                 explored,
+                *([] if run.network.boundary.kind == "zero" else [("boundaries at", str(run.network.boundary))]),
                 ("image", run.network.told_image),
                 *([] if run.held is None else [("held", run.held)]),
                 ("latent space", f"{_times(latent.shape)}, {prior}"),
