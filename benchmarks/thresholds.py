@@ -82,14 +82,14 @@ def rows(generator: nn.Module, known: Sequence[dict[str, Any]] = ()) -> Iterator
     done = {(row["query"], row["layer"], row["boundary"]) for row in known}
     space = egbas.LatentSpace(shape=(LATENT,))
     classifier = load_classifier("lenet-mnist")
-    for seed in range(QUERIES):
-        z0 = space.sample(1, torch.Generator().manual_seed(seed))[0]
-        digit = int(classifier(generator(z0[None])).argmax())
+    for layer in LAYERS:
+        for seed in range(QUERIES):
+            z0 = space.sample(1, torch.Generator().manual_seed(seed))[0]
+            digit = int(classifier(generator(z0[None])).argmax())
 
-        def same(images: Tensor, digit: int = digit) -> dict[str, Tensor]:
-            return {"same": (classifier(images).argmax(dim=1) == digit).double()}
+            def same(images: Tensor, digit: int = digit) -> dict[str, Tensor]:
+                return {"same": (classifier(images).argmax(dim=1) == digit).double()}
 
-        for layer in LAYERS:
             for boundary in (each for each in BOUNDARIES if (seed, layer, each) not in done):
                 begin = time.process_time()
                 run = egbas.explore(
