@@ -24,7 +24,7 @@ import egbas
 from egbas.training.mnist import load_mnist
 from egbas.zoo.models import load_classifier
 
-LATENT, LAYERS, QUERIES, LEVEL = 8, (1, 2), 5, 6
+LATENT, LAYERS, QUERIES, LEVEL = 8, (1,), 5, 6  # deeper layers take minutes a row
 BOUNDARIES = ("zero", "turning", "quantile:0.5", "quantile:0.25")
 EPOCHS, BATCH, RATE = 4, 250, 2e-3
 SAMPLES, EVALUATIONS = 30, 20_000
