@@ -20,6 +20,7 @@ from egbas import BerOptConfig
 from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli.settings import class_judges
 from egbas.evaluation.equal_mass import ball_of_equal_mass
+from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.sanity.measured import independent
 from egbas.exploration.facts import Facts, facts_of
 from egbas.samplers.choice import rng_of
@@ -31,6 +32,7 @@ SEEDS = tuple(range(10))
 WITHOUT_MASKS = ("faces",)  # where random masks take minutes a layer
 MOST = {"faces": 100_000}  # evaluations, where a latent takes long; None: the default of runs
 SAMPLES, DRAWS = 50, 400  # effective ones of the region (100 in rows that do not say so); independent ones of the ball
+FEWEST = 5  # queries, from which an interval over them is told
 MASS = MassConfig(repetitions=2)  # a decade more or less changes the radius of a ball in 64 dimensions by 4 %
 
 
@@ -118,6 +120,42 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """One line for each layer, over its queries: means, and ratios of means with intervals over queries."""
+    names = ("model", "layer", "queries", "converged", "freedom: region", "ball", "ratio", "class kept: region", "ball")
+    more = ("median distance: region", "ball", "lie at: region", "ball")
+    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    by_layer = itertools.groupby(
+        sorted(rows, key=lambda row: (row["model"], row["layer"])), lambda row: (row["model"], row["layer"])
+    )
+    for (model, layer), each in by_layer:
+        some = list(each)
+        free = [[row[which]["freedom"] for row in some] for which in ("region", "ball")]
+        line = [f"`{model}`", layer, len(some), sum(row["status"] == "CONVERGED" for row in some)]
+        line += [f"{_mean(free[0]):.2f}", f"{_mean(free[1]):.2f}"]
+        ends = bootstrap_ratio(*free) if len(some) >= FEWEST else None
+        line.append(
+            f"{_mean(free[0]) / _mean(free[1]):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
+        )
+        for key in ("class_kept", "median_distance", "lie_at"):
+            line += [_told([row[which][key] for row in some], key) for which in ("region", "ball")]
+        lines.append(line)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _told(values: Sequence[float | None], key: str) -> str:
+    """A mean, with its interval over queries where these are enough and it is a share; empty where nothing judges."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    ends = bootstrap_interval(known) if key == "class_kept" and len(known) >= FEWEST else None
+    return f"{_mean(known):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 def main(path: Path, models: Sequence[str]) -> None:
     """Measure what is not in the file yet, and print the tables."""
     torch.set_num_threads(1)
@@ -130,7 +168,7 @@ def main(path: Path, models: Sequence[str]) -> None:
                 rows.append(measure(name, file, layer, seed))
                 path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
                 print(rows[-1], flush=True)
-    print(table(rows))
+    print(table(rows), summary(rows), sep="\n\n")
 
 
 if __name__ == "__main__":

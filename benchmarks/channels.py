@@ -95,8 +95,8 @@ def _mean(values: Sequence[float]) -> float:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each case; "!" marks cases in which chains did not converge."""
     names = ("model", "layer", "level", "kept as one", "groups", "units", "of active", "error", "Jaccard (chance)")
-    more = ("Jaccard at 0.01", "shared (prior)", "map correlation", "freedom")
-    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    more = ("shared (prior)", "map correlation", "freedom") if any("regions" in row for row in rows) else ()
+    lines = [[*names, "Jaccard at 0.01", *more], ["---"] * (len(names) + 1 + len(more))]
     for row in sorted(rows, key=lambda row: (row["level"], row["model"], row["layer"], row["grouped"])):
         lines.append(
             [
@@ -110,7 +110,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 f"{max(row['errors']):.3f}",
                 f"{row['jaccard']:.2f} ({row['jaccard_chance']:.2f})",
                 f"{row['jaccard_near']:.2f}",
-                *_of_regions(row.get("regions")),
+                *(_of_regions(row.get("regions")) if more else ()),
             ]
         )
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

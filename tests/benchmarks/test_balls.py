@@ -10,10 +10,17 @@ DOCS = Path(__file__).parents[2] / "docs"
 ROWS = json.loads(balls.ROWS.read_text())["rows"]
 
 
-def test_the_docs_hold_the_table_of_the_rows() -> None:
-    assert balls.table(ROWS) in (DOCS / "evaluation.md").read_text()
+def test_the_docs_hold_the_summary_of_the_rows() -> None:
+    assert balls.summary(ROWS) in (DOCS / "evaluation.md").read_text()
 
 
 def test_a_region_that_did_not_converge_is_marked() -> None:
     for status, mark in (("CONVERGED", False), ("NOT_CONVERGED", True)):
         assert (" ! |" in balls.table([ROWS[0] | {"status": status}])) is mark
+
+
+def test_a_summary_tells_means_and_intervals_where_queries_are_enough() -> None:
+    rows = [ROWS[0] | {"seed": seed, "region": ROWS[0]["region"] | {"freedom": 0.2 + seed / 10}} for seed in range(6)]
+    few, many = (balls.summary(rows[:n]).splitlines()[-1] for n in (2, 6))
+    assert "| 2 |" in few and "| 0.25 |" in few and "[" not in few
+    assert "| 6 |" in many and "| 0.45 |" in many and many.count("[") == 3

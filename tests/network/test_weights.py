@@ -20,9 +20,13 @@ INITS = {
 }
 
 
-def fresh(seed: int = 0) -> nn.Sequential:
+def parts(seed: int = 0) -> tuple[nn.Linear, nn.Conv2d]:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(8, 512), nn.Unflatten(1, (32, 4, 4)), nn.Conv2d(32, 16, 3), nn.ReLU())
+    return nn.Linear(8, 512), nn.Conv2d(32, 16, 3)
+
+
+def joined(first: nn.Linear, second: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(first, nn.Unflatten(1, (32, 4, 4)), second, nn.ReLU())
 
 
 def signed_permutation(weight: Tensor) -> Tensor:
@@ -34,9 +38,10 @@ def signed_permutation(weight: Tensor) -> Tensor:
 @pytest.mark.parametrize("init", INITS)
 def test_fresh_weights_look_random(init: str) -> None:
     for seed in range(5):
-        module = fresh(seed)
-        for weight in (module[0].weight, module[2].weight):
+        first, second = parts(seed)
+        for weight in (first.weight, second.weight):
             INITS[init](weight)
+        module = joined(first, second)
         found = check_weights(module)
         assert found.random == ("0.weight", "2.weight") == tuple(found.scores)
         (told,) = found.warnings(" of it")
@@ -61,13 +66,12 @@ def test_trained_weights_do_not_and_their_permutations_do(name: str) -> None:
 
 
 def test_weights_of_which_half_are_random_are_named() -> None:
-    module = fresh()
-    common = torch.randn(16, 1, 3, 3, generator=torch.Generator().manual_seed(3))
-    module[2].weight.data += common  # of all channels alike
-    module.append(nn.Flatten()).append(nn.Linear(64, 64))
+    first, second = parts()
+    second.weight.data += torch.randn(16, 1, 3, 3, generator=torch.Generator().manual_seed(3))  # of all channels alike
+    module = joined(first, second).append(nn.Flatten()).append(nn.Linear(64, 64))
     (told,) = check_weights(module).warnings()
     assert told.startswith("2 of 3 weight tensors look random: 0.weight, 5.weight.")
-    module[0].weight.data += 1 + torch.arange(8)
+    first.weight.data += 1 + torch.arange(8)
     assert check_weights(module).random == ("5.weight",)
     assert check_weights(module).warnings() == ()
 
@@ -81,10 +85,12 @@ def test_small_constant_and_infinite_tensors_tell_nothing() -> None:
 
 def test_batch_norms_without_statistics_of_their_own_are_told() -> None:
     trained = load_model("dcgan-mnist").generator
-    module = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm1d(2, track_running_stats=False), nn.ReLU())
+    norm = nn.BatchNorm2d(3)
+    module = nn.Sequential(norm, nn.BatchNorm1d(2, track_running_stats=False), nn.ReLU())
     (told,) = check_weights(module).warnings()
     assert told.startswith("The batch norms (1) have the statistics of fresh ones")
-    module[0].running_mean[0] = 0.1
+    assert norm.running_mean is not None
+    norm.running_mean[0] = 0.1
     assert check_weights(module).warnings() == ()
     assert check_weights(trained).norms == 4
 
@@ -96,7 +102,7 @@ def test_a_classifier_is_looked_at_by_itself() -> None:
 
 
 def test_what_is_written_down() -> None:
-    assert check_weights(fresh()).record()["random"] == ["0.weight", "2.weight"]
+    assert check_weights(joined(*parts())).record()["random"] == ["0.weight", "2.weight"]
     assert check_weights(nn.ReLU()).record() == {
         "tensors": 0,
         "random": [],

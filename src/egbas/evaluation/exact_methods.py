@@ -7,17 +7,16 @@ In: an exploration. Out: samples of each, to be judged like those of the paper's
 import contextlib
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.evaluation.baselines import BaselineSamples
 from egbas.evaluation.equal_mass import EQUAL_MASS, ball_of_equal_mass
-from egbas.evaluation.sanity.measured import random_masks
+from egbas.evaluation.sanity.measured import random_masks, region_of_set
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
-from egbas.geometry import geometry_around
 from egbas.region import SupportingRegion
+from egbas.region.precisions import Precisions
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, rng_of
 from egbas.samplers.mass import Mass
@@ -115,10 +114,7 @@ def _random_region(run: Exploration) -> SupportingRegion:
     own = run.support.region
     tail = own.split.at(run.query)
     (mask,) = random_masks(tail, len(own.units), 1, rng_of("random set", run.seed))
-    units = mask.nonzero()[:, 0]
-    reach = geometry_around(run.latent, run.query).reach(run.latent.largest_half_width)
-    signs = tail.h[units].sign().to(torch.int8)
-    return SupportingRegion.around(run.network, own.layer, run.query, units, signs, reach=reach)
+    return region_of_set(Precisions.of(run.network, own.layer), tail, mask, run.latent)
 
 
 def _judged(run: Exploration, method: str, latents: Tensor) -> BaselineSamples:

@@ -12,7 +12,8 @@ from torch import Tensor
 from egbas.errors import ConfigError, ShapeError
 from egbas.exploration.budget import largest_budget
 from egbas.exploration.clock import Clock, StageProgress
-from egbas.exploration.facts import LARGE_IMAGE, Facts, facts_of
+from egbas.exploration.deviation import LARGE_IMAGE
+from egbas.exploration.facts import Facts, facts_of
 from egbas.exploration.judges import name_of
 from egbas.exploration.problem import Problem
 from egbas.exploration.result import Exploration

@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from egbas.beropt import BerOptResult
-from egbas.exploration.facts import HELD_SHARE, Facts, prior_draws, shown_of
+from egbas.exploration.deviation import deviation_of, shown_of
+from egbas.exploration.facts import HELD_SHARE, Facts, prior_draws
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import SupportingRegion
@@ -203,10 +204,11 @@ def _agreement(
     if len(drawn) < len(repeats):
         return None
     beside = prior_draws(latent, query, _OF_PRIOR, rng)
-    prior = _deviation(network, beside)
+    image = network.generate(query[None])[0].cpu()
+    prior = deviation_of(network, beside, image, correction=1)
     is_free = prior >= HELD_SHARE * prior.max()
-    maps = torch.stack([_deviation(network, chains.latents) / prior for chains in drawn])
-    reliable = [_reliability(network, chains, prior, is_free) for chains in drawn]
+    maps = torch.stack([deviation_of(network, chains.latents, image, correction=1) / prior for chains in drawn])
+    reliable = [_reliability(network, chains, image, prior, is_free) for chains in drawn]
     pairs = list(combinations(range(len(repeats)), 2))
     ordered = list(permutations(range(len(repeats)), 2))
     shares = {(i, j): repeats[j].region.shared(drawn[i].latents.to(_device(repeats[j]))) for i, j in ordered}
@@ -230,17 +232,6 @@ def _device(one: Repeat) -> torch.device:
     return one.region.split.device
 
 
-def _deviation(network: Network, latents: Float[Tensor, "n d"]) -> Float[Tensor, "..."]:
-    """Standard deviation of each pixel."""
-    n = shown_of(network, len(latents))
-    chosen = torch.arange(n) * len(latents) // n
-    total = squares = torch.zeros((), dtype=torch.float64)
-    for batch in network.image_batches(latents[chosen]):
-        images = batch.double().cpu()
-        total, squares = total + images.sum(dim=0), squares + images.square().sum(dim=0)
-    return ((squares - total.square() / n).clamp(min=0) / max(n - 1, 1)).sqrt()
-
-
 def _halves(chains: Chains) -> tuple[Tensor, Tensor]:
     """The draws of every other chain: halves in time would share where each chain is, as two runs do not."""
     _, number = chains.chain.unique(return_inverse=True)
@@ -255,11 +246,11 @@ def _correlation(one: Tensor, other: Tensor, where: Tensor) -> float | None:
     return float(torch.corrcoef(both)[0, 1])
 
 
-def _reliability(network: Network, chains: Chains, prior: Tensor, where: Tensor) -> float | None:
+def _reliability(network: Network, chains: Chains, image: Tensor, prior: Tensor, where: Tensor) -> float | None:
     """What maps of two runs of one set correlate by, from halves of one (Spearman and Brown); None where those fail."""
     if len(chains.latents) > shown_of(network, len(chains.latents)):
         return None  # of so many draws only some are looked at, in halves as in the whole
-    first, second = (_deviation(network, part) / prior for part in _halves(chains))
+    first, second = (deviation_of(network, part, image, correction=1) / prior for part in _halves(chains))
     halves = _correlation(first, second, where)
     return None if halves is None or halves <= 0 else 2 * halves / (1 + halves)
 

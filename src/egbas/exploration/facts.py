@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from egbas.exploration.deviation import PixelSums, shown_of
 from egbas.exploration.judges import Features, Judge, Panel, Score
 from egbas.exploration.words import areas_of, sentence_of
 from egbas.latent import LatentSpace, Normal
@@ -19,8 +20,6 @@ from egbas.network.kinds import kind_of
 from egbas.samplers.chains import Chains
 
 HELD_SHARE = 0.01  # of the largest deviation over the prior: pixels that deviate less there have no freedom
-LARGE_IMAGE = 50_000  # values of an image, from which on fewer images are computed
-_N_LARGE = 100
 _N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels, drawn at random, tell its width
 _FEW = 16  # samples, below which neither interval nor words mean anything
 _LEAST_SHARE = 0.9  # of the resamples that must have a freedom, for their quantiles to be an interval
@@ -183,11 +182,6 @@ def prior_draws(latent: LatentSpace, query: Float[Tensor, " d"], n: int, rng: to
     return drawn * (query.norm().to(drawn) / drawn.norm(dim=1, keepdim=True))
 
 
-def shown_of(network: Network, n: int) -> int:
-    """Of how many of n latents images are computed: fewer where they are large."""
-    return n if network.image_size <= LARGE_IMAGE else min(_N_LARGE, n)
-
-
 def _quantiles(distances: Float[Tensor, " n"]) -> Distance:
     q05, q50, q95 = distances.quantile(torch.tensor(_QUANTILES, dtype=torch.float64)).tolist()
     return Distance(q05=q05, q50=q50, q95=q95)
@@ -235,19 +229,16 @@ class _Look:
 
     def at(self, network: Network, latents: Tensor) -> _Images:
         norm = self.query_image.norm()
-        total, squares = torch.zeros_like(self.query_image), torch.zeros_like(self.query_image)
+        sums = PixelSums(self.query_image)
         pixels, distances, scores, far = [], [], [], []
         for batch in network.image_batches(latents):
-            gaps = batch.double() - self.query_image  # from the query's image, so that little cancels
-            total, squares = total + gaps.sum(dim=0), squares + gaps.square().sum(dim=0)
+            gaps = sums.add(batch)
             pixels.append(gaps.flatten(1)[:, self.some])
             distances.append(gaps.flatten(1).norm(dim=1) / norm)
             scores.append(self.panel.scores_of(batch))
             far.append(self.panel.distances(batch))
-        n = len(latents)
-        variance = (squares / n - (total / n).square()).clamp(min=0)
         return _Images(
-            deviation=variance.sqrt(),
+            deviation=sums.deviation(),
             pixels=torch.cat(pixels),
             distances=torch.cat(distances),
             scores={name: torch.cat([batch[name] for batch in scores]) for name in self.panel.scores},

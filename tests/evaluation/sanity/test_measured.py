@@ -5,13 +5,12 @@ import pytest
 import torch
 
 from egbas.evaluation.sanity.measured import (
-    deviation_of,
     independent,
     random_masks,
     rank_correlation,
+    region_of_set,
     set_errors,
 )
-from egbas.network import Network
 from tests.problems import HALVES_QUERY, QUERY, QUERY_X, HalvesNet, Plain
 from tests.sanities import problem_of, small_sanity
 
@@ -39,11 +38,12 @@ def test_errors_of_sets_by_hand() -> None:
     assert set_errors(tail, torch.tensor([[True, True, True, False]])) == pytest.approx([0.34], abs=0.01)
 
 
-def test_the_deviation_is_that_of_the_images() -> None:
-    network = Network(Plain(), (2,))
-    z = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
-    expected = network.generate(z).std(dim=0, correction=0)
-    torch.testing.assert_close(deviation_of(network, z, QUERY_X), expected)
+def test_the_region_of_a_set_is_that_of_its_boundaries() -> None:
+    problem, tail = problem_of(Plain(), QUERY)
+    assert problem.precisions is not None
+    region = region_of_set(problem.precisions, tail, torch.tensor([True, False, True]), problem.latent)
+    assert (region.units.tolist(), region.signs.tolist()) == ([0, 2], [1, 1])  # h is (3, -1, 2)
+    assert region.contains(torch.tensor([[1.0, 2.0], [-1.0, 0.5], [2.0, 0.0]])).tolist() == [True, False, False]
 
 
 def test_rank_correlation_is_of_ranks_and_of_what_both_have() -> None:

@@ -15,9 +15,14 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.evaluation.equal_mass import BallDraws, ball_of_equal_mass
-from egbas.exploration.facts import Facts, facts_of, shown_of
+from egbas.exploration.deviation import deviation_of
+from egbas.exploration.facts import Facts, facts_of
 from egbas.exploration.result import Exploration
-from egbas.network import Network, Tail
+from egbas.geometry import geometry_around
+from egbas.latent import LatentSpace
+from egbas.network import Tail
+from egbas.region import SupportingRegion
+from egbas.region.precisions import Precisions
 from egbas.samplers.chains import CONVERGED, Chains
 from egbas.samplers.choice import rng_of
 from egbas.samplers.diagnostics import Diagnostics
@@ -147,7 +152,7 @@ def measured_of(run: Exploration, tail: Tail, kept: Bool[Tensor, " units"], judg
         r_hat=exact.facts["r_hat"],
         ess=exact.facts["ess"],
         evaluations=exact.evaluations,
-        deviation=deviation_of(run.network, exact.latents, run.query_image),
+        deviation=deviation_of(run.network, exact.latents, run.query_image).float(),
         query_image=run.query_image,
         images=run.network.generate(exact.latents[chosen]).cpu(),
     )
@@ -170,15 +175,21 @@ def set_errors(tail: Tail, masks: Bool[Tensor, "n units"]) -> list[float]:
     return (torch.cat(gaps) / tail.x.norm()).tolist()
 
 
-def deviation_of(network: Network, latents: Float[Tensor, "n d"], query_image: Tensor) -> Tensor:
-    """Deviation of each pixel over latents, (c, h, w), in pixel units."""
-    n = shown_of(network, len(latents))
-    chosen = torch.arange(n) * len(latents) // n
-    total, squares = torch.zeros_like(query_image).double(), torch.zeros_like(query_image).double()
-    for batch in network.image_batches(latents[chosen]):
-        gaps = batch.double() - query_image.double()  # from the query's image, so that little cancels
-        total, squares = total + gaps.sum(dim=0), squares + gaps.square().sum(dim=0)
-    return (squares / n - (total / n).square()).clamp(min=0).sqrt().float()
+def region_of_set(
+    precisions: Precisions, tail: Tail, kept: Bool[Tensor, " units"], latent: LatentSpace
+) -> SupportingRegion:
+    """The region around a tail's query that the boundaries of a set of units enclose.
+
+    Args:
+        precisions: the network, split at the tail's layer.
+        tail: at the query.
+        kept: the set; each unit has a side.
+        latent: the latent space.
+    """
+    units = kept.nonzero()[:, 0]
+    signs = tail.h[units].sign().to(torch.int8)
+    reach = geometry_around(latent, tail.z0).reach(latent.largest_half_width)
+    return SupportingRegion.of(precisions, tail.z0, units, signs, reach=reach)
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float | None:

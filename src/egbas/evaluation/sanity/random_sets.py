@@ -9,14 +9,12 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from egbas.evaluation.sanity.measured import Measured, measured_of
+from egbas.evaluation.sanity.measured import Measured, measured_of, region_of_set
 from egbas.exploration.answers import Sampling, answers
 from egbas.exploration.clock import Clock, Progress
 from egbas.exploration.problem import Problem
 from egbas.exploration.supports import Found
-from egbas.geometry import geometry_around
 from egbas.network import Tail
-from egbas.region import SupportingRegion
 from egbas.samplers.chains import CONVERGED
 from egbas.samplers.choice import rng_of
 
@@ -126,17 +124,11 @@ def random_sets(  # noqa: PLR0913
 def _explored(
     problem: Problem, tail: Tail, kept: Bool[Tensor, " units"], sampling: Sampling, judged: Sequence[str]
 ) -> Measured:
-    found = Found(beropt=None, region=_region_of(problem, tail, kept))
+    assert problem.precisions is not None
+    region = region_of_set(problem.precisions, tail, kept, problem.latent)
+    found = Found(beropt=None, region=region)
     (run,) = answers(problem, [found], sampling, Clock(None, 1))
     return measured_of(run, tail, kept, judged)
-
-
-def _region_of(problem: Problem, tail: Tail, kept: Bool[Tensor, " units"]) -> SupportingRegion:
-    assert problem.precisions is not None
-    query = problem.queries[0]
-    reach = geometry_around(problem.latent, query).reach(problem.latent.largest_half_width)
-    units = kept.nonzero()[:, 0]
-    return SupportingRegion.of(problem.precisions, query, units, tail.h[units].sign().to(torch.int8), reach=reach)
 
 
 def _of_mass(
