@@ -26,7 +26,7 @@ class PixelSums:
 
     def add(self, images: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
         """Add images; what they differ by is given back."""
-        gaps = images.double() - self._around
+        gaps = images.to(self._around) - self._around
         self._total, self._squares = self._total + gaps.sum(dim=0), self._squares + gaps.square().sum(dim=0)
         self._n += len(images)
         return gaps
