@@ -54,8 +54,11 @@ def test_layers_stand_in_their_order_and_without_outliers_it_says_so(run: Explor
 def test_failures_and_warnings_are_told(run: Exploration) -> None:
     table = rows(5)
     table[0]["warnings"] = "beware"
+    for row, n in ((table[1], "1,000"), (table[2], "2.5")):
+        row["warnings"] = f"after {n} steps, |z - z0|\nafter {n} steps, |z - z0|"
     html, _ = page(table, run, failures={f"task {i}": "it is <bad>" for i in range(20)})
-    assert "20 failed" in html and "1 with a warning" in html
+    assert "20 failed" in html and "3 with a warning" in html
+    assert "<b>2</b>: after # steps, |z - z0|" in html and "<b>1</b>: beware" in html
     assert html.count("it is &lt;bad&gt;") == 12 and "and 8 more" in html
 
 
@@ -72,6 +75,8 @@ def test_few_tasks_or_equal_ones_have_no_outliers() -> None:
     key = ("m", "1", None)
     assert odd_tasks({key: group([1.0, 2.0, 900.0])}, {key: "layer 1"}) == []
     assert odd_tasks({key: group([1.0] * 9)}, {key: "layer 1"}) == []
+    alike = [1.0, 1.001, 1.002, 1.001, 1.0, 1.04]  # 26 deviations, and no reader would call it odd
+    assert odd_tasks({key: group(alike)}, {key: "layer 1"}) == []
     (odd,) = odd_tasks({key: group([1.0, 2.0, 3.0, 2.0, 1.0, 90.0])}, {key: "layer 1"})
     assert odd["name"] == "layer 1, seed 5"
 

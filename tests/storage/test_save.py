@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from egbas.errors import RunDirectoryError
-from egbas.storage import folder_for, save, save_files, save_run, write_file
+from egbas.storage import folder_for, save, save_files, save_result, save_run, write_file
 from egbas.storage.destination import FILES
 from tests.runs import colour_run, exact_run, plane_run
 
@@ -214,3 +214,12 @@ def test_a_folder_that_stays_empty_is_taken_back(tmp_path: Path) -> None:
     with folder_for(tmp_path / "there"):
         pass
     assert (tmp_path / "there").is_dir()  # it was there before
+
+
+def test_two_processes_may_write_the_same_result(tmp_path: Path) -> None:
+    contents = {"a.json": b'{"key": "k"}'}
+    for _ in range(2):  # the second finds what the first has just written
+        save_result(contents, tmp_path / "out", file="a.json", key="k", overwrite=False)
+    with pytest.raises(RunDirectoryError, match="other settings"):
+        save_result({"a.json": b'{"key": "l"}'}, tmp_path / "out", file="a.json", key="l", overwrite=False)
+    assert (tmp_path / "out" / "a.json").read_bytes() == contents["a.json"]

@@ -82,7 +82,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_rows, seeded
-    from egbas.storage import check_destination, save_files
+    from egbas.storage import check_destination, save_result
     from egbas.storage.destination import DONE, INPUTS, SAMPLES, check_several, finished_before
     from egbas.storage.store import kept_in
 
@@ -141,8 +141,8 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
                 continue
             with show.progress_bar(quiet) as progress:
                 comparison, everything, run, galleries = compared(cell, kept, directory, progress)
-            if not finished_before(directory, JSON, cell.key, overwrite):  # else another driver has just written it
-                save_files(files(run, galleries, comparison, everything), directory, overwrite=overwrite)
+            content = files(run, galleries, comparison, everything)
+            save_result(content, directory, file=JSON, key=cell.key, overwrite=overwrite)
             tables[directory] = {"rows": comparison.rows, "ratios": comparison.ratios}
     if json:
         alone = next(iter(tables.values()))

@@ -14,8 +14,7 @@ from egbas.cli import show
 from egbas.exploration.path import LevelPath
 from egbas.network import Layer
 from egbas.report import path_page
-from egbas.storage import save_files
-from egbas.storage.destination import finished_before
+from egbas.storage import save_result
 
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
@@ -50,9 +49,7 @@ def write(
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in path_page.tensors_of(found).items()}
     picture = io.BytesIO()
     path_page.figure_of(found).savefig(picture, format="png")
-    if finished_before(directory, TABLE, facts["key"], overwrite):  # another driver has just written the same
-        return content
-    save_files(
+    save_result(
         {
             TABLE: (json.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
             PAGE: path_page.render_path(found, words).encode(),
@@ -60,6 +57,8 @@ def write(
             TENSORS: save(tensors),
         },
         directory,
+        file=TABLE,
+        key=facts["key"],
         overwrite=overwrite,
     )
     for row in content["rows"]:

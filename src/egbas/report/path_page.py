@@ -68,7 +68,7 @@ def figure_of(path: LevelPath) -> Figure:
         facts, units = point.facts, f"{len(point.beropt.units):,} units"
         told = "" if facts is None else f", freedom {facts.mean:.2f}, distance {facts.distance.q50:.2f}"
         exact = None if point.run is None else point.run.exact
-        told += "" if exact is None or exact.has_converged else f"\nR-hat {exact.diagnostics.r_hat:.2f}!"
+        told += "" if exact is None or exact.has_converged else f"\n{exact.diagnostics.text.split(',')[0]}!"
         cell = Cell(
             images=_images(path, point), freedom=None if facts is None else facts.freedom, caption=f"{units}{told}"
         )
@@ -129,7 +129,8 @@ def _cell(path: LevelPath, point: PathPoint, limits: tuple[float, float]) -> dic
         if facts is None
         else f"freedom {facts.mean:.2f}, distance {facts.distance.q50:.2f} (to {facts.distance.q95:.2f})",
         "converged": exact is None or exact.status != NOT_CONVERGED,
-        "r_hat": "" if exact is None else f"{exact.diagnostics.r_hat:.2f}",
+        "diagnostics": "" if exact is None else exact.diagnostics.text,
+        "sentence": "" if exact is None else exact.sentence,
     }
 
 

@@ -2,7 +2,9 @@
 """One self-contained HTML page of a sweep: how its answers are spread over queries, and the odd ones in pictures."""
 
 import math
+import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -30,8 +32,13 @@ MEASURES = {
 KEYS = ("task", "model", "layer", "level", "seed")
 OUTLIERS, SAMPLES = 12, 8  # shown
 ODD = 3.5  # robust deviations from the median, from which on something is called an outlier (Iglewicz and Hoaglin 1993)
+_LARGE = 1000  # from which on numbers are told whole
 _MAD = 1.4826  # median absolute deviations in a standard deviation, of a normal distribution
+LEAST = 0.05  # of the median: what differs by less is odd to no reader, however alike the others are
+_WARNINGS, _KINDS = 5, 1000  # shown; told apart
 _FEWEST = 5  # tasks of a group in which outliers are looked for
+
+_NUMBER = re.compile(r"(?<![A-Za-z\d])\d[\d,.]*(?<![,.])")
 
 Group = tuple[str, str, int | None]
 
@@ -61,6 +68,7 @@ def render_sweep(
     """
     groups: dict[Group, dict[str, Any]] = {}
     n_tasks = n_warned = 0
+    warned: Counter[str] = Counter()
     for row in rows:
         group = groups.setdefault(
             (row["model"], row["layer"], row.get("level")),
@@ -68,6 +76,9 @@ def render_sweep(
         )
         group["tasks"].append((bytes.fromhex(row["task"]), row["seed"]))
         n_tasks, n_warned = n_tasks + 1, n_warned + bool(row.get("warnings"))
+        for kind in {_NUMBER.sub("#", text) for text in (row.get("warnings") or "").splitlines()}:
+            if kind in warned or len(warned) < _KINDS:
+                warned[kind] += 1
         for name in MEASURES:
             value = row.get(name)
             group[name].append(math.nan if value is None else value)
@@ -79,6 +90,7 @@ def render_sweep(
         title=title,
         n_tasks=n_tasks,
         n_warned=n_warned,
+        warnings=[(text, f"{n:,}") for text, n in warned.most_common(_WARNINGS)],
         models=sorted({model for model, _, _ in groups}),
         drawings=drawings,
         headings=["", "tasks", *MEASURES.values()],
@@ -101,7 +113,7 @@ def odd_tasks(groups: Mapping[Group, Mapping[str, Any]], names: Mapping[Group, s
                     "task": task.hex(),
                     "name": f"{name}, seed {seed}",
                     "score": score,
-                    "told": f"{told.split(':')[0].split(',')[0]} {value:.3g}, median {median:.3g}",
+                    "told": f"{told.split(':')[0].split(',')[0]} {_number(value)}, median {_number(median)}",
                 }
                 if one["task"] not in found or found[one["task"]]["score"] < score:
                     found[one["task"]] = one
@@ -118,8 +130,13 @@ def _scores(values: NDArray[np.float64]) -> list[tuple[int, float, float, float]
     if not spread:
         return []
     scores = np.abs(values[known] - median) / spread
-    order = np.argsort(-scores, kind="stable")[:OUTLIERS]
-    return [(int(known[i]), float(values[known[i]]), median, float(scores[i])) for i in order if scores[i] > ODD]
+    is_odd = (scores > ODD) & (np.abs(values[known] - median) > LEAST * abs(median))
+    order = [i for i in np.argsort(-scores, kind="stable") if is_odd[i]][:OUTLIERS]
+    return [(int(known[i]), float(values[known[i]]), median, float(scores[i])) for i in order]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
 
 
 def _drawn(groups: Mapping[Group, Mapping[str, Any]], names: Mapping[Group, str], measure: str, told: str) -> Any:
@@ -138,7 +155,8 @@ def _medians(group: Mapping[str, Any]) -> list[str]:
     for name in MEASURES:
         values = np.array(group[name])
         values = values[np.isfinite(values)]
-        cells.append("{:.3g} [{:.3g}, {:.3g}]".format(*np.quantile(values, [0.5, 0.25, 0.75])) if len(values) else "-")
+        middle = [_number(value) for value in np.quantile(values, [0.5, 0.25, 0.75])] if len(values) else []
+        cells.append("{} [{}, {}]".format(*middle) if middle else "-")
     return cells
 
 

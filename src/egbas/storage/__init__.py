@@ -4,7 +4,16 @@
 from egbas.storage.destination import check_destination
 from egbas.storage.load import load_run
 from egbas.storage.results import Sweep, load_sweep
-from egbas.storage.save import add_pictures, folder_for, run_files, save_files, save_run, write_file, write_json
+from egbas.storage.save import (
+    add_pictures,
+    folder_for,
+    run_files,
+    save_files,
+    save_result,
+    save_run,
+    write_file,
+    write_json,
+)
 from egbas.storage.store import Store, key_of
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "load_sweep",
     "run_files",
     "save_files",
+    "save_result",
     "save_run",
     "write_file",
     "write_json",

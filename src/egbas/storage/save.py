@@ -43,6 +43,7 @@ from egbas.storage.destination import (
     REPORT,
     SAMPLES,
     check_destination,
+    finished_before,
     reason,
 )
 
@@ -122,6 +123,28 @@ def save_files(contents: Mapping[str, bytes], path: str | os.PathLike[str], *, o
     """
     place = check_destination(path, overwrite, (*contents, DONE))
     return write_folder(place, {name: _constant(content) for name, content in contents.items()})
+
+
+def save_result(
+    contents: Mapping[str, bytes], path: str | os.PathLike[str], *, file: str, key: str, overwrite: bool
+) -> None:
+    """Write a directory as ``save_files`` does, unless another process has just written the very same.
+
+    Args:
+        contents: name of each file and what it holds.
+        path: of the directory.
+        file: of these, the one with the key of what determines the result.
+        key: it.
+        overwrite: replace a finished directory.
+
+    Raises:
+        RunDirectoryError: as ``save_files`` does, or somebody else has written another result.
+    """
+    try:
+        save_files(contents, path, overwrite=overwrite)
+    except RunDirectoryError:
+        if not finished_before(Path(path), file, key, overwrite):
+            raise
 
 
 def _constant(content: bytes) -> Callable[[], bytes]:
