@@ -149,7 +149,7 @@ def test_chains_that_did_not_converge_are_marked() -> None:
         exact = dataclasses.replace(point.run.exact, status=status)
         run = dataclasses.replace(point.run, samples={"prior": exact})
         alone = dataclasses.replace(halves(), points=(dataclasses.replace(point, run=run),))
-        assert ("NOT CONVERGED (R-hat" in render_path(alone)) == is_marked
+        assert ("NOT CONVERGED: R-hat" in render_path(alone)) == is_marked
         assert table_of(alone)[0][8].endswith("!") == is_marked
 
 
