@@ -6,6 +6,7 @@ Run as ``python -m benchmarks.exact_rivals OUT.json``, under five minutes. Layer
 ``contains`` is shown; its rival goes along lines, one chain after another, until a draw of the line is inside.
 """
 
+import functools
 import importlib.util
 import json
 import sys
@@ -35,7 +36,7 @@ Row = dict[str, Any]
 Array = NDArray[np.float64]
 
 SEEDS = (3, 7, 11)
-POLYTOPE, DEEPER = ("dcgan-mnist", 1), ("dcgan-mnist-2d", 2)
+POLYTOPE, DEEPER, LAYERS = ("dcgan-mnist", 1), "dcgan-mnist-2d", (2, 3, 4)
 WANTED = 2000  # effective draws of egbas, whose seconds count from its start: warm-up, checks and all
 SECONDS = 8.0  # of each rival, once it has run for a while
 N_CHAINS = 16  # of each rival
@@ -226,9 +227,9 @@ def polytope_row(seed: int, seconds: float = SECONDS, wanted: int = WANTED) -> R
     return row
 
 
-def contains_row(seed: int, seconds: float = SECONDS, wanted: int = WANTED) -> Row:
+def contains_row(seed: int, seconds: float = SECONDS, wanted: int = WANTED, layer: int = LAYERS[0]) -> Row:
     """A deeper layer that only says what it contains: egbas, and a hit-and-run with rejection."""
-    case = problem(*DEEPER, 1, seed=seed)
+    case = problem(DEEPER, layer, 1, seed=seed)
     region = Contains(case.region)
     first = ours(case, region, wanted)
     plain = by_rejection(case, region, generator(case.model, "cpu")[1], seconds)
@@ -239,14 +240,15 @@ def contains_row(seed: int, seconds: float = SECONDS, wanted: int = WANTED) -> R
 def main(path: Path) -> None:
     """Measure, print, write."""
     warnings.filterwarnings("ignore", category=FutureWarning)  # of what hopsy imports
-    for model, _ in (POLYTOPE, DEEPER):
+    for model in (POLYTOPE[0], DEEPER):
         set_threads(model)
     if importlib.util.find_spec("hopsy") is None:
         print("hopsy is not installed (pip install hopsy); its figures stay empty")
     for of_seed in (polytope_row, contains_row):  # to warm up
         of_seed(SEEDS[0], 0.1, 50)
     rows = []
-    for of_seed in (polytope_row, contains_row):
+    of_layers = [functools.partial(contains_row, layer=layer) for layer in LAYERS]
+    for of_seed in (polytope_row, *of_layers):
         for seed in SEEDS:
             rows.append(of_seed(seed))
             print(_in_short(rows[-1]), flush=True)
