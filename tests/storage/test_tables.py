@@ -28,7 +28,7 @@ def test_tensors_are_those_of_the_docs_and_of_a_saved_run(tmp_path: Path) -> Non
     place = exact_run().save(tmp_path / "run")
     assert set(load_file(place / "boundary.safetensors")) == set(tables.BOUNDARY)
     assert set(load_file(place / "samples.safetensors")) == {"query", "outputs", *tables.TREE}
-    for name in (*tables.BOUNDARY, *tables.TREE, *tables.freedom_of(3), "focus"):
+    for name in (*tables.BOUNDARY, *tables.TREE, *tables.freedom_of(3), "focus", "thresholds"):
         assert f"| `{name}` |" in DOCS
 
 

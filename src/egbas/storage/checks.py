@@ -156,7 +156,7 @@ def _check_metrics(contents: Contents) -> None:
 
 def _check_boundary(contents: Contents) -> None:
     file, tensors, config = contents.directory / BOUNDARY, contents.boundary, contents.config
-    wanted = tables.BOUNDARY | tables.FOCUS
+    wanted = tables.BOUNDARY | tables.FOCUS | tables.THRESHOLDS
     wanted |= {} if contents.metrics.get("certainty") is None else tables.FREQUENCY
     check_tensors(file, tensors, wanted, {"units": config["layer"]["units"]})
     threshold = config["beropt"]["threshold"]

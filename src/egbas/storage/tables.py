@@ -180,8 +180,8 @@ BOUNDARY = {
     "signs": Wanted("k", (torch.int8,), "-1 or +1 each", _are_signs),
     "losses": Wanted("steps"),
     "sizes": Wanted("steps"),
-    "thresholds?": Wanted("units"),
 }
+THRESHOLDS = {"thresholds?": Wanted("units")}
 FREQUENCY = {"frequency": Wanted("units", words="numbers from 0 to 1", holds=_is_a_share)}
 FOCUS = {"focus?": Wanted("h w", (torch.uint8,), "0 or 1 each, and some 1", lambda values: _largest(values) == 1)}
 
