@@ -113,14 +113,17 @@ def turning_points(
     probes = torch.tensor([-3.0, -0.7, 0.0, 0.2, 2.0], dtype=torch.float64)
     values = activation(_rows(probes, like))
     if torch.equal(values, values[:, :1].expand_as(values)):  # one function for all units: one is looked at
-        whole = activation
-
-        def of_one(h: Tensor) -> Tensor:
-            return whole(h.expand(-1, len(like)))[:, :1]
-
-        point, n = _turning_points(of_one, like[:1])
+        point, n = _turning_points(lambda h: _in_units(activation, h, len(like)), like[:1])
         return point.expand(len(like)).clone(), n * len(like)
     return _turning_points(activation, like)
+
+
+def _in_units(activation: Callable[[Tensor], Tensor], h: Float[Tensor, "n 1"], units: int) -> Float[Tensor, "n 1"]:
+    """A function that all units share, at n pre-activations: as many at once as there are units."""
+    rows = -(-len(h) // units)
+    filled = h.new_zeros(rows * units)
+    filled[: len(h)] = h[:, 0]
+    return activation(filled.reshape(rows, units)).flatten()[: len(h), None]
 
 
 def _turning_points(activation: Callable[[Tensor], Tensor], like: Tensor) -> tuple[Tensor, int]:
@@ -138,7 +141,7 @@ def _turning_points(activation: Callable[[Tensor], Tensor], like: Tensor) -> tup
 def _turns_at_zero(activation: Callable[[Tensor], Tensor], step: Tensor, like: Tensor) -> Tensor:
     """Which units turn at zero itself, as an absolute value does."""
     below, at, above = activation(_rows(torch.stack([-step, 0 * step, step]), like))
-    change = _CHANGE * step * torch.stack([below, at, above]).abs().amax(dim=0).clamp(min=1e-30) / step
+    change = _CHANGE * torch.stack([below, at, above]).abs().amax(dim=0)
     rising, falling = above - at, at - below
     return (rising * falling < 0) & (rising.abs() > change) & (falling.abs() > change)
 
