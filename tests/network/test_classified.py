@@ -79,3 +79,38 @@ def test_the_embedded_classifier_is_written_down_as_a_graph() -> None:
     split = Network(both, (2,), output="logits").split("classifier.relu2")
     tail = split.at(torch.tensor([0.5, -0.5]))
     assert tail.route == "graph" and tail.x.shape == (10,)
+
+
+def test_features_stand_beside_the_logits() -> None:
+    class Judge(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = linear([[1.0, 0.0], [0.0, 1.0]])
+
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            features = images.flatten(1).relu()
+            return {"features": features, "logits": self.last(features)}
+
+    both = Classified(Pixels((1, 1, 2)), Judge())
+    told = both(Z.reshape(2, 1, 1, 2))
+    assert set(told) == {"features", "image", "logits", "probabilities"}
+    assert torch.equal(told["features"], Z.relu())
+    run = egbas.explore(both, Z[0].reshape(1, 1, 2), 1, hold="features", samples=0, rng=0)
+    assert run.held == "features" and run.support.beropt.fidelity < 0.2
+    traced = torch.fx.symbolic_trace(both)
+    assert torch.equal(traced(Z.reshape(2, 1, 1, 2))["features"], Z.relu())
+
+
+def test_a_classifier_that_wants_other_images_says_which_came() -> None:
+    class Judge(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            if images.min() < 0:
+                raise ValueError("expected pixels in 0..1")
+            return images.flatten(1)
+
+    both = Classified(Pixels((1, 1, 2)), Judge())
+    with pytest.raises(NetworkError, match=r"images \(2, 1, 1, 2\), with values from -3 to 2: expected pixels in 0..1"):
+        both(Z.reshape(2, 1, 1, 2))
+    coloured = Classified(Pixels((1, 1, 2)), nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten()).eval())
+    with pytest.raises(NetworkError, match="another size, range or number of channels"):
+        Network(coloured, (1, 1, 2))

@@ -7,9 +7,9 @@ In: a generator, or the space of images itself, and a classifier. Out: a module 
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
-from egbas.errors import NetworkError
+from egbas.errors import EgbasError, NetworkError
 from egbas.latent import LatentSpace, Uniform
 from egbas.network.conditions import Conditions
 from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
@@ -61,7 +61,8 @@ class Classified(nn.Module):
 
     Attributes:
         generator: G; ``Pixels`` for a classifier in input space.
-        classifier: maps images (n, c, h, w) to logits (n, classes); or any network whose output is to be held.
+        classifier: maps images (n, c, h, w) to logits (n, classes); or any network whose output is to be held. What it
+            returns by name beside the logits, such as features, stands beside them.
         output: which of the generator's outputs is the image; see ``egbas.explore``.
         conditions: what the generator is given beside the latent.
     """
@@ -118,10 +119,37 @@ class Classified(nn.Module):
         return str(getattr(self.classifier, "zoo_name", type(self.classifier).__name__))
 
     def forward(self, latents: Traced) -> dict[str, Traced]:
-        """Compute images, their logits and probabilities."""
+        """Compute images, their logits and probabilities, and what the classifier returns by name beside its logits."""
         image = _part(self.generator(latents, **self.conditions.rows(latents)), IMAGE, self.output, "generator")
-        logits = _part(self.classifier(image), LOGITS, None, "classifier")
-        return {IMAGE: image, LOGITS: logits, PROBABILITIES: logits.softmax(dim=-1)}
+        judged = self._judged(image)
+        logits = _part(judged, LOGITS, None, "classifier")
+        return {**_named_in(judged), IMAGE: image, LOGITS: logits, PROBABILITIES: logits.softmax(dim=-1)}
+
+    def _judged(self, image: Traced) -> Any:
+        """What the classifier returns; where it fails at images, as a message."""
+        if not isinstance(image, Tensor):  # traced: who traces looks for another way
+            return self.classifier(image)
+        try:
+            return self.classifier(image)
+        except EgbasError:
+            raise
+        except Exception as error:
+            shape = ", ".join(map(str, image.shape))
+            low, high = (float(end) for end in image.detach().aminmax()) if image.numel() else (0.0, 0.0)
+            reason = (str(error).splitlines() or [""])[0]
+            raise NetworkError(
+                f"the classifier raised {type(error).__name__} on the generator's images ({shape}), with values from "
+                f"{low:.3g} to {high:.3g}: {reason}; where it wants another size, range or number of channels, wrap it "
+                "in a module that resizes and rescales them"
+            ) from error
+
+
+def _named_in(returned: Any) -> dict[str, Traced]:
+    """What a classifier returned by name, such as features."""
+    parts = {} if isinstance(returned, fx.Proxy) else parts_of(returned)
+    return {
+        name: value for name, value in parts.items() if isinstance(name, str) and isinstance(value, Tensor | fx.Proxy)
+    }
 
 
 class Logits(nn.Module):

@@ -61,6 +61,7 @@ def render(run: Exploration, galleries: Mapping[str, Gallery], comparison: Compa
         "model": run.model_name,
         "layer": run.layer,
         "region_name": type(run.region).__name__,
+        "decided": _decided(run),
         "title": f"{run.model_name}, {_region_title(run)}",
         "warnings": run.warnings,
         "headline": _headline(run, first),
@@ -130,6 +131,14 @@ def _chosen(run: Exploration, name: str, count: int) -> list[int]:
 
 def _layer_name(layer: Layer) -> str:
     return layer.path if layer.number is None else f"{layer.number} ({layer.path})"
+
+
+def _decided(run: Exploration) -> str | None:
+    """The decision region with the classifier that decides; None where the run has none."""
+    if run.decision is None:
+        return None
+    judge = getattr(run.decision.module, "classifier_name", None)
+    return f"decision region of class {run.decision.target_class}" + (f" ({judge} decides)" if judge else "")
 
 
 def _region_title(run: Exploration) -> str:
