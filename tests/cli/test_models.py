@@ -68,6 +68,7 @@ def test_layers_of_a_generator_with_a_classifier() -> None:
     assert paths[0] == "generator.relu1" and "classifier.relu2" in paths
     alone = json.loads(CliRunner().invoke(app, ["layers", "lenet-mnist", "--json"]).stdout)
     assert [layer["path"] for layer in alone] == [path for path in paths if path.startswith("classifier.")]
+    assert [layer["past"] for layer in alone] == [0.0] * 3  # the logits, which the image does not hang on
     result = CliRunner().invoke(app, ["layers", "dcgan-mnist-2d", *words, "--input", "c=3"])
     assert result.exit_code == 2 and "no argument 'c'" in result.stderr
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 import egbas
 from egbas.errors import ConfigError
-from egbas.exploration.exits import Exit, Exits, nearest_exits
+from egbas.exploration.exits import Exit, Exits, _Look, nearest_exits
 from egbas.exploration.result import Exploration
+from egbas.geometry import Flat
 from tests.problems import linear
 from tests.regions import Box
 
@@ -139,3 +140,23 @@ def test_on_a_sphere_exits_lie_on_it_along_great_circles() -> None:
         torch.testing.assert_close(one.way[-1], one.latent)
         assert bool((one.way.argmax(dim=1)[:-1] == 0).all()) and int(one.latent.argmax()) != 0
     assert found.back is not None and found.back.next_class == 0 and found.back.is_on_sphere
+
+
+def test_an_exit_is_outside_also_when_it_is_asked_about_alone() -> None:
+    """A region whose margin is rounded another way in a batch than alone."""
+    run = run_in_a_third()
+    decision = run.decision
+    assert decision is not None
+
+    class Rounded:
+        def margin(self, z: Tensor) -> Tensor:
+            return decision.margin(z) + (1e-13 if len(z) == 1 else 0.0)
+
+    look = _Look(run, decision)
+    look.region = Rounded()  # type: ignore[assignment]
+    z0, first = run.query.double(), exits_of_a_third().nearest
+    space, offset = Flat(z0), first.latent - z0
+    assert float(look._margins((z0 + offset)[None])[0]) >= 0
+    beyond = look._beyond(space, offset)
+    assert float(look._margins((z0 + beyond)[None])[0]) < 0
+    assert float(beyond.norm()) == pytest.approx(float(offset.norm()), rel=1e-10)

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from egbas.errors import ConfigError, LayerNotFoundError, ShapeError, StartOutsideRegionError
 from egbas.exploration.problem import Problem, check_choice, focus_of, holding
 from egbas.latent import LatentSpace
-from egbas.network import Network
-from tests.problems import HALVES_QUERY, LEFT, RIGHT, BoxNet, HalvesNet, OctantNet
+from egbas.network import Network, Pixels
+from tests.problems import HALVES_QUERY, LEFT, RIGHT, BoxNet, HalvesNet, OctantNet, linear
 from tests.regions import Box
 
 
@@ -120,3 +120,22 @@ def test_a_region_by_name_is_that_of_the_class() -> None:
         check_choice(None, "digit", has_beropt=False)
     with pytest.raises(ConfigError, match="settings of BerOpt and a region"):
         check_choice(None, "class", has_beropt=True)
+
+
+def test_what_flows_past_a_layer_is_that_of_what_is_held() -> None:
+    judge = nn.Sequential(nn.Flatten(), linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), linear([[1.0, 0.0], [0.0, 1.0]]))
+    told = {}
+    for hold in ("image", "logits"):
+        problem = Problem.of(
+            Pixels((1, 1, 2)),
+            [torch.ones(2) / 2],
+            [0],
+            "classifier.2",
+            latent=None,
+            geometry="auto",
+            model_name=None,
+            classifier=judge,
+            hold=hold,
+        )
+        told[hold] = problem.bypass
+    assert told["logits"] is None and told["image"] is not None and "bypassed" in told["image"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _DRAWS = 3  # of the prior: the images that tell what flows past a layer
 
 
-def layers(  # noqa: PLR0913, PLR0917  each option is an argument
+def layers(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     model: Annotated[str, typer.Argument(metavar="MODEL", help=options.MODEL_HELP)],
     classifier: options.Classifier = None,
     latent_size: options.LatentSize = None,
@@ -37,6 +37,7 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.network import Layer, Network
     from egbas.network.boundary import Boundary, told_of
     from egbas.network.bypass import NONE_PAST
+    from egbas.network.classified import LOGITS, Classified
     from egbas.network.layers import spelled
 
     inputs = find_inputs(input)
@@ -45,6 +46,9 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
     set_threads(chosen.generator, chosen.latent.shape, None, inputs)
     told = Boundary.of(boundary, chosen.latent)
     network = Network(chosen.generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)
+    whole, is_judged = network, isinstance(chosen.generator, Classified)
+    if is_judged:  # an image does not pass its classifier, the logits do
+        network = Network(chosen.generator, chosen.latent.shape, output=LOGITS, inputs=inputs, boundary=told)
     draws = chosen.latent.sample(_DRAWS, torch.Generator().manual_seed(0))
     others: list[Layer | None] = []
     with show.progress_bar(json) as progress:
@@ -75,13 +79,14 @@ def layers(  # noqa: PLR0913, PLR0917  each option is an argument
         rows = [[*row, "none" if place is None else told_of(*place)] for row, place in zip(rows, places, strict=True)]
     show.table(headings, rows)
     if is_bypassed:
-        show.say("past: how much of what makes images differ flows past the layer, through a skip; its units hold none")
+        of = "logits" if is_judged else "images"
+        show.say(f"past: how much of what makes {of} differ flows past the layer, through a skip; its units hold none")
         show.say("of that. instead: the next layer that nothing flows past, such as the state after the addition.")
         if joins:
             show.table(
                 ["joined at", "kind", "shape", "units", "past"], [[*_told(one), _share(one.past)] for one in joins]
             )
-    show.say(f"The image: {network.told_image}.")
+    show.say(f"The image: {whole.told_image}.{' What is held: the logits.' if is_judged else ''}")
     if any(spelled(layer.path).startswith(".") for layer in listed):
         show.say("--layer 3 is the third non-linearity, --layer .3 the module of the path 3.")
 

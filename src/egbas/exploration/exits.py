@@ -32,6 +32,7 @@ _RAYS, _BEST = 48, 4  # rays of each route that are looked along; those whose cr
 _STEPS = 24  # along a ray
 _LONGEST = 3.0  # ray, in lengths of what it goes through
 _HALVINGS = 44  # of the last step
+_NUDGES = 30  # by which a way is made longer, each twice the one before, until its end is outside by itself
 _TRIES = 20  # of a line that leaves the region more often
 
 
@@ -240,6 +241,7 @@ class _Look:
         return found[before >= 0], before[before >= 0]
 
     def _exit(self, z0: Tensor, space: Geometry, offset: Tensor, before: float, route: str) -> Exit:
+        offset = self._beyond(space, offset)
         latent = space.around(offset)
         pair = torch.stack([z0, latent]).to(self.run.query)
         first, there = (image.double() for image in self.run.network.generate(pair).cpu())
@@ -257,6 +259,17 @@ class _Look:
             flipped=None if kept is None else _flipped(kept, at),
             is_on_sphere=isinstance(space, Sphere),
         )
+
+    def _beyond(self, space: Geometry, offset: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+        """The end of a way, so far beyond the wall that it is outside also when it is asked about alone.
+
+        What was found in a batch may lie on the wall, where rounding decides, and not alike in every batch.
+        """
+        for power in range(_NUDGES):
+            if float(self._margins(space.around(offset)[None])[0]) < 0:
+                break
+            offset = offset * (1 + 2.0**power * torch.finfo(torch.float64).eps)
+        return offset
 
     def _margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         return self.region.margin(z.to(self.run.query.device)).cpu().double()

@@ -58,11 +58,12 @@ class Problem:
 
     @cached_property
     def bypass(self) -> str | None:
-        """A sentence where the image flows past the layer through a skip, with the layer to take instead."""
+        """A sentence where what is held flows past the layer through a skip, with the layer to take instead."""
         if self.precisions is None:
             return None
         draws = self.latent.sample(_N_ASKED, torch.Generator().manual_seed(0)).to(self.queries[0])
-        return self.network.bypass_of(self.precisions.split.layer, draws)
+        told = ending_in(self.network, self.held).bypass_of(self.precisions.split.layer, draws)
+        return told if told is None or self.held is None else told.replace("images differ", f"the {self.held} differ")
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -157,12 +158,17 @@ def held_of(generator: nn.Module, hold: str | None, *, has_layer: bool, has_focu
 
 def precisions_of(network: Network, layer: int | str | nn.Module, held: str | None) -> Precisions:
     """A network split at a layer, with a tail that ends in what is held."""
-    ends = network
-    if held is not None:
-        ends = Network(
-            network.generator, network.latent_shape, output=held, inputs=network.conditions, boundary=network.boundary
-        )
+    ends = ending_in(network, held)
     return Precisions.of(ends, ends.resolve(layer))
+
+
+def ending_in(network: Network, held: str | None) -> Network:
+    """The network whose output is what is held; itself where that is the image."""
+    if held is None:
+        return network
+    return Network(
+        network.generator, network.latent_shape, output=held, inputs=network.conditions, boundary=network.boundary
+    )
 
 
 def _network(
