@@ -120,7 +120,8 @@ class Classified(nn.Module):
 
     def forward(self, latents: Traced) -> dict[str, Traced]:
         """Compute images, their logits and probabilities, and what the classifier returns by name beside its logits."""
-        image = _part(self.generator(latents, **self.conditions.rows(latents)), IMAGE, self.output, "generator")
+        beside = self.conditions.rows(latents) if self.conditions.used else {}
+        image = _part(self.generator(latents, **beside), IMAGE, self.output, "generator")
         judged = self._judged(image)
         logits = _part(judged, LOGITS, None, "classifier")
         return {**_named_in(judged), IMAGE: image, LOGITS: logits, PROBABILITIES: logits.softmax(dim=-1)}
