@@ -159,3 +159,39 @@ def test_the_gradient_of_channels_is_autograds() -> None:
     expected = objective.distance(masks).mean()
     slope = objective.distance_and_gradient(masks.detach(), temperature)[1]
     torch.testing.assert_close(slope, torch.autograd.grad(expected, logits)[0], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("at_once", [1, 10_000])
+def test_a_sketch_is_what_the_gap_does_by_first_order(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("egbas.beropt.objective._VALUES_AT_ONCE", at_once)  # one row a part, or all
+    tail = tail_of(random_network(seed=3), [0.5, -1.0, 0.3, 0.8])
+    objective = Objective(tail, CONFIG)
+    kept = torch.arange(objective.n_candidates) % 2 == 0
+
+    def gap(mask: Tensor) -> Tensor:
+        outputs = torch.zeros(1, len(tail.a)).index_copy(
+            1, objective.candidates, (mask * objective.tail.a[objective.candidates])[None]
+        )
+        return (tail(outputs) - tail.x).flatten() / tail.x.norm()
+
+    jacobian = torch.autograd.functional.jacobian(gap, kept.float())
+    assert isinstance(jacobian, Tensor)
+    error, slope, columns = objective.sketch(kept, 400, rng=torch.Generator().manual_seed(0))
+    assert error == pytest.approx(objective.fidelity(kept), rel=1e-5)
+    torch.testing.assert_close(slope, gap(kept.float()) @ jacobian, rtol=1e-4, atol=1e-6)
+    # 400 random signs: inner products are right to some 5 % of the norms.
+    norms = jacobian.norm(dim=0)
+    difference = columns.T @ columns - jacobian.T @ jacobian
+    assert float((difference.abs() / (norms[:, None] * norms).clamp_min(1e-9)).max()) < 0.3
+    assert objective.sketch(kept, 0, rng=torch.Generator().manual_seed(0))[2].shape == (0, objective.n_candidates)
+
+
+def test_a_sketch_counts_the_pixels_of_the_focus_alone() -> None:
+    tail = tail_of(HalvesNet(), HALVES_QUERY.tolist())
+    focus = torch.zeros(tail.x.shape[-2:], dtype=torch.bool)
+    focus[:, : focus.shape[1] // 2] = True
+    objective = Objective(tail, CONFIG, focus)
+    nothing = torch.zeros(objective.n_candidates, dtype=torch.bool)
+    error, _, columns = objective.sketch(nothing, 8, rng=torch.Generator().manual_seed(0))
+    assert error == pytest.approx(objective.fidelity(nothing))
+    assert (columns == 0).all(dim=0).sum() == objective.n_candidates / 2  # units of the other half

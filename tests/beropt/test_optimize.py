@@ -427,3 +427,63 @@ def test_a_channel_costs_as_much_as_its_units() -> None:
         tail = tail_of(net, [1.0])
         # Losses: none 1, both 0 + 3/4 of the sparsity, one of them a half and a half or a quarter of the sparsity.
         assert run(tail, BerOptConfig(units="channel", sparsity=1.2, masks=0)).units.tolist() == units
+
+
+# Costly passes
+
+
+class Coloured(nn.Module):
+    """A small random layer below an image of more than 5,000 values."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(seed)
+        self.below, self.above = nn.Linear(4, 14), nn.Linear(14, 3 * 41 * 41)
+        for weight in self.parameters():
+            weight.data = torch.randn(weight.shape, generator=rng)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.above(torch.relu(self.below(z))).reshape(len(z), 3, 41, 41)
+
+
+@functools.cache
+def costly_levels(seed: int, masks: int | None = None) -> list[BerOptResult]:
+    return run_levels(tail_of(Coloured(seed), [0.5, -1.0, 0.3, 0.8]), LEVELS, seed, BerOptConfig(masks=masks))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_levels_hold_where_passes_are_costly(seed: int) -> None:
+    found = costly_levels(seed)
+    assert all(each.fidelity <= error_of(level) for level, each in zip(LEVELS, found, strict=True))
+    sets = [set(each.units.tolist()) for each in found]
+    assert all(coarse <= fine for coarse, fine in itertools.pairwise(sets))
+    assert {(each.config.masks, each.config.anneal_steps, each.status.name) for each in found} == {
+        (1, 400, "CONVERGED")
+    }
+    assert all(each.steps <= 200 for each in found)
+
+
+def test_a_level_alone_is_the_level_among_others_where_passes_are_costly() -> None:
+    tail = tail_of(Coloured(0), [0.5, -1.0, 0.3, 0.8])
+    for level in (2, 6):
+        alone, among = run(tail, BerOptConfig(level=level)), costly_levels(0)[level - 1]
+        assert torch.equal(alone.theta, among.theta) and alone.config == among.config
+
+
+def test_costly_levels_are_close_to_brute_force() -> None:
+    rows = []
+    for seed in range(3):
+        tail = tail_of(Coloured(seed), [0.5, -1.0, 0.3, 0.8])
+        active = (tail.a != 0).nonzero()[:, 0]
+        choices = torch.tensor(list(itertools.product([0.0, 1.0], repeat=len(active))))
+        masks = torch.zeros(len(choices), len(tail.a)).index_copy(1, active, choices)
+        errors = (tail(masks * tail.a) - tail.x).flatten(1).norm(dim=1) / tail.x.norm()
+        for level, found in zip(LEVELS, costly_levels(seed, masks=0), strict=True):
+            rows.append((len(found.units), int(masks[errors <= error_of(level)].sum(dim=1).min())))
+    assert all(smallest <= size <= smallest + 1 for size, smallest in rows)
+
+
+def test_without_masks_no_seed_decides_a_costly_set() -> None:
+    tail = tail_of(Coloured(1), [0.5, -1.0, 0.3, 0.8])
+    one, other = (run(tail, BerOptConfig(level=6, masks=0), seed) for seed in (0, 1))
+    assert torch.equal(one.units, other.units)

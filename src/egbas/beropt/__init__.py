@@ -2,7 +2,7 @@
 """BerOpt (Jeon et al. 2020, Algorithm 1): the smallest supporting set of a layer, by an optimised Bernoulli mask."""
 
 from egbas.beropt.config import BerOptConfig, error_of
-from egbas.beropt.optimize import default_masks, largest_search, optimize, optimize_levels
+from egbas.beropt.optimize import default_masks, expected_steps, largest_search, optimize, optimize_levels
 from egbas.beropt.result import BerOptResult, BerOptStatus
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "BerOptStatus",
     "default_masks",
     "error_of",
+    "expected_steps",
     "largest_search",
     "optimize",
     "optimize_levels",

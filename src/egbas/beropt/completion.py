@@ -104,7 +104,7 @@ def _with_more(
 ) -> Tensor | None:
     """Add the fewest of the most promising units that suffice, or those that help most; None where none help."""
     order = _slope(kept, distance, sizes).masked_fill(kept, torch.inf).argsort()[: int((~kept).sum())]
-    sets = _together(kept, order, _doublings(_most(kept, order, effort)))
+    sets = together(kept, order, doublings(_most(kept, order, effort)))
     errors = _error(sets, distance)
     if not bool((errors < now).any()) and effort.tries:
         sets = _each(kept, order[: _TRIED_AT_ONCE * effort.tries])
@@ -112,7 +112,7 @@ def _with_more(
         if effort.joins:
             ranked = errors.argsort()
             helpful = order[ranked[errors[ranked] < now]]
-            sets = torch.cat([sets, _together(kept, helpful, _doublings(len(helpful)))])
+            sets = torch.cat([sets, together(kept, helpful, doublings(len(helpful)))])
             errors = torch.cat([errors, _error(sets[len(errors) :], distance)])
     if not bool((errors < now).any()):
         return None
@@ -128,7 +128,7 @@ def _with_fewer(
     order = _slope(kept, distance, sizes).masked_fill(~may_go, -torch.inf).argsort(descending=True)[: int(may_go.sum())]
     if not len(order):
         return None
-    fits = _last(_together(kept, order, _doublings(_most(kept, order, effort))), distance, error)
+    fits = _last(together(kept, order, doublings(_most(kept, order, effort))), distance, error)
     if fits is not None:
         return fits
     for some in order[: _TRIED_AT_ONCE * effort.tries].split(_TRIED_AT_ONCE):
@@ -136,7 +136,7 @@ def _with_fewer(
         ranked = errors.argsort()
         free = some[ranked[errors[ranked] <= error]]
         if len(free):
-            return _last(_together(kept, free, list(range(1, len(free) + 1))), distance, error)
+            return _last(together(kept, free, list(range(1, len(free) + 1))), distance, error)
     return None
 
 
@@ -159,11 +159,12 @@ def _slope(kept: Tensor, distance: Distance, sizes: Tensor | None) -> Float[Tens
     return slope if sizes is None else slope / sizes
 
 
-def _doublings(n: int) -> list[int]:
+def doublings(n: int) -> list[int]:
+    """1, 2, 4 and so on up to n, and n itself."""
     return sorted({min(2**k, n) for k in range(n.bit_length() + 1)})
 
 
-def _together(kept: Tensor, order: Int[Tensor, " n"], counts: list[int]) -> Bool[Tensor, "sets units"]:
+def together(kept: Tensor, order: Int[Tensor, " n"], counts: list[int]) -> Bool[Tensor, "sets units"]:
     """Sets in which the first so many units are flipped."""
     sets = kept.repeat(len(counts), 1)
     for row, count in enumerate(counts):

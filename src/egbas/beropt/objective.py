@@ -18,12 +18,19 @@ from egbas.network import Tail
 
 _LARGE_IMAGE = 100_000  # values; from there on a forward pass of the tail takes a good part of a second
 _VALUES_AT_ONCE = 200_000  # of images in one pass
+_COSTLY_IMAGE = 5_000  # values: in colour from 64 x 64 on
+_SETS_AT_ONCE = 16
 _N_CHECK_MASKS = 8
 
 
 def is_large(image_size: int) -> bool:
     """Whether a pass through the tail to images of so many values takes so long that few of them must do."""
     return image_size > _LARGE_IMAGE
+
+
+def is_costly(image_size: int) -> bool:
+    """Whether passes to images of so many values are what a user waits for."""
+    return image_size > _COSTLY_IMAGE
 
 
 class Objective:
@@ -130,6 +137,41 @@ class Objective:
         return total, together.index_add_(1, self._member, each * self._a)
 
     @torch.no_grad()
+    def errors(self, sets: Bool[Tensor, "sets candidates"]) -> Float[Tensor, " sets"]:
+        """Relative distances of sets."""
+        return torch.cat([self.distance(some.to(self._a)) for some in sets.split(_SETS_AT_ONCE)])
+
+    def sketch(
+        self, kept: Bool[Tensor, " candidates"], rows: int, *, rng: torch.Generator
+    ) -> tuple[float, Float[Tensor, " candidates"], Float[Tensor, "rows candidates"]]:
+        """What the image gap r of a set does where its mask changes, by first order: r + J d.
+
+        Args:
+            kept: the set, of single units.
+            rows: of the sketch; each is a pass back.
+            rng: a CPU generator of signs.
+
+        Returns:
+            Its relative distance ||r||; r . J; and S J, where S has random signs / sqrt(rows), so that inner products
+            of columns of S J are those of J up to noise.
+        """
+        mask = kept.to(self._a)
+        at_once = max(1, min(_VALUES_AT_ONCE // self.tail.x.numel(), rows))
+        outputs = self._a.new_zeros(at_once, self.n_units)
+        leaf = outputs.scatter(1, self._columns(at_once), (mask * self._a).expand(at_once, -1)).requires_grad_()
+        with torch.enable_grad():
+            gaps = self._gap(leaf) / self.norm
+        gap = gaps[:1].detach()
+        signs = torch.randint(0, 2, (rows, *gap.shape[1:]), generator=rng, dtype=torch.int8) * 2 - 1
+        vectors = torch.cat([gap, signs.to(gap) / max(rows, 1) ** 0.5])
+        slopes = []
+        for some in vectors.split(at_once):
+            (slope,) = torch.autograd.grad(gaps[: len(some)], leaf, some, retain_graph=True)
+            slopes.append(slope[: len(some)].index_select(1, self.candidates) * self._a)
+        products = torch.cat(slopes)
+        return gap.norm().item(), products[0], products[1:]
+
+    @torch.no_grad()
     def fidelity(self, kept: Bool[Tensor, " candidates"]) -> float:
         """Relative distance of a set."""
         return self.distance(kept[None].to(self.tail.a.dtype)).item()
@@ -151,8 +193,11 @@ class Objective:
         return self._active.expand(n_masks, -1)
 
     def _distance(self, outputs: Float[Tensor, "masks units"]) -> Float[Tensor, " masks"]:
+        return self._gap(outputs).flatten(1).norm(dim=1) / self.norm
+
+    def _gap(self, outputs: Float[Tensor, "masks units"]) -> Tensor:
         gap = self.tail(outputs) - self.tail.x
-        return (gap if self._focus is None else gap * self._focus).flatten(1).norm(dim=1) / self.norm
+        return gap if self._focus is None else gap * self._focus
 
     def _batches(self, outputs: Float[Tensor, "masks units"]) -> Iterator[Tensor]:
         """Large images one by one: a batch of four of 256 x 256 takes a third longer than they do alone."""

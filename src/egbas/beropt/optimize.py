@@ -3,7 +3,8 @@
 
 In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
 Gradient steps through relaxed masks (``descent``), then a local search over single units (``local_search``). Levels are
-cut down or built up one from another (``completion``).
+cut down or built up one from another: unit by unit (``completion``), or many at once where passes are costly
+(``second_order``).
 
 Deviation from paper: with a level the error at the query is given and the size follows; eq. 1 has a weight instead.
 """
@@ -18,15 +19,17 @@ from torch import Tensor
 
 from egbas.beropt import mean_field
 from egbas.beropt.completion import Effort, build_up, cut_down
-from egbas.beropt.config import COARSEST, FINEST, BerOptConfig, error_of
+from egbas.beropt.config import COARSEST, DEFAULT_LEVEL, FINEST, UNIT, BerOptConfig, error_of
 from egbas.beropt.descent import Descent, Progress, descend, polarisation
 from egbas.beropt.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
-from egbas.beropt.objective import Objective, is_large
+from egbas.beropt.objective import Objective, is_costly, is_large
 from egbas.beropt.result import BerOptResult, BerOptStatus
+from egbas.beropt.second_order import Sketching, cut, grow
 from egbas.network import Tail
 
 _MASKS = 4
 _USUAL_ROUNDS = 20
+_FIRST_CHECK = 25  # steps after the annealing that a descent takes at least
 _LARGE_ROUNDS = 2  # for large images, where it would otherwise take longer than the steps before it
 _MOSTLY_LOST = 0.5
 # Levels begin with the set of the first weight: on the embedded models its error is about that of level 5. The others
@@ -34,6 +37,11 @@ _MOSTLY_LOST = 0.5
 # is cut down from many (docs/beropt.md).
 _WEIGHTS = 4.0, 1.0, 0.3, 0.1
 _LARGE_EFFORT = Effort(rounds=24, share=0.25, tries=0)
+# Where passes are costly and the error is given, the steps only have to find where to begin.
+_BRIEF_STEPS, _BRIEF_MOST = 150, 200
+# A set that is cut down below its error and built up again is smaller: by 5 to 10 % once, by half of that once more.
+_CYCLES, _LOOSER = 2, 1.1
+_POLISH = Effort(tries=1)
 
 
 def optimize(
@@ -90,7 +98,9 @@ def optimize_levels(
     Raises:
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
-    path = _Path(tail, _settled(tail, replace(config, level=None)), focus, rng, progress)
+    config = replace(_settled(tail, replace(config, level=DEFAULT_LEVEL)), level=None)
+    kind = _QuickPath if _is_quick(tail.x.numel(), config) else _Path
+    path = kind(tail, config, focus, rng, progress)
     return [path.at(level) for level in levels]
 
 
@@ -122,16 +132,21 @@ class _Path:
         """Cut down from the next finer level, if that is no finer than the first set, or from this."""
         is_last = level == FINEST or self._is_finer(level + 1)
         before = self.first if is_last else self.at(level + 1)
-        objective = self.objective
-        kept = cut_down(self._kept(before), objective.distance, error_of(level), self._effort, sizes=objective.sizes)
-        return self._result(level, kept, before)
+        return self._result(level, self._cut_down(self._kept(before), error_of(level)), before)
 
     def _finer(self, level: int) -> BerOptResult:
         """Built up from the next coarser level, if that is finer than the first set, or from this."""
         is_first = level == COARSEST or not self._is_finer(level - 1)
         before = self.first if is_first else self.at(level - 1)
-        core, error, distance = self._kept(before), error_of(level), self.objective.distance
-        sizes = self.objective.sizes
+        kept = self._built_up(self._kept(before), error_of(level), is_first=is_first)
+        return self._result(level, kept, before)
+
+    def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
+        return cut_down(kept, self.objective.distance, error, self._effort, sizes=self.objective.sizes)
+
+    def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
+        """A set of that error that holds a core: the next coarser level, or the first set."""
+        distance, sizes = self.objective.distance, self.objective.sizes
         kept = build_up(core, distance, error, self._effort, sizes=sizes)
         for weight in _WEIGHTS[1:]:
             if kept is not None:
@@ -139,7 +154,7 @@ class _Path:
             joined = core | self._kept(self._optimized(weight))
             kept = build_up(joined, distance, error, self._effort, sizes=sizes)
         kept = torch.ones_like(core) if kept is None else kept
-        return self._result(level, cut_down(kept, distance, error, self._effort, core=core, sizes=sizes), before)
+        return cut_down(kept, distance, error, self._effort, core=core, sizes=sizes)
 
     def _kept(self, result: BerOptResult) -> Bool[Tensor, " candidates"]:
         """A set among the candidates."""
@@ -174,9 +189,81 @@ class _Path:
         return replace(result, config=config)
 
 
-def default_masks(image_size: int) -> int:
+class _QuickPath(_Path):
+    """The same where passes are costly: brief descents, and sets that many units join or leave at once."""
+
+    def _optimized(self, weight: float) -> BerOptResult:
+        if weight not in self._of_weight:
+            brief = replace(
+                self._config,
+                sparsity=weight,
+                anneal_steps=min(self._config.anneal_steps, _BRIEF_STEPS),
+                max_steps=min(self._config.max_steps, _BRIEF_MOST),
+            )
+            objective = Objective(self._tail, brief, self._focus)
+            rng = torch.Generator().set_state(self._state)
+            descent = _descended(objective, brief.initial_theta, rng=rng, progress=self._progress)
+            # The steps need not settle: the error of the set that is built from them is what counts.
+            descent = replace(descent, status=BerOptStatus.CONVERGED)
+            self._of_weight[weight] = _of_descent(objective, descent, descent.theta, rng=rng)
+        return self._of_weight[weight]
+
+    def _coarser(self, level: int) -> BerOptResult:
+        """Cut down from the next finer level, so that it is a part of it: units of the first set may have left there."""
+        if level == FINEST:
+            return super()._coarser(level)
+        before = self.at(level + 1)
+        return self._result(level, self._cut_down(self._kept(before), error_of(level)), before)
+
+    def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
+        return self._cut(kept, error, core=None)
+
+    def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
+        stays = None if is_first else core  # of the first set, which is no level, units may leave
+        kept = grow(core, self.objective, error, self._sketching, core=stays)
+        for weight in _WEIGHTS[1:]:
+            if self.objective.fidelity(kept) <= error:
+                break
+            kept = grow(kept | self._kept(self._optimized(weight)), self.objective, error, self._sketching, core=stays)
+        if self.objective.fidelity(kept) > error:
+            kept = torch.ones_like(core)
+        return self._cut(kept, error, core=stays)
+
+    def _cut(self, kept: Tensor, error: float, *, core: Tensor | None) -> Bool[Tensor, " candidates"]:
+        kept = cut(kept, self.objective, error, self._sketching, core=core)
+        if not is_large(self._tail.x.numel()):
+            kept = self._shrunk(kept, error, core=core)
+        return cut_down(kept, self.objective.distance, error, _POLISH, core=core)
+
+    def _shrunk(self, kept: Tensor, error: float, *, core: Tensor | None) -> Bool[Tensor, " candidates"]:
+        """Cut below the error and built up again, as long as that makes the set smaller."""
+        for _ in range(_CYCLES):
+            fewer = cut(kept, self.objective, _LOOSER * error, self._sketching, core=core)
+            again = grow(fewer, self.objective, error, self._sketching, core=core)
+            if self.objective.fidelity(again) > error:
+                break
+            again = cut(again, self.objective, error, self._sketching, core=core)
+            if int(again.sum()) >= int(kept.sum()):
+                break
+            kept = again
+        return kept
+
+    @property
+    def _sketching(self) -> Sketching:
+        return Sketching(rows=32, rounds=24) if is_large(self._tail.x.numel()) else Sketching()
+
+
+def default_masks(image_size: int, config: BerOptConfig) -> int:
     """Masks a step where the settings do not say, for images of so many values."""
-    return 1 if is_large(image_size) else _MASKS
+    few = is_large(image_size) or (config.level is not None and _is_quick(image_size, config))
+    return 1 if few else _MASKS
+
+
+def expected_steps(image_size: int, config: BerOptConfig) -> tuple[int, int]:
+    """Steps of a descent for images of so many values, at least and at most."""
+    if config.level is not None and _is_quick(image_size, config):
+        return min(config.anneal_steps, _BRIEF_STEPS), min(config.max_steps, _BRIEF_MOST)
+    return min(config.anneal_steps + _FIRST_CHECK, config.max_steps), config.max_steps
 
 
 def largest_search(image_size: int) -> int:
@@ -186,7 +273,14 @@ def largest_search(image_size: int) -> int:
 
 def _settled(tail: Tail, config: BerOptConfig) -> BerOptConfig:
     """The settings with those that follow from the network."""
-    return config if config.masks is not None else replace(config, masks=default_masks(tail.x.numel()))
+    if config.masks is not None:
+        return config
+    return replace(config, masks=default_masks(tail.x.numel(), config))
+
+
+def _is_quick(image_size: int, config: BerOptConfig) -> bool:
+    """Whether levels are found by the second-order model: where passes are costly. Groups are few, and tried in turn."""
+    return is_costly(image_size) and config.units == UNIT
 
 
 def _effort(objective: Objective, first: BerOptResult) -> Effort:
@@ -235,7 +329,10 @@ def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candida
 
 
 def _result(objective: Objective, descent: Descent, *, rng: torch.Generator) -> BerOptResult:
-    theta = _improved(objective, descent)
+    return _of_descent(objective, descent, _improved(objective, descent), rng=rng)
+
+
+def _of_descent(objective: Objective, descent: Descent, theta: Tensor, *, rng: torch.Generator) -> BerOptResult:
     return _of_theta(objective, theta, descent.losses.cpu(), descent.sizes.cpu(), descent.status, rng=rng)
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from egbas.beropt import BerOptConfig, default_masks, largest_search
+from egbas.beropt import BerOptConfig, default_masks, expected_steps, largest_search
 from egbas.beropt.config import FINEST
 from egbas.exploration.answers import SAMPLES
 from egbas.exploration.budget import largest_budget
@@ -29,7 +29,6 @@ from egbas.network.given import Given, Inputs, network_of
 from egbas.region import MICRO_BATCH, Precisions
 from egbas.samplers.gbrrt import GbRrtConfig
 
-_FIRST_CHECK = 25  # steps after the annealing that BerOpt takes at least
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip
 _FEWEST_EVALUATIONS = 40_000  # of exact samples: the warm-up, and some draws
 _QUICKEST = 0.2  # of a pass of the whole head: kept units alone, or a layer that is affine in the latent
@@ -154,7 +153,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
 
 
 def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
-    n = default_masks(tail.x.numel()) if config.masks is None else max(1, config.masks)
+    n = default_masks(tail.x.numel(), config) if config.masks is None else max(1, config.masks)
     masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0), dtype=torch.float32) < 0.5).to(
         tail.a
     )
@@ -169,12 +168,12 @@ def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
 
     each, search = _seconds(step), _seconds(forward) / n
     searches, told = (1 + FINEST - config.level, "levels") if config.level is not None else (1, "a local search")
-    fewest = min(config.anneal_steps + _FIRST_CHECK, config.max_steps)
+    fewest, most = expected_steps(tail.x.numel(), config)
     return StageEstimate(
         name="beropt",
         low=fewest * each + _LEAST_SEARCH * search,
-        high=2 * config.max_steps * each + searches * largest_search(tail.x.numel()) * search,
-        basis=f"{_plain(each)} a step of {n} masks, {fewest:,} to twice {config.max_steps:,} steps; {told}",
+        high=2 * most * each + searches * largest_search(tail.x.numel()) * search,
+        basis=f"{_plain(each)} a step of {n} masks, {fewest:,} to twice {most:,} steps; {told}",
     )
 
 
