@@ -19,7 +19,7 @@ from torch import Tensor
 
 from egbas.beropt import mean_field
 from egbas.beropt.completion import Effort, build_up, cut_down
-from egbas.beropt.config import COARSEST, DEFAULT_LEVEL, FINEST, UNIT, BerOptConfig, error_of
+from egbas.beropt.config import COARSEST, FINEST, UNIT, BerOptConfig, error_of
 from egbas.beropt.descent import Descent, Progress, descend, polarisation
 from egbas.beropt.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
 from egbas.beropt.objective import Objective, is_costly, is_large
@@ -39,6 +39,7 @@ _WEIGHTS = 4.0, 1.0, 0.3, 0.1
 _LARGE_EFFORT = Effort(rounds=24, share=0.25, tries=0)
 # Where passes are costly and the error is given, the steps only have to find where to begin.
 _BRIEF_STEPS, _BRIEF_MOST = 150, 200
+_BRIEFER_STEPS, _BRIEFER_MOST = 80, 100  # for large images
 # A set that is cut down below its error and built up again is smaller: by 5 to 10 % once, by half of that once more.
 _CYCLES, _LOOSER = 2, 1.1
 _POLISH = Effort(tries=1)
@@ -98,7 +99,7 @@ def optimize_levels(
     Raises:
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
-    config = replace(_settled(tail, replace(config, level=DEFAULT_LEVEL)), level=None)
+    config = _settled(tail, replace(config, level=None))
     kind = _QuickPath if _is_quick(tail.x.numel(), config) else _Path
     path = kind(tail, config, focus, rng, progress)
     return [path.at(level) for level in levels]
@@ -194,12 +195,8 @@ class _QuickPath(_Path):
 
     def _optimized(self, weight: float) -> BerOptResult:
         if weight not in self._of_weight:
-            brief = replace(
-                self._config,
-                sparsity=weight,
-                anneal_steps=min(self._config.anneal_steps, _BRIEF_STEPS),
-                max_steps=min(self._config.max_steps, _BRIEF_MOST),
-            )
+            steps, most = _brief_steps(self._tail.x.numel(), self._config)
+            brief = replace(self._config, sparsity=weight, anneal_steps=steps, max_steps=most)
             objective = Objective(self._tail, brief, self._focus)
             rng = torch.Generator().set_state(self._state)
             descent = _descended(objective, brief.initial_theta, rng=rng, progress=self._progress)
@@ -209,7 +206,7 @@ class _QuickPath(_Path):
         return self._of_weight[weight]
 
     def _coarser(self, level: int) -> BerOptResult:
-        """Cut down from the next finer level, so that it is a part of it: units of the first set may have left there."""
+        """Cut down from the next finer level, so as to be a part of it: units of the first set may have left there."""
         if level == FINEST:
             return super()._coarser(level)
         before = self.at(level + 1)
@@ -250,20 +247,25 @@ class _QuickPath(_Path):
 
     @property
     def _sketching(self) -> Sketching:
-        return Sketching(rows=32, rounds=24) if is_large(self._tail.x.numel()) else Sketching()
+        return Sketching(rows=16, rounds=12) if is_large(self._tail.x.numel()) else Sketching()
 
 
-def default_masks(image_size: int, config: BerOptConfig) -> int:
+def default_masks(image_size: int) -> int:
     """Masks a step where the settings do not say, for images of so many values."""
-    few = is_large(image_size) or (config.level is not None and _is_quick(image_size, config))
-    return 1 if few else _MASKS
+    return 1 if is_large(image_size) else _MASKS
 
 
 def expected_steps(image_size: int, config: BerOptConfig) -> tuple[int, int]:
     """Steps of a descent for images of so many values, at least and at most."""
     if config.level is not None and _is_quick(image_size, config):
-        return min(config.anneal_steps, _BRIEF_STEPS), min(config.max_steps, _BRIEF_MOST)
+        return _brief_steps(image_size, config)
     return min(config.anneal_steps + _FIRST_CHECK, config.max_steps), config.max_steps
+
+
+def _brief_steps(image_size: int, config: BerOptConfig) -> tuple[int, int]:
+    """Steps of the annealing, and all steps, that find where a level begins."""
+    steps, most = (_BRIEFER_STEPS, _BRIEFER_MOST) if is_large(image_size) else (_BRIEF_STEPS, _BRIEF_MOST)
+    return min(config.anneal_steps, steps), min(config.max_steps, most)
 
 
 def largest_search(image_size: int) -> int:
@@ -275,12 +277,15 @@ def _settled(tail: Tail, config: BerOptConfig) -> BerOptConfig:
     """The settings with those that follow from the network."""
     if config.masks is not None:
         return config
-    return replace(config, masks=default_masks(tail.x.numel(), config))
+    return replace(config, masks=default_masks(tail.x.numel()))
 
 
 def _is_quick(image_size: int, config: BerOptConfig) -> bool:
-    """Whether levels are found by the second-order model: where passes are costly. Groups are few, and tried in turn."""
-    return is_costly(image_size) and config.units == UNIT
+    """Whether levels are found by the second-order model: without random masks, where passes are costly.
+
+    With pixel norm it leaves larger sets than single units do (docs/beropt.md), so it is nobody's default.
+    """
+    return is_costly(image_size) and config.masks == 0 and config.units == UNIT
 
 
 def _effort(objective: Objective, first: BerOptResult) -> Effort:

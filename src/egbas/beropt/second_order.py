@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A set of a given error by a second-order model of the distance: many units change sides for few passes.
 
-``completion`` tries single units, a pass each. Where a pass takes milliseconds that is what a user waits for. Here the image gap is linear in the mask, around the set: r + J d. Random combinations of the rows of J, its sketch, say
-what each unit changes and what two of them change alike. Units are picked one after the other by that model, and the
-first one, two, four and so on of them are tried in truth. What no trial confirms is never taken.
+``completion`` tries single units, a pass each. Where a pass takes milliseconds that is what a user waits for. Here the
+image gap is linear in the mask, around the set: r + J d. Random combinations of the rows of J, its sketch, say what
+each unit changes and what two of them change alike. Units are picked one after the other by that model, and the first
+one, two, four and so on are tried in truth. What no trial confirms is never taken.
 
 Deviation from paper: as for ``completion``.
 """

@@ -153,7 +153,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
 
 
 def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:
-    n = default_masks(tail.x.numel(), config) if config.masks is None else max(1, config.masks)
+    n = default_masks(tail.x.numel()) if config.masks is None else max(1, config.masks)
     masks = (torch.rand(n, len(tail.a), generator=torch.Generator().manual_seed(0), dtype=torch.float32) < 0.5).to(
         tail.a
     )

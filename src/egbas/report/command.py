@@ -103,7 +103,7 @@ def _searching(run: Exploration, beropt: BerOptConfig) -> list[str]:
     words += ["--sparsity", str(beropt.sparsity)] if beropt.level is None else ["--level", str(beropt.level)]
     if beropt.units != UNIT:
         words += ["--units", beropt.units]
-    if beropt.masks not in (None, default_masks(run.network.image_size, beropt)):
+    if beropt.masks not in (None, default_masks(run.network.image_size)):
         words += ["--masks", str(beropt.masks)]
     if beropt.max_steps != BerOptConfig.max_steps:
         words += ["--max-steps", str(beropt.max_steps)]
