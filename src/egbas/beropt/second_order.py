@@ -26,6 +26,7 @@ _MOST_AT_ONCE = 128
 _FEWEST_AT_ONCE = 8
 _SHARE = 0.25  # of the set that changes sides in a round, at most
 _SINGLES = 32
+_SHORTLIST = 1024  # units that the model looks at in a round, the most promising ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,16 +195,18 @@ class _Model:
         self, may: Tensor, is_enough: Callable[[float, float], bool], *, alike: float, at_least: int = 0
     ) -> Int[Tensor, " units"]:
         most = min(max(_FEWEST_AT_ONCE, int(_SHARE * int(self._kept.sum()))), _MOST_AT_ONCE, int(may.sum()))
-        slope, side, square = self._slope.clone(), self._side(), self._error**2
-        closed = torch.zeros_like(slope).masked_fill(~may, math.inf)
+        short = self.promising(may)[:_SHORTLIST]
+        slope, side, norms = self._slope[short], self._side()[short], self._norms[short]
+        columns, square = self._columns[:, short], self._error**2
+        closed = torch.zeros_like(slope)
         picked: list[int] = []
         for _ in range(most):
-            lowest, unit = torch.min((2 * slope).mul_(side).add_(self._norms).add_(closed), dim=0)
+            lowest, unit = torch.min((2 * slope).mul_(side).add_(norms).add_(closed), dim=0)
             change, at = lowest.item(), int(unit)
             if len(picked) >= at_least and is_enough(change, square):
                 break
             picked.append(at)
             square += change
             closed[at] = math.inf
-            slope.add_(self._columns[:, at] @ self._columns, alpha=alike * float(side[at]))
-        return torch.tensor(picked, dtype=torch.int64, device=may.device)
+            slope.add_(columns[:, at] @ columns, alpha=alike * float(side[at]))
+        return short[torch.tensor(picked, dtype=torch.int64, device=may.device)]
