@@ -22,7 +22,7 @@ demo: $(VENV)/demo.stamp ## the main job on an embedded model
 	@echo "         $(OUT)/samples.png"
 
 test: lint ## lint, then the whole test suite
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder # the order is that of tests/conftest.py
 
 lint: $(VENV)/dev.stamp ## ruff, pyright and the direction of imports
 	$(BIN)/ruff check .

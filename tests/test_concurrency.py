@@ -19,7 +19,7 @@ from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet, RedundantUnit, ScaleInvariantNet
 
-N_THREADS, N_EACH = 4, 50
+N_THREADS, N_EACH = 4, 20
 QUICK = BerOptConfig(sparsity=0.2, anneal_steps=12, max_steps=12)
 SHORT = GbRrtConfig(iterations=30, step_size=0.1, half_width=1.0)
 

@@ -74,7 +74,7 @@ def test_json_alone_is_on_stdout(dcgan: tuple[Result, Path]) -> None:
     result, out = dcgan
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "path.json").read_text())
-    assert printed.keys() == {"key", "model", "output", "inputs", "seed", "query", "source", "rows"}
+    assert printed.keys() == {"key", "model", "output", "inputs", "boundary", "seed", "query", "source", "rows"}
     assert (printed["model"], printed["seed"]) == ("dcgan-mnist-2d", 0)
 
 

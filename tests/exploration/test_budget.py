@@ -10,7 +10,9 @@ from egbas.network import Network
 from egbas.region import Precisions
 
 
-@pytest.mark.parametrize(("width", "expected"), [(10, 500_000), (10_000, 50_000), (50_000, 5_000)])
+@pytest.mark.parametrize(
+    ("width", "expected"), [(10, 500_000), (10_000, 50_000), pytest.param(50_000, 5_000, marks=pytest.mark.slow)]
+)
 def test_the_bound_falls_with_the_operations_of_a_latent(width: int, expected: int) -> None:
     side = min(width, 2_000)  # in memory; many layers make up for the rest
     n_layers = max(1, width**2 // side**2)

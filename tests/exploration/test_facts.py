@@ -252,7 +252,7 @@ def grid(low: torch.Tensor, high: torch.Tensor, n: int) -> torch.Tensor:
     return torch.cartesian_prod(low[0] + (high - low)[0] * steps, low[1] + (high - low)[1] * steps)
 
 
-@pytest.mark.parametrize(("layer", "seeds"), [(1, (7, 8)), (2, (7,))])
+@pytest.mark.parametrize(("layer", "seeds"), [(1, (8,)), (2, (7,))])
 def test_freedom_and_distance_agree_with_a_grid_of_the_plane(layer: int, seeds: tuple[int, ...]) -> None:
     model = load_model("dcgan-mnist-2d")
     z0 = model.latent.sample(1, torch.Generator().manual_seed(7))[0]

@@ -96,7 +96,7 @@ def test_a_measurement_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pyt
 
 
 def test_exact_rows_stand_beside_the_others(tmp_path: Path) -> None:
-    settings = ExactSettings(samples=20, max_evaluations=5000)
+    settings = ExactSettings(samples=20, max_evaluations=2000)
     measured = measure(("dcgan-mnist-2d",), (1,), 2, quick(tmp_path), exact=settings)
     content = TABLE.write(measured, tmp_path)
     rows = {row["method"]: row for row in content["rows"]}
@@ -110,6 +110,6 @@ def test_exact_rows_stand_beside_the_others(tmp_path: Path) -> None:
     headings, lines = as_table(content)
     assert len(lines[0]) == len(headings)
     assert "exact / ball of equal mass" in headings
-    assert measured.config["exact"] == {"samples": 20, "max_evaluations": 5000}
+    assert measured.config["exact"] == {"samples": 20, "max_evaluations": 2000}
     # Without --exact these queries are others, and the rows of before are as they were.
     assert measure(("dcgan-mnist-2d",), (1,), 2, quick(tmp_path)).config["finished_before"] == 0

@@ -21,13 +21,13 @@ def counted(scores: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 def test_a_table_measures_and_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def measure(*words: Any, exact: object, out: Path, seeds: object) -> Measurement:
-        asked.append((*words[:3], exact, out, seeds))
+    def measure(*words: Any, exact: object, seeds: object) -> Measurement:
+        asked.append((*words[:3], exact, seeds))
         return Measurement(scores=(SCORE,), config={"seeds": [0]})
 
     monkeypatch.setattr(tables, "measure", measure)
     content = PaperTable("table9", counted).run(("dcgan-mnist",), (1,), n_queries=1, out=tmp_path)
-    assert asked == [(("dcgan-mnist",), (1,), 1, None, tmp_path, None)]
+    assert asked == [(("dcgan-mnist",), (1,), 1, None, None)]
     assert content == {"rows": [{"n": 1}], "ratios": [], "config": {"seeds": [0]}, "note": OTHER_MODELS}
     assert json.loads((tmp_path / "table9.json").read_text()) == content
 
