@@ -45,9 +45,9 @@ def measured(workers: int, queries: int, layers: str, model: str, folder: Path) 
         assert driver.stdout is not None
         told = driver.stdout.read()
     took = time.perf_counter() - start
-    if driver.returncode:
+    if driver.returncode not in (0, 1):  # 1: some tasks failed, of 2,000 with so few steps about four
         raise SystemExit(f"the sweep ended with {driver.returncode}")
-    done = sorted((place / "DONE").stat().st_mtime for place in (folder / "tasks").iterdir())
+    done = sorted(file.stat().st_mtime for file in (folder / "tasks").glob("*/DONE"))
     return {"workers": workers, **row_of(json.loads(told), took, done, memory)}
 
 
