@@ -1,48 +1,27 @@
 # SPDX-License-Identifier: MIT
 """Algorithm 1 from its start to the supporting set.
 
-In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image.
-Gradient steps through relaxed masks (``descent``), then a local search over single units (``local_search``). Levels are
-cut down or built up one from another: unit by unit (``completion``), or many at once where passes are costly
-(``second_order``).
-
-Deviation from paper: with a level the error at the query is given and the size follows; eq. 1 has a weight instead.
+In: the tail of a network at a query. Out: theta, the kept units with their signs, how well they carry the image. The
+set of a weight is that of ``weight``, the set of a level that of ``levels``.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
-from egbas.beropt import mean_field
-from egbas.beropt.completion import Effort, build_up, cut_down
-from egbas.beropt.config import COARSEST, FINEST, UNIT, BerOptConfig, error_of
-from egbas.beropt.descent import Descent, Progress, descend, polarisation
-from egbas.beropt.local_search import ROUNDS, TRIED_IN_A_ROUND, local_search
-from egbas.beropt.objective import Objective, is_costly, is_large
-from egbas.beropt.result import BerOptResult, BerOptStatus
-from egbas.beropt.second_order import Sketching, cut, grow
+from egbas.beropt.config import BerOptConfig
+from egbas.beropt.descent import Progress
+from egbas.beropt.levels import Levels, QuickLevels, brief_steps, is_quick
+from egbas.beropt.objective import Objective, is_large
+from egbas.beropt.result import BerOptResult
+from egbas.beropt.weight import set_of_weight
 from egbas.network import Tail
 
 _MASKS = 4
-_USUAL_ROUNDS = 20
 _FIRST_CHECK = 25  # steps after the annealing that a descent takes at least
-_LARGE_ROUNDS = 2  # for large images, where it would otherwise take longer than the steps before it
-_MOSTLY_LOST = 0.5
-# Levels begin with the set of the first weight: on the embedded models its error is about that of level 5. The others
-# help where it cannot be built up further unit by unit. A set that is built up from few units is smaller than one that
-# is cut down from many (docs/beropt.md).
-_WEIGHTS = 4.0, 1.0, 0.3, 0.1
-_LARGE_EFFORT = Effort(rounds=24, share=0.25, tries=0)
-# Where passes are costly and the error is given, the steps only have to find where to begin.
-_BRIEF_STEPS, _BRIEF_MOST = 150, 200
-_BRIEFER_STEPS, _BRIEFER_MOST = 80, 100  # for large images
-# A set that is cut down below its error and built up again is smaller: by 5 to 10 % once, by half of that once more.
-_CYCLES, _LOOSER = 2, 1.1
-_POLISH = Effort(tries=1)
 
 
 def optimize(
@@ -68,7 +47,7 @@ def optimize(
     if config.level is not None:
         return optimize_levels(tail, config, [config.level], rng=rng, focus=focus, progress=progress)[0]
     objective = Objective(tail, _settled(tail, config), focus)
-    return _optimized(objective, rng=rng, progress=progress)
+    return set_of_weight(objective, rng=rng, progress=progress)
 
 
 def optimize_levels(
@@ -100,154 +79,9 @@ def optimize_levels(
         NetworkError: the image of the query is zero everywhere, so that no relative distance exists.
     """
     config = _settled(tail, replace(config, level=None))
-    kind = _QuickPath if _is_quick(tail.x.numel(), config) else _Path
+    kind = QuickLevels if is_quick(tail.x.numel(), config) else Levels
     path = kind(tail, config, focus, rng, progress)
     return [path.at(level) for level in levels]
-
-
-class _Path:
-    """The sets of all levels at one query; each is found when it is asked for, after those between it and the first."""
-
-    def __init__(
-        self, tail: Tail, config: BerOptConfig, focus: Tensor | None, rng: torch.Generator, progress: Progress | None
-    ) -> None:
-        self._tail, self._config, self._focus, self._progress = tail, config, focus, progress
-        self._state = rng.get_state()
-        self._of_weight: dict[float, BerOptResult] = {}
-        self.objective = Objective(tail, replace(config, sparsity=_WEIGHTS[0]), focus)
-        self.first = self._optimized(_WEIGHTS[0])
-        self._theta = self.first.theta.to(tail.a)[self.objective.candidates]
-        self._effort = _effort(self.objective, self.first)
-        self._found: dict[int, BerOptResult] = {}
-
-    def at(self, level: int) -> BerOptResult:
-        """The result of a level."""
-        if level not in self._found:
-            self._found[level] = self._finer(level) if self._is_finer(level) else self._coarser(level)
-        return self._found[level]
-
-    def _is_finer(self, level: int) -> bool:
-        return error_of(level) < self.first.fidelity
-
-    def _coarser(self, level: int) -> BerOptResult:
-        """Cut down from the next finer level, if that is no finer than the first set, or from this."""
-        is_last = level == FINEST or self._is_finer(level + 1)
-        before = self.first if is_last else self.at(level + 1)
-        return self._result(level, self._cut_down(self._kept(before), error_of(level)), before)
-
-    def _finer(self, level: int) -> BerOptResult:
-        """Built up from the next coarser level, if that is finer than the first set, or from this."""
-        is_first = level == COARSEST or not self._is_finer(level - 1)
-        before = self.first if is_first else self.at(level - 1)
-        kept = self._built_up(self._kept(before), error_of(level), is_first=is_first)
-        return self._result(level, kept, before)
-
-    def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
-        return cut_down(kept, self.objective.distance, error, self._effort, sizes=self.objective.sizes)
-
-    def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
-        """A set of that error that holds a core: the next coarser level, or the first set."""
-        distance, sizes = self.objective.distance, self.objective.sizes
-        kept = build_up(core, distance, error, self._effort, sizes=sizes)
-        for weight in _WEIGHTS[1:]:
-            if kept is not None:
-                break
-            joined = core | self._kept(self._optimized(weight))
-            kept = build_up(joined, distance, error, self._effort, sizes=sizes)
-        kept = torch.ones_like(core) if kept is None else kept
-        return cut_down(kept, distance, error, self._effort, core=core, sizes=sizes)
-
-    def _kept(self, result: BerOptResult) -> Bool[Tensor, " candidates"]:
-        """A set among the candidates."""
-        every = torch.zeros(self.objective.n_units, dtype=torch.bool, device=self._tail.a.device)
-        every[result.units.to(every.device)] = True
-        return every[self.objective.candidates]
-
-    def _optimized(self, weight: float) -> BerOptResult:
-        """BerOpt with a weight, as it would be without levels; once, however many levels ask for it."""
-        if weight not in self._of_weight:
-            objective = Objective(self._tail, replace(self._config, sparsity=weight), self._focus)
-            rng = torch.Generator().set_state(self._state)
-            self._of_weight[weight] = _optimized(objective, rng=rng, progress=self._progress)
-        return self._of_weight[weight]
-
-    def _result(self, level: int, kept: Bool[Tensor, " candidates"], before: BerOptResult) -> BerOptResult:
-        """A level's result: theta is that of the first set, but 0 or 1 for the units that have changed sides."""
-        theta = torch.where((self._theta > self._config.threshold) == kept, self._theta, kept.to(self._theta))
-        rng = torch.Generator().set_state(self._state)  # the same for a level alone and among others
-        first = self.first
-        # A first set without units has settled on that; a level's set is built up from it.
-        status = BerOptStatus.CONVERGED if first.status is BerOptStatus.EMPTY else first.status
-        if self._progress:
-            steps = self._config.max_steps
-            self._progress(steps, steps, f"level {level}: {int(self.objective.size(kept))} units")
-        result = _of_theta(self.objective, theta, first.losses, first.sizes, status, rng=rng)
-        if result.fidelity > error_of(level):  # units on their own boundary have no side, and so cannot be kept
-            result = replace(result, status=BerOptStatus.OUT_OF_REACH)
-        units = len(result.units) - len(before.units)
-        weight = (before.fidelity - result.fidelity) * self.objective.n_units / units if units else 0.0
-        config = replace(self._config, level=level, sparsity=weight if weight > 0 else before.config.sparsity)
-        return replace(result, config=config)
-
-
-class _QuickPath(_Path):
-    """The same where passes are costly: brief descents, and sets that many units join or leave at once."""
-
-    def _optimized(self, weight: float) -> BerOptResult:
-        if weight not in self._of_weight:
-            steps, most = _brief_steps(self._tail.x.numel(), self._config)
-            brief = replace(self._config, sparsity=weight, anneal_steps=steps, max_steps=most)
-            objective = Objective(self._tail, brief, self._focus)
-            rng = torch.Generator().set_state(self._state)
-            descent = _descended(objective, brief.initial_theta, rng=rng, progress=self._progress)
-            # The steps need not settle: the error of the set that is built from them is what counts.
-            descent = replace(descent, status=BerOptStatus.CONVERGED)
-            self._of_weight[weight] = _of_descent(objective, descent, descent.theta, rng=rng)
-        return self._of_weight[weight]
-
-    def _coarser(self, level: int) -> BerOptResult:
-        """Cut down from the next finer level, so as to be a part of it: units of the first set may have left there."""
-        if level == FINEST:
-            return super()._coarser(level)
-        before = self.at(level + 1)
-        return self._result(level, self._cut_down(self._kept(before), error_of(level)), before)
-
-    def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
-        return self._cut(kept, error, core=None)
-
-    def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
-        stays = None if is_first else core  # of the first set, which is no level, units may leave
-        kept = grow(core, self.objective, error, self._sketching, core=stays)
-        for weight in _WEIGHTS[1:]:
-            if self.objective.fidelity(kept) <= error:
-                break
-            kept = grow(kept | self._kept(self._optimized(weight)), self.objective, error, self._sketching, core=stays)
-        if self.objective.fidelity(kept) > error:
-            kept = torch.ones_like(core)
-        return self._cut(kept, error, core=stays)
-
-    def _cut(self, kept: Tensor, error: float, *, core: Tensor | None) -> Bool[Tensor, " candidates"]:
-        kept = cut(kept, self.objective, error, self._sketching, core=core)
-        if not is_large(self._tail.x.numel()):
-            kept = self._shrunk(kept, error, core=core)
-        return cut_down(kept, self.objective.distance, error, _POLISH, core=core)
-
-    def _shrunk(self, kept: Tensor, error: float, *, core: Tensor | None) -> Bool[Tensor, " candidates"]:
-        """Cut below the error and built up again, as long as that makes the set smaller."""
-        for _ in range(_CYCLES):
-            fewer = cut(kept, self.objective, _LOOSER * error, self._sketching, core=core)
-            again = grow(fewer, self.objective, error, self._sketching, core=core)
-            if self.objective.fidelity(again) > error:
-                break
-            again = cut(again, self.objective, error, self._sketching, core=core)
-            if int(again.sum()) >= int(kept.sum()):
-                break
-            kept = again
-        return kept
-
-    @property
-    def _sketching(self) -> Sketching:
-        return Sketching(rows=16, rounds=12) if is_large(self._tail.x.numel()) else Sketching()
 
 
 def default_masks(image_size: int) -> int:
@@ -257,20 +91,9 @@ def default_masks(image_size: int) -> int:
 
 def expected_steps(image_size: int, config: BerOptConfig) -> tuple[int, int]:
     """Steps of a descent for images of so many values, at least and at most."""
-    if config.level is not None and _is_quick(image_size, config):
-        return _brief_steps(image_size, config)
+    if config.level is not None and is_quick(image_size, config):
+        return brief_steps(image_size, config)
     return min(config.anneal_steps + _FIRST_CHECK, config.max_steps), config.max_steps
-
-
-def _brief_steps(image_size: int, config: BerOptConfig) -> tuple[int, int]:
-    """Steps of the annealing, and all steps, that find where a level begins."""
-    steps, most = (_BRIEFER_STEPS, _BRIEFER_MOST) if is_large(image_size) else (_BRIEF_STEPS, _BRIEF_MOST)
-    return min(config.anneal_steps, steps), min(config.max_steps, most)
-
-
-def largest_search(image_size: int) -> int:
-    """Masks that the local search tries, as a rule at most, for images of so many values."""
-    return TRIED_IN_A_ROUND * (_LARGE_ROUNDS if is_large(image_size) else _USUAL_ROUNDS)
 
 
 def _settled(tail: Tail, config: BerOptConfig) -> BerOptConfig:
@@ -278,90 +101,3 @@ def _settled(tail: Tail, config: BerOptConfig) -> BerOptConfig:
     if config.masks is not None:
         return config
     return replace(config, masks=default_masks(tail.x.numel()))
-
-
-def _is_quick(image_size: int, config: BerOptConfig) -> bool:
-    """Whether levels are found by the second-order model: without random masks, where passes are costly.
-
-    With pixel norm it leaves larger sets than single units do (docs/beropt.md), so it is nobody's default.
-    """
-    return is_costly(image_size) and config.masks == 0 and config.units == UNIT
-
-
-def _effort(objective: Objective, first: BerOptResult) -> Effort:
-    if is_large(objective.tail.x.numel()):
-        return _LARGE_EFFORT
-    tries = 4 if first.status is not BerOptStatus.MAX_STEPS else 1
-    return Effort(tries=tries, joins=first.config.masks == 0)
-
-
-def _optimized(objective: Objective, *, rng: torch.Generator, progress: Progress | None) -> BerOptResult:
-    config = objective.config
-    descents = [_descended(objective, config.initial_theta, rng=rng, progress=progress)]
-    # The set of no units is a local minimum that the L1 term may run into. Where most of the image is lost, a second
-    # start from the side of faithful images decides which of the two is better.
-    left = objective.fidelity(descents[0].theta > config.threshold)
-    if objective.n_candidates and left > _MOSTLY_LOST * objective.empty_fidelity():
-        descents.append(_descended(objective, (1 + config.initial_theta) / 2, rng=rng, progress=progress))
-    results = [_result(objective, descent, rng=rng) for descent in descents]
-    return min(results, key=lambda result: result.fidelity + config.sparsity * len(result.units) / objective.n_units)
-
-
-def _descended(
-    objective: Objective, initial_theta: float, *, rng: torch.Generator, progress: Progress | None
-) -> Descent:
-    """The steps from one start: with random masks, or with none."""
-    if objective.config.masks == 0:
-        return mean_field.descend(objective, initial_theta, progress=progress)
-    return descend(objective, initial_theta, rng=rng, progress=progress)
-
-
-def _improved(objective: Objective, descent: Descent) -> Float[Tensor, " candidates"]:
-    """Set theta to 0 or 1 for the units whose other side of a half lowers the loss."""
-    theta, config = descent.theta, objective.config
-    if len(theta) == 0:
-        return theta
-    assert config.masks is not None  # chosen above
-    rounds = _LARGE_ROUNDS if is_large(objective.tail.x.numel()) else ROUNDS
-    if descent.status is BerOptStatus.MAX_STEPS:
-        # Much is left to flip where theta has not settled: no more passes than the steps took, of which each counts
-        # three, for its way back takes as long as two.
-        rounds = min(rounds, math.ceil(3 * len(descent.losses) * max(1, config.masks) / TRIED_IN_A_ROUND))
-    kept = theta > 0.5
-    price = config.sparsity / objective.n_units
-    searched = local_search(kept, objective.distance, price, rounds=rounds, sizes=objective.sizes)
-    return torch.where(searched == kept, theta, searched.to(theta))
-
-
-def _result(objective: Objective, descent: Descent, *, rng: torch.Generator) -> BerOptResult:
-    return _of_descent(objective, descent, _improved(objective, descent), rng=rng)
-
-
-def _of_descent(objective: Objective, descent: Descent, theta: Tensor, *, rng: torch.Generator) -> BerOptResult:
-    return _of_theta(objective, theta, descent.losses.cpu(), descent.sizes.cpu(), descent.status, rng=rng)
-
-
-def _of_theta(
-    objective: Objective,
-    theta: Float[Tensor, " candidates"],
-    losses: Float[Tensor, " steps"],
-    sizes: Float[Tensor, " steps"],
-    status: BerOptStatus,
-    *,
-    rng: torch.Generator,
-) -> BerOptResult:
-    tail, config = objective.tail, objective.config
-    kept = theta > config.threshold
-    units = objective.units_of(kept)
-    return BerOptResult(
-        theta=objective.of_every_unit(theta).cpu(),
-        units=units.cpu(),
-        signs=tail.h[units].sign().to(torch.int8).cpu(),
-        fidelity=objective.fidelity(kept),
-        sampled_fidelity=objective.sampled_fidelity(theta, rng=rng),
-        polarisation=polarisation(theta),
-        losses=losses,
-        sizes=sizes,
-        status=BerOptStatus.EMPTY if len(units) == 0 else status,
-        config=config,
-    )
