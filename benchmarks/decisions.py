@@ -7,6 +7,7 @@ DeepFool (Moosavi-Dezfooli et al., CVPR 2016) is written out here, for the scale
 """
 
 import argparse
+import hashlib
 import json
 import math
 import time
@@ -75,10 +76,15 @@ def masses(both: Any, draws: int, config: MassConfig, known: list[dict[str, Any]
         save()
 
 
+def seed_of(z0: Tensor) -> int:
+    """A seed for each query: with one for all, queries of one class would share their draws of it."""
+    return int.from_bytes(hashlib.sha256(z0.cpu().contiguous().numpy().tobytes()).digest()[:4], "big")
+
+
 def explored(name: str, both: Any, z0: Tensor, settings: dict[str, Any], out: Path | None) -> dict[str, Any]:
     """One query: exact samples of its decision region, its exits, and DeepFool's distance."""
     begin = time.process_time()
-    run = egbas.explore(both, z0, region="class", rng=7, gbrrt=egbas.GbRrtConfig(iterations=300), **settings)
+    run = egbas.explore(both, z0, region="class", rng=seed_of(z0), gbrrt=egbas.GbRrtConfig(iterations=300), **settings)
     sampled = time.process_time() - begin
     found = egbas.nearest_exits(run)
     if out is not None:

@@ -221,7 +221,7 @@ def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) 
             assert {key: now[key] for key in before} == before
             before = now
     reproduce()
-    assert not (tmp_path / "out" / FOLDER).exists()
+    assert not (tmp_path / "out" / FOLDER / "tasks").exists()  # scores stay, explorations go
     assert len(begun(tmp_path / "explored")) <= n + 2 * n_killed  # two are explored side by side
     app([*words, "--out", "whole"], standalone_mode=False)
     stopped, whole = (json.loads((tmp_path / name / "table1.json").read_text()) for name in ("out", "whole"))

@@ -102,7 +102,7 @@ def test_what_is_no_boundary_is_refused(told: str) -> None:
         Boundary.of(told)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize("told", ["zero", "turning", "quantile:0.25"])
+@pytest.mark.parametrize("told", ["zero", "turning", "quantile:0.25", "quantile:0.9999999"])
 def test_a_boundary_is_told_as_it_is_read(told: str) -> None:
     assert str(Boundary.of(told)) == told
     assert str(Boundary.of(Boundary.of(told))) == told

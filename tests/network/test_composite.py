@@ -4,6 +4,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -240,6 +241,7 @@ def test_a_composite_of_which_a_part_is_used_elsewhere_is_refused(function: Func
         (lambda x: x[:, :3] * torch.sigmoid(x[:, [2, 1, 0]]), ["sigmoid"]),  # a gate of other elements
         (lambda x: torch.relu(x) * x.mean(1, keepdim=True), ["relu"]),
         (torch.erf, []),
+        (lambda x: torch.relu(x[:, np.array([2, 1, 0])]), ["relu"]),  # an index that is compared element by element
     ],
 )
 def test_what_is_no_composite_stays_as_it_was(function: Function, kinds: list[str]) -> None:

@@ -110,3 +110,8 @@ def test_what_is_written_down() -> None:
         "batch_norms": 0,
         "fresh_batch_norms": 0,
     }
+
+
+def test_a_table_of_labels_that_nobody_trained_is_no_weight() -> None:
+    assert score_of(torch.eye(64)) is None
+    assert score_of(torch.zeros(64, 64)) is None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -206,3 +207,41 @@ def test_what_somebody_works_on_is_not_waited_for(tmp_path: Path) -> None:
         assert granted and store.attempt(KEY, lambda: FILES) is None
     assert store.attempt(KEY, lambda: FILES) == (store.place(KEY), True)
     assert store.attempt(KEY, lambda: {}) == (store.place(KEY), False)
+
+
+def test_the_last_user_removes_a_store_of_its_own(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    with kept_in(None, own) as first:
+        with kept_in(None, own) as second:
+            second.content({"a": 1}, lambda: 5)
+        assert first.content({"a": 1}, lambda: 6) == (5, False)  # the other one has left it
+    assert not own.exists()
+
+
+def test_who_ends_early_leaves_a_store_to_its_other_users(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    with kept_in(None, own) as store, store.claim("ab" * 16) as granted:
+        assert granted
+        with pytest.raises(KeyboardInterrupt), kept_in(None, own):
+            raise KeyboardInterrupt
+        with kept_in(None, own) as third, third.claim("ab" * 16) as again:
+            assert not again
+    assert not own.exists()
+
+
+def test_stores_that_go_close_their_files(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
+    for number in range(20):
+        Store(tmp_path, "scores").content({"n": number}, lambda: 1)
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_given_store_that_is_none_is_refused_before_work(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    given = tmp_path / "run" / "config.json" if kind == "file" else tmp_path / "run"
+    with pytest.raises(RunDirectoryError, match=r"--store .* name a folder"), kept_in(given, tmp_path / "own"):
+        raise AssertionError("no work is begun")
+    assert [each.name for each in (tmp_path / "run").iterdir()] == ["config.json"]

@@ -75,7 +75,7 @@ class Boundary:
 
     def __str__(self) -> str:
         """As ``of`` reads it."""
-        return self.kind if self.quantile is None else f"{self.kind}:{self.quantile:g}"
+        return self.kind if self.quantile is None else f"{self.kind}:{self.quantile!r}"
 
 
 def quantiles(head: Callable[[Tensor], Tensor], units: int, quantile: float, latent: LatentSpace) -> Tensor:

@@ -60,8 +60,12 @@ def is_reshape(function: Callable[..., Any] | str, args: Sequence[Any]) -> bool:
     name = function_name(function)
     if name == "getitem" and len(args) > 1:  # x[..., None]
         index = args[1] if isinstance(args[1], tuple) else (args[1],)
-        return all(each is None or each is Ellipsis or each == slice(None) for each in index)
+        return all(each is None or each is Ellipsis or _is_all(each) for each in index)
     return name in _RESHAPES
+
+
+def _is_all(index: object) -> bool:
+    return isinstance(index, slice) and index == slice(None)  # an array would be compared element by element
 
 
 def is_join(function: Callable[..., Any] | str) -> bool:

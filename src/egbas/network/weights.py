@@ -114,10 +114,15 @@ def score_of(weight: Tensor) -> float | None:
     if weight.ndim < 2 or weight.numel() < _FEWEST_VALUES or not weight.is_floating_point() or weight.is_meta:
         return None
     values = weight.detach()
-    if not bool(values.isfinite().all()):
+    if not bool(values.isfinite().all()) or _is_one_hot(values):
         return None
     scores = [score for rows in _unfolded(values - values.mean()) if (score := _score(rows)) is not None]
     return max(scores, default=None)
+
+
+def _is_one_hot(values: Tensor) -> bool:
+    """Whether each row has one entry, as a table of labels has that nobody trained."""
+    return bool((values.flatten(1).count_nonzero(dim=1) <= 1).all())
 
 
 def _unfolded(values: Tensor) -> Iterator[Tensor]:

@@ -35,6 +35,7 @@ ODD = 3.5  # robust deviations from the median, from which on something is calle
 _LARGE = 1000  # from which on numbers are told whole
 _MAD = 1.4826  # median absolute deviations in a standard deviation, of a normal distribution
 LEAST = 0.05  # of the median: what differs by less is odd to no reader, however alike the others are
+_LEAST_LOG = 0.1  # of a logarithm, whose median says nothing of its scale
 _WARNINGS, _KINDS = 5, 1000  # shown; told apart
 _FEWEST = 5  # tasks of a group in which outliers are looked for
 
@@ -107,7 +108,7 @@ def odd_tasks(groups: Mapping[Group, Mapping[str, Any]], names: Mapping[Group, s
     for key, name in names.items():
         group = groups[key]
         for measure, told in MEASURES.items():
-            for place, value, median, score in _scores(np.array(group[measure])):
+            for place, value, median, score in _scores(np.array(group[measure]), is_log="log10" in measure):
                 task, seed = group["tasks"][place]
                 one = {
                     "task": task.hex(),
@@ -120,7 +121,7 @@ def odd_tasks(groups: Mapping[Group, Mapping[str, Any]], names: Mapping[Group, s
     return sorted(found.values(), key=lambda one: -one["score"])[:OUTLIERS]
 
 
-def _scores(values: NDArray[np.float64]) -> list[tuple[int, float, float, float]]:
+def _scores(values: NDArray[np.float64], *, is_log: bool) -> list[tuple[int, float, float, float]]:
     """Place, value, median and robust deviations of those that are odd, the oddest first."""
     known = np.flatnonzero(np.isfinite(values))
     if len(known) < _FEWEST:
@@ -130,7 +131,7 @@ def _scores(values: NDArray[np.float64]) -> list[tuple[int, float, float, float]
     if not spread:
         return []
     scores = np.abs(values[known] - median) / spread
-    is_odd = (scores > ODD) & (np.abs(values[known] - median) > LEAST * abs(median))
+    is_odd = (scores > ODD) & (np.abs(values[known] - median) > (_LEAST_LOG if is_log else LEAST * abs(median)))
     order = [i for i in np.argsort(-scores, kind="stable") if is_odd[i]][:OUTLIERS]
     return [(int(known[i]), float(values[known[i]]), median, float(scores[i])) for i in order]
 

@@ -22,6 +22,7 @@ _HELD = errno.EAGAIN, errno.EACCES
 _NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL
 _SETLK = getattr(fcntl, "F_OFD_SETLK", None)  # of an open file, not of a process: threads exclude one another, too
 _PAUSE = 0.05  # seconds
+_USERS = 1 << 62  # the position that all users of a folder share: no name has it
 
 
 class Claims:
@@ -63,18 +64,33 @@ class Claims:
         finally:
             self._lock(name, fcntl.F_UNLCK)
 
+    def use(self) -> None:
+        """Say that somebody uses the folder, until the file is closed."""
+        self._lock_at(_USERS, fcntl.F_RDLCK)
+
+    def is_sole_user(self) -> bool:
+        """Whether nobody else does; from then on nobody else can begin to, until the file is closed."""
+        return self._lock_at(_USERS, fcntl.F_WRLCK)
+
+    @property
+    def frees_its_own(self) -> bool:
+        """Whether closing the file frees the claims of this object alone, not all of this process."""
+        return _SETLK is not None
+
     def close(self) -> None:
         """Close the file; that frees what is still held."""
         os.close(self._fd)
 
     def _lock(self, name: str, kind: int) -> bool:
-        position = int(name[:_DIGITS], 16)
+        return self._lock_at(int(name[:_DIGITS], 16), kind)
+
+    def _lock_at(self, position: int, kind: int) -> bool:
         try:
             if _SETLK is not None:
                 fcntl.fcntl(self._fd, _SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, position, 1, 0))
             else:
-                command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
-                fcntl.lockf(self._fd, command, 1, position, os.SEEK_SET)
+                kinds = {fcntl.F_UNLCK: fcntl.LOCK_UN, fcntl.F_RDLCK: fcntl.LOCK_SH, fcntl.F_WRLCK: fcntl.LOCK_EX}
+                fcntl.lockf(self._fd, kinds[kind] | fcntl.LOCK_NB, 1, position, os.SEEK_SET)
         except OSError as error:
             if error.errno in _HELD:
                 return False

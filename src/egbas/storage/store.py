@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -214,6 +215,18 @@ class Store:
         parts = (self.path / name for name in PARTS_OF_STORE)
         return not any((entry / DONE).exists() for part in parts if part.is_dir() for entry in part.iterdir())
 
+    def use(self) -> None:
+        """Say that this process is at work in the store, until the object goes.
+
+        Raises:
+            RunDirectoryError: the store cannot be written.
+        """
+        self._opened().use()
+
+    def is_sole_user(self) -> bool:
+        """Whether no other process has said so; from then on none can."""
+        return self._opened().is_sole_user()
+
     def remove(self, parts: Collection[str] = PARTS_OF_STORE) -> None:
         """Remove the store, with all that is finished in it; files that are not of a store stay.
 
@@ -222,7 +235,7 @@ class Store:
         """
         for name in parts:
             part = self.path / name
-            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
@@ -236,6 +249,8 @@ class Store:
             try:
                 (self.path / self._part).mkdir(parents=True, exist_ok=True)
                 self._claims = Claims(self.path)
+                if self._claims.frees_its_own:
+                    weakref.finalize(self, self._claims.close)
             except OSError as error:
                 raise RunDirectoryError(save_failed(self.path, error)) from error
         return self._claims
@@ -256,19 +271,41 @@ def kept_in(given: str | os.PathLike[str] | None, own: Path, *, keeps_scores: bo
         RunDirectoryError: its folder cannot be made.
     """
     if given is not None:
+        _check_given(Path(given).expanduser())
+        _sweep_up(given)
         yield Store(given)
         return
     with folder_for(own.parent):
         store = Store(own)
+        store.use()
+        _sweep_up(own)
         try:
             yield store
         except BaseException:
-            if store.is_empty:
+            if store.is_empty and store.is_sole_user():
                 store.remove()
             raise
+        if not store.is_sole_user():  # the last one removes it: what is finished may still be asked for
+            return
         store.remove(PARTS_OF_STORE - {SCORES, "claims"} if keeps_scores else PARTS_OF_STORE)
         if store.is_empty:
             store.remove()
+
+
+def _check_given(path: Path) -> None:
+    """Refuse a folder that is no store, before any work."""
+    if path.exists() and not path.is_dir():
+        raise RunDirectoryError(f"--store {path} is a file; name a folder")
+    names = {each.name for each in path.iterdir()} if path.exists() else set[str]()
+    if names and not names & PARTS_OF_STORE:
+        raise RunDirectoryError(
+            f"--store {path} holds other files ({sorted(names)[0]}) and no store; name a folder of its own"
+        )
+
+
+def _sweep_up(path: str | os.PathLike[str]) -> None:
+    for part in (SCORES, CELLS, SETS):
+        Store(path, part).sweep_up()
 
 
 def _constant(content: bytes) -> Callable[[], bytes]:
