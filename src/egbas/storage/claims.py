@@ -65,11 +65,15 @@ class Claims:
             self._lock(name, fcntl.F_UNLCK)
 
     def use(self) -> None:
-        """Say that somebody uses the folder, until the file is closed."""
+        """Say that somebody uses the folder, until ``leave``."""
         self._lock_at(_USERS, fcntl.F_RDLCK)
 
+    def leave(self) -> None:
+        """Say that this user has gone."""
+        self._lock_at(_USERS, fcntl.F_UNLCK)
+
     def is_sole_user(self) -> bool:
-        """Whether nobody else does; from then on nobody else can begin to, until the file is closed."""
+        """Whether nobody else does; from then on nobody else can begin to, until ``leave``."""
         return self._lock_at(_USERS, fcntl.F_WRLCK)
 
     @property

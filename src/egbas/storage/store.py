@@ -216,12 +216,16 @@ class Store:
         return not any((entry / DONE).exists() for part in parts if part.is_dir() for entry in part.iterdir())
 
     def use(self) -> None:
-        """Say that this process is at work in the store, until the object goes.
+        """Say that this process is at work in the store, until ``leave``.
 
         Raises:
             RunDirectoryError: the store cannot be written.
         """
         self._opened().use()
+
+    def leave(self) -> None:
+        """Say that it is not any more."""
+        self._opened().leave()
 
     def is_sole_user(self) -> bool:
         """Whether no other process has said so; from then on none can."""
@@ -281,15 +285,13 @@ def kept_in(given: str | os.PathLike[str] | None, own: Path, *, keeps_scores: bo
         _sweep_up(own)
         try:
             yield store
-        except BaseException:
-            if store.is_empty and store.is_sole_user():
+            # The last one removes it: what is finished may still be asked for.
+            if store.is_sole_user():
+                store.remove(PARTS_OF_STORE - {SCORES, "claims"} if keeps_scores else PARTS_OF_STORE)
+        finally:
+            if store.is_sole_user() and store.is_empty:
                 store.remove()
-            raise
-        if not store.is_sole_user():  # the last one removes it: what is finished may still be asked for
-            return
-        store.remove(PARTS_OF_STORE - {SCORES, "claims"} if keeps_scores else PARTS_OF_STORE)
-        if store.is_empty:
-            store.remove()
+            store.leave()
 
 
 def _check_given(path: Path) -> None:
