@@ -5,18 +5,16 @@ Deviation from paper: Algorithm 1 has a weight for the size of the set, and the 
 and the set is to be as small as it can be (Definition 6).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Distance = Callable[[Tensor], Tensor]
+from egbas.beropt.flips import Distance, doublings, each_flipped, errors_of, first_flipped
 
 _TRIED_AT_ONCE = 32
 _FEWEST_TOGETHER = 4
-_MASKS = 16  # in memory at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,7 @@ def build_up(
         A set that holds the first one and whose error is at most that; None where no promising unit helps any more.
     """
     left = effort.rounds
-    while (now := _error(kept[None], distance).item()) > error:
+    while (now := errors_of(kept[None], distance).item()) > error:
         more = _with_more(kept, now, distance, error, effort, sizes) if left > 0 and not bool(kept.all()) else None
         if more is None:
             return None
@@ -104,16 +102,16 @@ def _with_more(
 ) -> Tensor | None:
     """Add the fewest of the most promising units that suffice, or those that help most; None where none help."""
     order = _slope(kept, distance, sizes).masked_fill(kept, torch.inf).argsort()[: int((~kept).sum())]
-    sets = together(kept, order, doublings(_most(kept, order, effort)))
-    errors = _error(sets, distance)
+    sets = first_flipped(kept, order, doublings(_most(kept, order, effort)))
+    errors = errors_of(sets, distance)
     if not bool((errors < now).any()) and effort.tries:
-        sets = _each(kept, order[: _TRIED_AT_ONCE * effort.tries])
-        errors = _error(sets, distance)
+        sets = each_flipped(kept, order[: _TRIED_AT_ONCE * effort.tries])
+        errors = errors_of(sets, distance)
         if effort.joins:
             ranked = errors.argsort()
             helpful = order[ranked[errors[ranked] < now]]
-            sets = torch.cat([sets, together(kept, helpful, doublings(len(helpful)))])
-            errors = torch.cat([errors, _error(sets[len(errors) :], distance)])
+            sets = torch.cat([sets, first_flipped(kept, helpful, doublings(len(helpful)))])
+            errors = torch.cat([errors, errors_of(sets[len(errors) :], distance)])
     if not bool((errors < now).any()):
         return None
     enough = (errors <= error).nonzero()[:, 0]  # the sets grow from the first to the last
@@ -128,21 +126,21 @@ def _with_fewer(
     order = _slope(kept, distance, sizes).masked_fill(~may_go, -torch.inf).argsort(descending=True)[: int(may_go.sum())]
     if not len(order):
         return None
-    fits = _last(together(kept, order, doublings(_most(kept, order, effort))), distance, error)
+    fits = _last(first_flipped(kept, order, doublings(_most(kept, order, effort))), distance, error)
     if fits is not None:
         return fits
     for some in order[: _TRIED_AT_ONCE * effort.tries].split(_TRIED_AT_ONCE):
-        errors = _error(_each(kept, some), distance)
+        errors = errors_of(each_flipped(kept, some), distance)
         ranked = errors.argsort()
         free = some[ranked[errors[ranked] <= error]]
         if len(free):
-            return _last(together(kept, free, list(range(1, len(free) + 1))), distance, error)
+            return _last(first_flipped(kept, free, list(range(1, len(free) + 1))), distance, error)
     return None
 
 
 def _last(sets: Tensor, distance: Distance, error: float) -> Tensor | None:
     """The last of some sets that is faithful enough; None where none is."""
-    fits = (_error(sets, distance) <= error).nonzero()[:, 0]
+    fits = (errors_of(sets, distance) <= error).nonzero()[:, 0]
     return sets[int(fits[-1])] if len(fits) else None
 
 
@@ -157,28 +155,3 @@ def _slope(kept: Tensor, distance: Distance, sizes: Tensor | None) -> Float[Tens
     with torch.enable_grad():
         slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0]
     return slope if sizes is None else slope / sizes
-
-
-def doublings(n: int) -> list[int]:
-    """1, 2, 4 and so on up to n, and n itself."""
-    return sorted({min(2**k, n) for k in range(n.bit_length() + 1)})
-
-
-def together(kept: Tensor, order: Int[Tensor, " n"], counts: list[int]) -> Bool[Tensor, "sets units"]:
-    """Sets in which the first so many units are flipped."""
-    sets = kept.repeat(len(counts), 1)
-    for row, count in enumerate(counts):
-        sets[row, order[:count]] ^= True
-    return sets
-
-
-def _each(kept: Tensor, units: Int[Tensor, " n"]) -> Bool[Tensor, "n units"]:
-    """Sets in which one unit each is flipped."""
-    sets = kept.repeat(len(units), 1)
-    sets[torch.arange(len(units)), units] ^= True
-    return sets
-
-
-@torch.no_grad()
-def _error(sets: Bool[Tensor, "sets units"], distance: Distance) -> Float[Tensor, " sets"]:
-    return torch.cat([distance(some.float()) for some in sets.split(_MASKS)])

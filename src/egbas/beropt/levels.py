@@ -105,10 +105,15 @@ class Levels:
     def _optimized(self, weight: float) -> BerOptResult:
         """BerOpt with a weight, as it would be without levels; once, however many levels ask for it."""
         if weight not in self._of_weight:
-            objective = Objective(self._tail, replace(self._config, sparsity=weight), self._focus)
-            rng = torch.Generator().set_state(self._state)
-            self._of_weight[weight] = set_of_weight(objective, rng=rng, progress=self._progress)
+            objective = Objective(self._tail, self._settings_of(weight), self._focus)
+            self._of_weight[weight] = self._searched(objective, torch.Generator().set_state(self._state))
         return self._of_weight[weight]
+
+    def _settings_of(self, weight: float) -> BerOptConfig:
+        return replace(self._config, sparsity=weight)
+
+    def _searched(self, objective: Objective, rng: torch.Generator) -> BerOptResult:
+        return set_of_weight(objective, rng=rng, progress=self._progress)
 
     def _result(self, level: int, kept: Bool[Tensor, " candidates"], before: BerOptResult) -> BerOptResult:
         """A level's result: theta is that of the first set, but 0 or 1 for the units that have changed sides."""
@@ -132,17 +137,14 @@ class Levels:
 class QuickLevels(Levels):
     """The same where passes are costly: brief descents, and sets that many units join or leave at once."""
 
-    def _optimized(self, weight: float) -> BerOptResult:
-        if weight not in self._of_weight:
-            steps, most = brief_steps(self._tail.x.numel(), self._config)
-            brief = replace(self._config, sparsity=weight, anneal_steps=steps, max_steps=most)
-            objective = Objective(self._tail, brief, self._focus)
-            rng = torch.Generator().set_state(self._state)
-            descent = descended(objective, brief.initial_theta, rng=rng, progress=self._progress)
-            # The steps need not settle: the error of the set that is built from them is what counts.
-            descent = replace(descent, status=BerOptStatus.CONVERGED)
-            self._of_weight[weight] = of_descent(objective, descent, descent.theta, rng=rng)
-        return self._of_weight[weight]
+    def _settings_of(self, weight: float) -> BerOptConfig:
+        steps, most = brief_steps(self._tail.x.numel(), self._config)
+        return replace(self._config, sparsity=weight, anneal_steps=steps, max_steps=most)
+
+    def _searched(self, objective: Objective, rng: torch.Generator) -> BerOptResult:
+        descent = descended(objective, objective.config.initial_theta, rng=rng, progress=self._progress)
+        # The steps need not settle: the error of the set that is built from them is what counts.
+        return of_descent(objective, replace(descent, status=BerOptStatus.CONVERGED), descent.theta, rng=rng)
 
     def _coarser(self, level: int) -> BerOptResult:
         """Cut down from the next finer level, so as to be a part of it: units of the first set may have left there."""

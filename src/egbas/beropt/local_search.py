@@ -5,13 +5,11 @@ Deviation from paper: Algorithm 1 stops at theta. Its masks are noisy until the 
 close to a local minimum of the loss, but rarely at one; now and then one missing unit costs a third of the image.
 """
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Distance = Callable[[Tensor], Tensor]
+from egbas.beropt.flips import Distance, each_flipped, errors_of, first_flipped
 
 # The flips that the gradient promises most are tried, so many at a time, so many times before the search gives up:
 # on the embedded models that finds what trying all flips finds.
@@ -19,7 +17,6 @@ _TRIED_AT_ONCE = 32
 _TRIES = 4
 TRIED_IN_A_ROUND = (_TRIES + 1) * _TRIED_AT_ONCE  # masks, at most
 ROUNDS = 100
-_MASKS = 16  # in memory at a time
 _ROUNDING = 1e-6  # a smaller gain is none
 
 
@@ -51,9 +48,7 @@ def local_search(
         flips = _good_flips(kept, loss, distance, price, sizes)
         if len(flips) == 0:
             break
-        together = torch.ones(len(flips), len(flips), dtype=torch.bool, device=kept.device).tril()
-        sets = kept.repeat(len(flips), 1)
-        sets[:, flips] ^= together  # row k: the best k + 1 flips
+        sets = first_flipped(kept, flips, range(1, len(flips) + 1))
         losses = _loss(sets, distance, price, sizes)
         best = losses.argmin()
         if losses[best] >= loss:  # other batches round differently
@@ -70,9 +65,7 @@ def _good_flips(
     slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0] + (price if sizes is None else price * sizes)
     promise = torch.where(kept, slope, -slope)
     for units in promise.argsort(descending=True)[: _TRIED_AT_ONCE * _TRIES].split(_TRIED_AT_ONCE):
-        sets = kept.repeat(len(units), 1)
-        sets[torch.arange(len(units)), units] ^= True
-        losses = _loss(sets, distance, price, sizes)
+        losses = _loss(each_flipped(kept, units), distance, price, sizes)
         order = losses.argsort()
         good = losses[order] < loss - _ROUNDING
         if good.any():
@@ -80,11 +73,8 @@ def _good_flips(
     return promise.new_zeros(0, dtype=torch.int64)
 
 
-@torch.no_grad()
 def _loss(
     sets: Bool[Tensor, "sets units"], distance: Distance, price: float, sizes: Tensor | None
 ) -> Float[Tensor, " sets"]:
     counts = sets.sum(dim=1) if sizes is None else (sets * sizes).sum(dim=1)
-    return torch.cat(
-        [distance(some.float()) + price * n for some, n in zip(sets.split(_MASKS), counts.split(_MASKS), strict=True)]
-    )
+    return errors_of(sets, distance) + price * counts

@@ -19,7 +19,6 @@ from egbas.network import Tail
 _LARGE_IMAGE = 100_000  # values; from there on a forward pass of the tail takes a good part of a second
 _VALUES_AT_ONCE = 200_000  # of images in one pass
 _COSTLY_IMAGE = 5_000  # values: in colour from 64 x 64 on
-_SETS_AT_ONCE = 16
 _N_CHECK_MASKS = 8
 
 
@@ -135,11 +134,6 @@ class Objective:
             return total, each
         together = each.new_zeros(len(masks), self.n_candidates)
         return total, together.index_add_(1, self._member, each * self._a)
-
-    @torch.no_grad()
-    def errors(self, sets: Bool[Tensor, "sets candidates"]) -> Float[Tensor, " sets"]:
-        """Relative distances of sets."""
-        return torch.cat([self.distance(some.to(self._a)) for some in sets.split(_SETS_AT_ONCE)])
 
     def sketch(
         self, kept: Bool[Tensor, " candidates"], rows: int, *, rng: torch.Generator

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from egbas.beropt.completion import doublings, together
+from egbas.beropt.flips import doublings, each_flipped, errors_of, first_flipped
 from egbas.beropt.objective import Objective
 
 _ALIKE = 0.5  # of what the sketch says that two units change alike: it is noisy, and who picks the best picks noise
@@ -94,7 +94,7 @@ def cut(
 
     Args:
         kept: the set to start from, with that error at most.
-        objective: gives the distance of sets, and its sketch.
+        objective: as for ``grow``, and so are the others.
         error: that the set may have.
         effort: how much is tried.
         core: units that stay; None: none has to.
@@ -107,7 +107,7 @@ def cut(
         model.look_at(kept)
         order = model.leaving(kept if core is None else kept & ~core, error)
         sets = _first_ones(kept, order)
-        fits = (objective.errors(sets) <= error).nonzero()[:, 0] if len(sets) else order
+        fits = (errors_of(sets, objective.distance) <= error).nonzero()[:, 0] if len(sets) else order
         if len(fits):
             kept = sets[int(fits[-1])]
         elif model.is_fresh:
@@ -119,14 +119,14 @@ def cut(
 
 def _first_ones(kept: Tensor, order: Tensor) -> Bool[Tensor, "sets candidates"]:
     """Sets in which the first unit, the first two, four and so on have changed sides."""
-    return together(kept, order, doublings(len(order)) if len(order) else [])
+    return first_flipped(kept, order, doublings(len(order)) if len(order) else [])
 
 
 def _better(sets: Tensor, now: float, objective: Objective, error: float) -> Tensor | None:
     """The first set that is faithful enough, or the most faithful one; None where none is better than now."""
     if not len(sets):
         return None
-    errors = objective.errors(sets)
+    errors = errors_of(sets, objective.distance)
     enough = (errors <= error).nonzero()[:, 0]
     at = int(enough[0]) if len(enough) else int(errors.argmin())
     return sets[at] if float(errors[at]) < (1 - _PROGRESS) * now else None
@@ -136,9 +136,7 @@ def _singles(kept: Tensor, units: Tensor, now: float, objective: Objective, erro
     """Each unit tried by itself, and those that help together."""
     if not len(units):
         return None
-    sets = kept.repeat(len(units), 1)
-    sets[torch.arange(len(units)), units] ^= True
-    errors = objective.errors(sets)
+    errors = errors_of(each_flipped(kept, units), objective.distance)
     ranked = errors.argsort()
     return _better(_first_ones(kept, units[ranked[errors[ranked] < now]]), now, objective, error)
 
