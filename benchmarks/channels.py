@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 import egbas
+from benchmarks.stability import QUERY, agreement
 from egbas import BerOptConfig
 from egbas.beropt import BerOptResult, optimize
 from egbas.beropt.groups import told_groups
@@ -25,7 +26,7 @@ ROWS = Path(__file__).parent / "channels.json"
 LAYERS = [("dcgan-mnist-2d", layer) for layer in (1, 2, 3, 4)] + [("pggan-mnist", layer) for layer in (2, 4, 6)]
 LAYERS += [("dcgan-mnist", layer) for layer in (1, 2, 3, 4)]
 CASES = [(3, "channel"), (3, "unit"), (6, "channel"), (6, "unit")]  # levels, and what is kept or left out as one
-QUERY, SEEDS, SAMPLES, MOST, AWAY = 3, 2, 100, 50_000, 0.01
+SEEDS, SAMPLES, MOST, AWAY = 2, 100, 50_000, 0.01
 
 
 def sets(name: str, layer: int, level: int, units: str) -> dict[str, Any]:
@@ -59,21 +60,8 @@ def sets(name: str, layer: int, level: int, units: str) -> dict[str, Any]:
 
 def regions(name: str, layer: int, level: int, units: str) -> dict[str, Any]:
     """How far the regions of two seeds agree, and their freedom maps."""
-    model = egbas.load_model(name)
-    run = egbas.explore(
-        model.generator,
-        model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0],
-        layer,
-        rng=QUERY,
-        latent=model.latent,
-        beropt=BerOptConfig(level=level, units=units),
-        samplers=["prior"],
-        samples=SAMPLES,
-        max_evaluations=MOST,
-        repeats=SEEDS,
-    )
-    assert run.certainty is not None
-    return run.certainty.record()
+    config = BerOptConfig(level=level, units=units)
+    return agreement(egbas.load_model(name), layer, config, samples=SAMPLES, most=MOST, repeats=SEEDS)
 
 
 def _jaccard(one: BerOptResult, other: BerOptResult) -> float:

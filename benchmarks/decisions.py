@@ -60,9 +60,12 @@ def masses(both: Any, draws: int, config: MassConfig, known: list[dict[str, Any]
         known: rows that are there; those of other classes are added.
         save: called after each.
     """
+    missing = sorted(set(range(CLASSES)) - {row["class"] for row in known})
+    if not missing:
+        return
     z = both.latent.sample(draws, torch.Generator().manual_seed(1))
     counted = egbas.DecisionRegion(both, 0).classes(z).bincount(minlength=CLASSES) / draws
-    for target in sorted(set(range(CLASSES)) - {row["class"] for row in known}):
+    for target in missing:
         begin = time.process_time()
         region, rng = egbas.DecisionRegion(both, target), torch.Generator().manual_seed(2 + target)
         mass = mass_of(region, z[0], both.latent, rng, config=config)

@@ -15,6 +15,7 @@ import torch
 
 import egbas
 from egbas import BerOptConfig
+from egbas.zoo.models import Model
 
 ROWS = Path(__file__).parent / "stability.json"
 CASES = (
@@ -37,30 +38,31 @@ QUERY, REPEATS, SAMPLES, MOST, LEVEL = 3, 5, 200, 200_000, 6
 def measure(name: str, layer: int, masks: int) -> dict[str, Any]:
     """Some seeds of BerOpt at one query, and how far they agree."""
     model = egbas.load_model(name)
-    query = model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0]
     start = time.process_time()
+    config = BerOptConfig(level=LEVEL, masks=masks)
+    found = agreement(model, layer, config, samples=SAMPLES, most=MOST, repeats=REPEATS)
+    seconds = time.process_time() - start
+    return {"model": name, "layer": layer, "query": QUERY, "masks": masks, "cpu_seconds": seconds, **found}
+
+
+def agreement(
+    model: Model, layer: int, beropt: BerOptConfig, *, samples: int, most: int, repeats: int
+) -> dict[str, Any]:
+    """How far some seeds of BerOpt, and their regions, agree at the query."""
     run = egbas.explore(
         model.generator,
-        query,
+        model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0],
         layer,
         rng=QUERY,
         latent=model.latent,
-        beropt=BerOptConfig(level=LEVEL, masks=masks),
+        beropt=beropt,
         samplers=["prior"],
-        samples=SAMPLES,
-        max_evaluations=MOST,
-        repeats=REPEATS,
+        samples=samples,
+        max_evaluations=most,
+        repeats=repeats,
     )
     assert run.certainty is not None
-    seconds = time.process_time() - start
-    return {
-        "model": name,
-        "layer": layer,
-        "query": QUERY,
-        "masks": masks,
-        "cpu_seconds": seconds,
-        **run.certainty.record(),
-    }
+    return run.certainty.record()
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -176,3 +176,8 @@ def test_every_command_takes_the_output_that_is_the_image(
     wrong = CliRunner().invoke(app, once([*words, *out, "--output", "medium"]))
     assert wrong.exit_code == 2
     assert "no output 'medium' in what the network returned, a dict; choose one of small" in wrong.stderr
+
+
+def test_options_as_words_of_a_command_line() -> None:
+    given = {"--seed": 3, "--force": True, "--level": None, "--judge": ["a", "b c"], "--bank": []}
+    assert options.words_of(given) == ["--seed", "3", "--force", "--judge", "a", "--judge", "b c"]

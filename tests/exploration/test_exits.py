@@ -157,6 +157,6 @@ def test_an_exit_is_outside_also_when_it_is_asked_about_alone() -> None:
     z0, first = run.query.double(), exits_of_a_third().nearest
     space, offset = Flat(z0), first.latent - z0
     assert float(look._margins((z0 + offset)[None])[0]) >= 0
-    beyond = look._beyond(space, offset)
-    assert float(look._margins((z0 + beyond)[None])[0]) < 0
+    beyond, margin = look._beyond(space, offset)
+    assert float(look._margins((z0 + beyond)[None])[0]) == margin < 0
     assert float(beyond.norm()) == pytest.approx(float(offset.norm()), rel=1e-10)

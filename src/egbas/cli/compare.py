@@ -84,7 +84,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     from egbas.inputs.queries import find_rows, seeded
     from egbas.storage import check_destination, save_result
     from egbas.storage.destination import DONE, INPUTS, SAMPLES, check_several, finished_before
-    from egbas.storage.store import kept_in
+    from egbas.storage.store import hidden_beside, kept_in
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     seeds = ranges.numbers(seed, "--seed")
@@ -133,7 +133,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
         for (one, grade), directory in places.items()
     }
     before = {directory for directory, cell in cells.items() if finished_before(directory, JSON, cell.key, overwrite)}
-    with kept_in(store, _hidden(place)) as kept:
+    with kept_in(store, hidden_beside(place, "queries")) as kept:
         for directory, cell in cells.items():
             if directory in before:
                 found = json_format.loads((directory / JSON).read_text(encoding="utf-8"))
@@ -159,12 +159,6 @@ def folder_of(layer: int | str, level: int | None) -> str:
     return f"layer-{layer}" if level is None else f"layer-{layer}-level-{level}"
 
 
-def _hidden(place: Path) -> Path:
-    """Where finished queries are kept until all are: beside the directory, hidden."""
-    whole = place.expanduser().resolve()
-    return whole.with_name(f".{whole.name}.queries")
-
-
 def files(
     run: "Exploration", galleries: "Mapping[str, Gallery]", comparison: "Comparison", content: dict[str, Any]
 ) -> dict[str, bytes]:
@@ -177,17 +171,19 @@ def files(
     from egbas.report.command import command
     from egbas.storage import run_files
     from egbas.storage.destination import INPUTS, SAMPLES
+    from egbas.storage.save import json_bytes
 
     named = " ".join(command(run))
-    tensors = {name: held for name, held in run_files(run).items() if name in (SAMPLES, INPUTS) and name in named}
+    wanted = [name for name in (SAMPLES, INPUTS) if name in named]
+    held = run_files(run) if wanted else {}
     buffer = io.BytesIO()
     baselines_figure(run, comparison).savefig(buffer, format="png")
     return {
-        JSON: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+        JSON: json_bytes(content),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
         REPORT: render(run, galleries, comparison).encode(),
-        **tensors,
+        **{name: held[name] for name in wanted if name in held},
     }
 
 

@@ -32,11 +32,10 @@ def exits(
     Best of a run with --region class. Writes exits.png to look at, exits.json and exits.safetensors; in a 2-D latent
     space decisions.png, too.
     """
-    import json as json_format
-
     from egbas.exploration.exits import nearest_exits
     from egbas.storage import check_destination, load_run, save_files
     from egbas.storage.destination import DONE
+    from egbas.storage.save import json_bytes
 
     directory = check_destination(
         out or run.with_name(f"{run.name}-exits"), overwrite, (TABLE, PICTURE, TENSORS, MAP, DONE)
@@ -45,7 +44,7 @@ def exits(
     with show.progress_bar(quiet) as progress:
         found = nearest_exits(explored, progress=lambda done, total, text: progress("exits", done, total, text))
     content = _record(explored, found)
-    files = {TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode()}
+    files = {TABLE: json_bytes(content)}
     save_files({**files, **_pictures(explored, found), TENSORS: _tensors(found)}, directory, overwrite=overwrite)
     if json:
         show.as_json(content)

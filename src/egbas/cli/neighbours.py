@@ -47,7 +47,6 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     Writes neighbours.png to look at, neighbours.json and neighbours.safetensors.
     """
     import io
-    import json as json_format
 
     import torch
     from safetensors.torch import save
@@ -70,6 +69,7 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.samplers.choice import rng_of
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
+    from egbas.storage.save import json_bytes
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force)
     named = default_out(model, layer, latent or image or str(seed))
@@ -131,7 +131,7 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     tensors = {"query": problem.queries[0], "latents": near.latents, "shared": near.shared, "index": near.index}
     save_files(
         {
-            TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+            TABLE: json_bytes(content),
             PICTURE: picture.getvalue(),
             TENSORS: save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}),
         },

@@ -5,6 +5,7 @@ A setting that is not given is None: ``cli/settings.py`` then leaves the config'
 """
 
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -357,3 +358,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar and no summary; warnings stay.")]
 NoProgress = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+
+
+def words_of(given: Mapping[str, object]) -> list[str]:
+    """Options and their values as words of a command line; None: not given; True: without a value; a list: repeated."""
+    each = [(name, one) for name, value in given.items() for one in (value if isinstance(value, list) else [value])]
+    return [word for name, one in each if one is not None for word in ([name] if one is True else [name, str(one)])]

@@ -90,7 +90,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     from egbas.storage import check_destination, key_of
     from egbas.storage.destination import DONE, check_several, finished_before
     from egbas.storage.points import PointStore
-    from egbas.storage.store import kept_in
+    from egbas.storage.store import hidden_beside, kept_in
     from egbas.sweep.identity import decides_of
     from egbas.zoo.models import load_classifier
 
@@ -165,7 +165,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     if len(finished) < len(queries):
         keep_splits(network, list({each.path: each for each in layers}.values()))
     told: dict[str, Any] = {}
-    with kept_in(store, hidden_store(place)) as kept:
+    with kept_in(store, hidden_beside(place, "cells")) as kept:
         for row, one in queries:
             directory = places[row, one].expanduser().resolve()
             if (row, one) in finished:
@@ -235,9 +235,3 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     if json:
         contents = read_missing(told, places.values())
         show.as_json(next(iter(contents.values())) if len(queries) == 1 else contents)
-
-
-def hidden_store(place: Path) -> Path:
-    """Where finished points are kept until all are: beside the directory, hidden, so that it appears in one rename."""
-    whole = place.expanduser().resolve()
-    return whole.with_name(f".{whole.name}.cells")

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
-from egbas.cli import show
+from egbas.cli import options, show
 from egbas.exploration.path import LevelPath
 from egbas.network import Layer
 from egbas.report import path_page
 from egbas.storage import save_result
+from egbas.storage.save import json_bytes, tensor_bytes
 
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
@@ -46,15 +45,14 @@ def write(
         "query": found.query.tolist(),
         "rows": found.rows(),
     }
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in path_page.tensors_of(found).items()}
     picture = io.BytesIO()
     path_page.figure_of(found).savefig(picture, format="png")
     save_result(
         {
-            TABLE: (json.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+            TABLE: json_bytes(content),
             PAGE: path_page.render_path(found, words).encode(),
             PICTURE: picture.getvalue(),
-            TENSORS: save(tensors),
+            TENSORS: tensor_bytes(**path_page.tensors_of(found)),
         },
         directory,
         file=TABLE,
@@ -83,9 +81,4 @@ def command(  # noqa: PLR0913, PLR0917
     taken = ",".join(str(one.key) for one in layers)
     words = ["egbas", "path", "--model", model, "--layer", taken, "--level", level]
     words += ["--seed", str(seed), "--samples", str(samples)]
-    for option, value in others.items():
-        for each in value if isinstance(value, list) else [value]:
-            words += [] if each is None else [option] if each is True else [option, str(each)]
-    for judge in judges:
-        words += ["--judge", judge]
-    return shlex.join(words)
+    return shlex.join([*words, *options.words_of({**others, "--judge": list(judges)})])

@@ -57,8 +57,6 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
 
     Writes sanity.html to look at, and sanity.json with all numbers and a verdict for each question.
     """
-    import json as json_format
-
     from egbas.cli import settings, starting
     from egbas.evaluation.sanity import check_sanity
     from egbas.geometry import choose_geometry
@@ -70,6 +68,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.report.sanity_page import render_sanity
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
+    from egbas.storage.save import json_bytes
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     named = default_out(model, layer, latent or image or str(seed))
@@ -134,7 +133,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     content["source"] = None if source is None else source.record()
     save_files(
         {
-            TABLE: (json_format.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
+            TABLE: json_bytes(content),
             PAGE: render_sanity(found, _command(asked)).encode(),
         },
         directory,
@@ -152,8 +151,4 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
 
 def _command(asked: Mapping[str, object]) -> str:
     """The command line that asks again."""
-    words = ["egbas", "sanity"]
-    for option, value in asked.items():
-        for each in value if isinstance(value, list) else [value]:
-            words += [] if each is None else [option] if each is True else [option, str(each)]
-    return shlex.join(words)
+    return shlex.join(["egbas", "sanity", *options.words_of(asked)])

@@ -67,7 +67,7 @@ class Exit:
     def at(self, share: float) -> Float[Tensor, " d"]:
         """The latent at a share of the way; 1 is the exit, and the way back goes to 0."""
         space = Sphere(self.start) if self.is_on_sphere else Flat(self.start)
-        return space.around(share * _offsets(space, self.latent[None]))[0]
+        return space.around(share * space.offsets(self.latent[None]))[0]
 
     @property
     def way(self) -> Float[Tensor, "n d"]:
@@ -199,14 +199,6 @@ def _back(run: Exploration, nearest: Exit) -> Exit | None:
     return min(ways, key=_distance, default=None)
 
 
-def _offsets(space: Geometry, ends: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """How far and which way straight lines lead from a space's query to some latents."""
-    if isinstance(space, Sphere):
-        on_it = ends * (space.radius / ends.norm(dim=1, keepdim=True))
-        return space.directions(on_it) * space.distances(space.query[None], on_it)[:, None]
-    return ends - space.around(torch.zeros_like(ends))
-
-
 class _Look:
     """Looks along lines for where a region ends."""
 
@@ -216,7 +208,7 @@ class _Look:
     def along(self, z0: Float[Tensor, " d"], ends: Float[Tensor, "n d"], route: str) -> list[Exit]:
         """The exits on the nearest of the lines through some latents, evenly from all of them."""
         space, ends = geometry_around(self.run.latent, z0), ends.detach().cpu().double()
-        offsets = _offsets(space, ends)
+        offsets = space.offsets(ends)
         offsets = offsets[offsets.norm(dim=1) > 0]
         if not len(offsets):
             return []
@@ -241,7 +233,7 @@ class _Look:
         return found[before >= 0], before[before >= 0]
 
     def _exit(self, z0: Tensor, space: Geometry, offset: Tensor, before: float, route: str) -> Exit:
-        offset = self._beyond(space, offset)
+        offset, margin = self._beyond(space, offset)
         latent = space.around(offset)
         pair = torch.stack([z0, latent]).to(self.run.query)
         first, there = (image.double() for image in self.run.network.generate(pair).cpu())
@@ -254,22 +246,24 @@ class _Look:
             distance=float(offset.norm()),
             image_distance=float((there - first).norm() / first.norm().clamp(min=torch.finfo(torch.float64).tiny)),
             next_class=int(decision.classes(at)[0]) if isinstance(decision, DecisionRegion) else None,
-            margin=float(self._margins(latent[None])[0]),
+            margin=margin,
             margin_before=before,
             flipped=None if kept is None else _flipped(kept, at),
             is_on_sphere=isinstance(space, Sphere),
         )
 
-    def _beyond(self, space: Geometry, offset: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
-        """The end of a way, so far beyond the wall that it is outside also when it is asked about alone.
+    def _beyond(self, space: Geometry, offset: Float[Tensor, " d"]) -> tuple[Float[Tensor, " d"], float]:
+        """The end of a way, so far beyond the wall that it is outside also when it is asked about alone; its margin.
 
         What was found in a batch may lie on the wall, where rounding decides, and not alike in every batch.
         """
+        margin = float(self._margins(space.around(offset)[None])[0])
         for power in range(_NUDGES):
-            if float(self._margins(space.around(offset)[None])[0]) < 0:
+            if margin < 0:
                 break
             offset = offset * (1 + 2.0**power * torch.finfo(torch.float64).eps)
-        return offset
+            margin = float(self._margins(space.around(offset)[None])[0])
+        return offset, margin
 
     def _margins(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         return self.region.margin(z.to(self.run.query.device)).cpu().double()

@@ -5,7 +5,7 @@ In: a generator, a query, layers, levels. Out: a point for each layer and level,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -219,7 +219,21 @@ def explore_path(  # noqa: PLR0913
         _check_samplable(problem, beropt)
         problems.setdefault(_layer_of(problem).path, problem)
     rows = [
-        _Row.of(problem, beropt or BerOptConfig(), wanted, keeper, (samples, max_evaluations, mass), progress)
+        _Row(
+            problem=problem,
+            config=beropt or BerOptConfig(),
+            levels=wanted,
+            sampling=Sampling.of(
+                problem,
+                (PRIOR,),
+                samples=samples,
+                max_evaluations=max_evaluations or max(largest_budget(problem.precisions) // _SHARE, 1),
+                gbrrt=None,
+                mass=mass,
+            ),
+            keeper=keeper,
+            progress=progress,
+        )
         for problem in problems.values()
     ]
     points = _points(rows, progress)
@@ -385,31 +399,7 @@ class _Row:
     sampling: Sampling
     keeper: Keeper | None
     progress: Progress | None
-    found: dict[int, BerOptResult]
-
-    @classmethod
-    def of(
-        cls,
-        problem: Problem,
-        config: BerOptConfig,
-        levels: Sequence[int],
-        keeper: Keeper | None,
-        wanted: tuple[int, int | None, bool],
-        progress: Progress | None,
-    ) -> "_Row":
-        """Take a layer; ``wanted`` are the effective draws, the most evaluations, and whether the mass is measured."""
-        samples, most, mass = wanted
-        budget = most or max(largest_budget(problem.precisions) // _SHARE, 1)
-        sampling = Sampling.of(problem, (PRIOR,), samples=samples, max_evaluations=budget, gbrrt=None, mass=mass)
-        return cls(
-            problem=problem,
-            config=config,
-            levels=levels,
-            sampling=sampling,
-            keeper=keeper,
-            progress=progress,
-            found={},
-        )
+    found: dict[int, BerOptResult] = field(default_factory=dict)
 
     def point(self, level: int, *, is_patient: bool) -> PathPoint | None:
         """The point of a level; None while somebody else makes it, and one is not patient."""

@@ -36,7 +36,8 @@ class Problem:
         network: the generator, checked.
         model_name: for reports and run directories.
         latent: the latent space, with the geometry that was chosen.
-        precisions: the network split at the layer; None in a region of the user's own.
+        ends: the network whose output is what is held; ``network`` itself where that is the image.
+        precisions: it, split at the layer; None in a region of the user's own.
         queries: each (d,).
         seeds: one for each query.
         focus: (h, w) bool, the part of the image that BerOpt looks at; None: all of it.
@@ -48,6 +49,7 @@ class Problem:
     network: Network
     model_name: str
     latent: LatentSpace
+    ends: Network
     precisions: Precisions | None
     queries: Sequence[Float[Tensor, " d"]]
     seeds: Sequence[int]
@@ -62,8 +64,8 @@ class Problem:
         if self.precisions is None:
             return None
         draws = self.latent.sample(_N_ASKED, torch.Generator().manual_seed(0)).to(self.queries[0])
-        told = ending_in(self.network, self.held).bypass_of(self.precisions.split.layer, draws)
-        return told if told is None or self.held is None else told.replace("images differ", f"the {self.held} differ")
+        what = "images" if self.held is None else f"the {self.held}"
+        return self.ends.bypass_of(self.precisions.split.layer, draws, what=what)
 
     @classmethod
     def of(  # noqa: PLR0913
@@ -102,11 +104,13 @@ class Problem:
         for start in starts:
             geometry_around(latent, start)  # where a sphere has no query to go through, say so before any work
         Panel.of(judges, features, network.generate(starts[0][None])[0].cpu())  # likewise a judge that fails
+        ends = ending_in(network, held)
         return cls(
             network=network,
             model_name=model_name or name_of(generator),
             latent=latent,
-            precisions=None if layer is None else precisions_of(network, layer, held),
+            ends=ends,
+            precisions=None if layer is None else Precisions.of(ends, ends.resolve(layer)),
             queries=starts,
             seeds=seeds,
             focus=None if focus is None else focus_of(focus, network, starts[0]),

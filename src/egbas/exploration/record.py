@@ -28,12 +28,12 @@ _N_FIXED, _N_VALUES = 2, 256  # latents, and values of an image
 
 def metrics_of(run: "Exploration") -> dict[str, Any]:
     """The numbers of a run. What belongs to a tree or to BerOpt is there where these are."""
-    certificate = run.certificate
+    certificate, groups = run.certificate, run.groups
     return {
         **({} if run.tree is None else _of_tree(run.tree)),
         **({} if run.layer is None else {"units": run.layer.units}),
         **({} if run.beropt is None else beropt_record(run.beropt)),
-        **({} if run.groups is None else {"supporting_groups": run.groups[0], "groups": run.groups[1]}),
+        **({} if groups is None else {"supporting_groups": groups[0], "groups": groups[1]}),
         "certificate": {**dataclasses.asdict(certificate), "is_valid": certificate.is_valid},
         **({} if run.edges_inside is None else {"edges_inside": run.edges_inside}),
         "left_support": sum(int((~run.latent.contains(one.latents)).sum()) for one in run.samples.values()),

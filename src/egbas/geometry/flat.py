@@ -92,6 +92,10 @@ class Flat:
         """z0 + offset."""
         return (self.query.to(offsets) + offsets).to(self.query)
 
+    def offsets(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """z - z0."""
+        return points - self.query.to(points)
+
     def embed(self, coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n d"]:
         """The coordinates themselves."""
         return coordinates

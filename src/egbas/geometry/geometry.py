@@ -93,6 +93,10 @@ class Geometry(Protocol):
         """The latents that straight lines from the query reach: along each offset, as far as it is long."""
         ...
 
+    def offsets(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """How far and which way straight lines lead from the query to latents; ``around`` gives these back."""
+        ...
+
     def embed(self, coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n d"]:
         """Offsets from the query with these coordinates, m = ``dimensions``; lengths and angles stay."""
         ...

@@ -121,6 +121,11 @@ class Sphere:
         sines = offsets * torch.sinc(angles / math.pi)  # offset / angle * sin(angle), and 0 for no offset
         return self._on_sphere(torch.cos(angles) * self.query.to(offsets) + sines).to(self.query)
 
+    def offsets(self, points: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """The logarithmic map, of the points where latents meet the sphere."""
+        on_it = self._on_sphere(points)
+        return self.directions(on_it) * self.distances(self.query[None], on_it)[:, None]
+
     def embed(self, coordinates: Float[Tensor, "n m"]) -> Float[Tensor, "n d"]:
         """Tangent vectors: the first d - 1 axes, reflected so that the last axis comes to lie along the query."""
         last = torch.zeros_like(self._pole(coordinates))

@@ -9,7 +9,6 @@ Write ``@no_type_check`` under it: a function that is compiled cannot be wrapped
 """
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,7 @@ def _import_without_scipy() -> None:
 
     That look only asks whether SciPy's linear algebra can be imported; numba asks again wherever it uses it.
     """
-    if "numba.np.arraymath" in sys.modules or importlib.util.find_spec("scipy") is None:
+    if "numba.np.arraymath" in sys.modules:
         return
     look = linalg.ensure_blas
     try:

@@ -74,8 +74,8 @@ def instead_of(
     return None
 
 
-def sentence(layer: Layer, share: float | None, other: Layer | None) -> str | None:
-    """What is to be told of a bypassed layer; None where hardly anything flows past it."""
+def sentence(layer: Layer, share: float | None, other: Layer | None, what: str) -> str | None:
+    """What is to be told of a bypassed layer; None where hardly anything of what is looked at flows past it."""
     if share is None or share < MUCH_PAST:
         return None
     to_do = (
@@ -84,7 +84,7 @@ def sentence(layer: Layer, share: float | None, other: Layer | None) -> str | No
         else f" Take the state after the skip instead: --layer {other.key} ({_told(other)})."
     )
     return (
-        f"Layer {layer.path!r} is bypassed: {min(share, 1):.0%} of what makes images differ flows past it (a skip, or "
+        f"Layer {layer.path!r} is bypassed: {min(share, 1):.0%} of what makes {what} differ flows past it (a skip, or "
         f"styles that enter above it), and its units hold none of that.{to_do}"
     )
 

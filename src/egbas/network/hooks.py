@@ -113,7 +113,7 @@ class At:
 
     a: Tensor | None = None
 
-    def __init__(self, value: float | Tensor = 0.0) -> None:
+    def __init__(self, value: float | Tensor) -> None:
         """Take the value, or those of each latent (n, units)."""
         self.value = value
 

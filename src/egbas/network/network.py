@@ -272,11 +272,11 @@ class Network:
         is_last = layer.number == len(self.layers) and layer.units == self.image_size
         return is_last or (value is not None and value == self._image)
 
-    def bypass_of(self, layer: Layer, z: Tensor | None = None) -> str | None:
-        """A sentence where a layer is bypassed, with the one to take instead; None else."""
+    def bypass_of(self, layer: Layer, z: Tensor | None = None, *, what: str = "images") -> str | None:
+        """A sentence where a layer is bypassed, with the one to take instead; None else. ``what`` is the output."""
         share = self.past(layer, z)
         is_bypassed = share is not None and share >= MUCH_PAST
-        return sentence(layer, share, self.instead_of(layer, z) if is_bypassed else None)
+        return sentence(layer, share, self.instead_of(layer, z) if is_bypassed else None, what)
 
     def measured(self, z: Tensor | None = None, *, progress: Callable[[int, int], None] | None = None) -> list[Layer]:
         """The non-linearities with the share of the image that flows past each, by a pass for each.

@@ -151,8 +151,9 @@ def _region_title(run: Exploration) -> str:
 def _headline(run: Exploration, gallery: Gallery) -> list[tuple[str, str]]:
     numbers = []
     if run.layer is not None and run.beropt is not None:
+        groups = run.groups
         numbers += [
-            *([] if run.groups is None else [(f"{run.groups[0]:,} / {run.groups[1]:,}", f"{run.groups[2]} kept")]),
+            *([] if groups is None else [(f"{groups[0]:,} / {groups[1]:,}", f"{groups[2]} kept")]),
             (f"{len(run.beropt.units):,} / {run.layer.units:,}", "units kept"),
             (f"{run.beropt.fidelity:.3f}", "relative error of the kept units alone"),
         ]

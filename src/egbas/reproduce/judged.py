@@ -15,7 +15,7 @@ from egbas.evaluation.exact_methods import ExactSettings, draw_exact
 from egbas.exploration.result import Exploration
 from egbas.reproduce.kept import kept
 from egbas.reproduce.provenance import geometry_facts
-from egbas.storage import Store, key_of
+from egbas.storage import Store
 from egbas.storage.store import SCORES
 from egbas.sweep.fingerprint import answers_of, network_sha256
 
@@ -86,9 +86,8 @@ class Judges:
         Raises:
             RunDirectoryError: what is kept is damaged.
         """
-        if store is None or Store(store.path, SCORES).find(key_of(self.decides(task))) is None:
-            return None
-        return Measured.read(kept(store, self.decides(task), dict[str, Any]), model)
+        told = None if store is None else Store(store.path, SCORES).known(self.decides(task))
+        return None if told is None else Measured.read(told, model)
 
     def judged(
         self,

@@ -50,14 +50,15 @@ def kept_each(
         RunDirectoryError: one cannot be written.
     """
     found: dict[int, Any] = {}
+    scores = None if store is None else Store(store.path, SCORES)
     for is_patient in (False, True):
         for place, (decides, make) in enumerate(pieces):
             if place in found:
                 continue
-            if store is None:
+            if scores is None:
                 found[place] = make()
             else:
-                got = Store(store.path, SCORES).content(decides, make, is_patient=is_patient)
+                got = scores.content(decides, make, is_patient=is_patient)
                 if got is None:
                     continue
                 found[place] = got[0]

@@ -83,18 +83,17 @@ def measure(
         "gbrrt": dataclasses.asdict(explored.gbrrt),
         "exact": None if exact is None else dataclasses.asdict(exact),
     }
-    judges = {
-        (name, layer): _Judge(
-            explored=explored,
-            name=name,
-            layer=layer,
-            judges=Judges(
-                discriminator=model.discriminator,
-                classifier=classifier if model.card is not None else None,
-                exact=exact,
-            ),
+    judges_of = {
+        name: Judges(
+            discriminator=model.discriminator,
+            classifier=classifier if model.card is not None else None,
+            exact=exact,
         )
         for name, model in models.items()
+    }
+    judges = {
+        (name, layer): _Judge(explored=explored, name=name, layer=layer, judges=judges_of[name])
+        for name in models
         for layer in layers or paper_layers(name)
     }
     before = {key: judge.known(seeds) for key, judge in judges.items()}

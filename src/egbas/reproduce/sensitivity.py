@@ -95,7 +95,8 @@ def run(
 
     if progress:
         progress(0, len(cases), "")
-    pieces = [_piece(models[name], layer, query) for name, layer, query in cases]
+    identities = {name: identity_of(model) for name, model in models.items()}
+    pieces = [_piece(models[name], identities[name], layer, query) for name, layer, query in cases]
     for (name, layer, _), found in zip(cases, kept_each(store, pieces, tell), strict=True):
         for setting, value, case in found:
             scores = tuple(Score(**{**score, "model": models[name].name}) for score in case["scores"])
@@ -124,7 +125,7 @@ def run(
     return content
 
 
-def _piece(model: Model, layer: int, query: int) -> Piece:
+def _piece(model: Model, identity: dict[str, Any], layer: int, query: int) -> Piece:
     """What one query gives under every setting: what determines it, and what makes it."""
 
     def make() -> list[Any]:
@@ -135,7 +136,7 @@ def _piece(model: Model, layer: int, query: int) -> Piece:
         ]
 
     settings = [SPARSITIES, THRESHOLDS, FACTORS, WIDTHS, ITERATIONS]
-    decides = {"sensitivity": _SCHEMA, **identity_of(model), "settings": settings, "layer": layer, "query": query}
+    decides = {"sensitivity": _SCHEMA, **identity, "settings": settings, "layer": layer, "query": query}
     return decides, make
 
 

@@ -135,14 +135,13 @@ class ExactSampler(ABC):
         seed = int(torch.randint(2**63 - 1, (), generator=rng))
         random = np.random.default_rng(seed)
         found, n_asked = self._independent(region, start, target, latent, seed, progress)
-        if found is not None:
-            return _on_sphere(found, region, latent, start)
-        states, groups = self._beginning(region, start, target, latent, rng)
-        if progress:
-            progress(0, self.config.samples, "warming up")
-        kernel = self._kernel(region, target, start.device)
-        states = kernel.adapt(states, random)
-        found = _Run(kernel, start, groups, self, progress, n_asked).until_converged(states, random)
+        if found is None:
+            states, groups = self._beginning(region, start, target, latent, rng)
+            if progress:
+                progress(0, self.config.samples, "warming up")
+            kernel = self._kernel(region, target, start.device)
+            states = kernel.adapt(states, random)
+            found = _Run(kernel, start, groups, self, progress, n_asked).until_converged(states, random)
         return _on_sphere(found, region, latent, start)
 
     def draws_of(self, target: Target, latent: LatentSpace, seed: int) -> Draws | None:
@@ -205,7 +204,7 @@ class ExactSampler(ABC):
             drawn = low + (high - low) * torch.rand(drawn.shape, generator=rng, dtype=torch.float64)
         brought = self.starts(region, target, drawn.to(query.device)).double()
         if isinstance(target, UniformSphere):
-            brought = brought * (target.radius / brought.norm(dim=1, keepdim=True))
+            brought = on_sphere(brought, target.radius)
         is_good = region.contains(brought).cpu() & target.contains(brought.cpu())
         n_good = int(is_good.sum())
         states[:n_good] = brought.cpu()[is_good]

@@ -29,11 +29,10 @@ from egbas.samplers.flow import Flow
 from egbas.samplers.hamiltonian import HamiltonianKernel
 from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalRegion, is_wide
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
+from egbas.samplers.rejection import Draws
 from egbas.samplers.target import Density, Gaussian, prior_target
 from egbas.samplers.trajectories import Lengths
 from egbas.samplers.walls import on_sphere
-
-Draws = Callable[[int], Float[Tensor, "n d"]]
 
 _PROBES = 256  # draws of the prior that give the deviations of the units
 _TRIALS = 24  # chains that the step is adapted to

@@ -123,21 +123,16 @@ def _point_files(point: PathPoint) -> dict[str, bytes]:
     if point.run is not None:
         return run_files(point.run)
     facts = point.facts
-    told = None if facts is None else {name: value for name, value in vars(facts).items() if name != "freedom"}
+    told = (
+        None
+        if facts is None
+        else {name: value for name, value in dataclasses.asdict(facts).items() if name != "freedom"}
+    )
     return {
-        POINT: json_bytes({**_set_record(point.beropt), "facts": _plain(told)}),
+        POINT: json_bytes({**_set_record(point.beropt), "facts": told}),
         BOUNDARY: tensor_bytes(**boundary_of(point.beropt)),
         REGION: tensor_bytes(latents=point.latents, **({} if facts is None else {"freedom": facts.freedom})),
     }
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON takes it."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    return value
 
 
 def _read_empty(place: Path, layer: Layer, level: int) -> PathPoint:

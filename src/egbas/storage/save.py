@@ -198,7 +198,7 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         _clear(place)
         _write(partial, content)
-        _settle([partial])
+        _settle_one(partial)
         os.replace(partial, place)
     except OSError as error:
         raise RunDirectoryError(save_failed(place, error)) from error
@@ -331,8 +331,7 @@ def _write(path: Path, content: bytes) -> None:
 def _settle(paths: Sequence[Path]) -> None:
     """See files on the disk, all at once: one after another each waits for the disk; a full one is often told here."""
     with ThreadPoolExecutor(len(paths)) as threads:
-        for settled in [threads.submit(_settle_one, path) for path in paths]:
-            settled.result()
+        list(threads.map(_settle_one, paths))
 
 
 def _settle_one(path: Path) -> None:

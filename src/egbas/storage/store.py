@@ -169,11 +169,16 @@ class Store:
         got = get(key_of(decides), lambda: {CONTENT: (json.dumps(make(), allow_nan=False) + "\n").encode()})
         if got is None:
             return None
-        place, is_new = got
-        try:
-            return json.loads((place / CONTENT).read_text(encoding="utf-8")), is_new
-        except (OSError, ValueError) as error:
-            raise RunDirectoryError(f"{place} is damaged ({error}); remove it, and run the command again") from error
+        return _read(got[0]), got[1]
+
+    def known(self, decides: Mapping[str, Any]) -> Any:
+        """A result that ``content`` has kept; None where it is not there.
+
+        Raises:
+            RunDirectoryError: it is damaged.
+        """
+        place = self.find(key_of(decides))
+        return None if place is None else _read(place)
 
     def fail(self, key: str, told: Mapping[str, Any]) -> None:
         """Keep what a task that failed said.
@@ -258,6 +263,19 @@ class Store:
             except OSError as error:
                 raise RunDirectoryError(save_failed(self.path, error)) from error
         return self._claims
+
+
+def _read(place: Path) -> Any:
+    try:
+        return json.loads((place / CONTENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(f"{place} is damaged ({error}); remove it, and run the command again") from error
+
+
+def hidden_beside(place: Path, what: str) -> Path:
+    """Where a command keeps what is finished: beside its directory, hidden, so that that appears in one rename."""
+    whole = place.expanduser().resolve()
+    return whole.with_name(f".{whole.name}.{what}")
 
 
 @contextlib.contextmanager

@@ -51,12 +51,16 @@ def network_sha256(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def behaviour_of(network: Network) -> list[float]:
+def behaviour_of(network: Network, images: Tensor | None = None) -> list[float]:
     """What a network does: some values of its images of fixed latents, to three digits of the largest.
 
     So few that other threads or another device, which change the last digits, hardly ever change one of them.
+
+    Args:
+        network: G.
+        images: that ``probes_of`` gave; None: they are made.
     """
-    return _few(probes_of(network))
+    return _few(probes_of(network) if images is None else images)
 
 
 def probes_of(network: Network) -> Tensor:

@@ -47,13 +47,13 @@ def decides_of(  # noqa: PLR0913
         classifier: that judges classes.
     """
     asked = [judge for _, judge in judges] + [one for one in (features, classifier) if one is not None]
-    images = probes_of(network) if asked else None  # code in other files shows in what it says of them
-    answers = [answers_of(one, images) for one in asked] if images is not None else []
+    images = probes_of(network)
+    answers = [answers_of(one, images) for one in asked]  # code in other files shows in what it says of them
     return {
         "schema": SCHEMA,
         "versions": {"egbas": __version__, "torch": torch.__version__.split("+")[0]},
         "network": network_sha256(network.generator),
-        "behaviour": behaviour_of(network),
+        "behaviour": behaviour_of(network, images),
         "latent": space.record(),
         "dtype": str(network.dtype),
         "beropt": _settings_of(beropt),

@@ -128,7 +128,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
         name: workshop.ModelWorkshop(workshop.options_for(name, given, models), name) for name in dict.fromkeys(models)
     }
     plan = plan_of(shops, layer, level, seed, given)
-    told = tell_plan(plan, shops, store, n_workers(engine, workers, device), given, quiet=quiet)
+    told = tell_plan(plan, shops, store, n_workers(engine, workers, device), quiet=quiet)
     if plan_only and json:
         show.as_json(told)
     elif plan_only or not (quiet or json):

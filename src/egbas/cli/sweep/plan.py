@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from egbas.cli import ranges, settings, show
+from egbas.cli.sweep.command import LOCAL
 from egbas.network import Layer
 from egbas.sweep.local import default_workers
 from egbas.sweep.plan import DONE, FAILED, Part, Plan, Spans
 
-LOCAL, RAY = "local", "ray"  # engines
 MOST_SEEDS = 10_000_000
 
 
@@ -56,7 +56,6 @@ def tell_plan(
     shops: Mapping[str, Any],
     store: Any,
     workers: int | None,
-    given: Mapping[str, Any],
     *,
     quiet: bool,
 ) -> dict[str, Any]:

@@ -151,7 +151,8 @@ def steer(window, row, nodes, n_nodes, stride):
     if window.is_free[row] and chord < stride.overshoots:
         # Deviation from paper: read literally the spacing test never holds, for the parent lies at step_size.
         limit = stride.spacing * stride.spacing
-        if is_any_within(nodes.trees, candidate, limit, parent, window.iterations[row], nodes.iterations):
+        has_trees = nodes.trees.n_trees[0] > 0  # most have none, and nothing is asked then
+        if has_trees and is_any_within(nodes.trees, candidate, limit, parent, window.iterations[row], nodes.iterations):
             window.is_free[row] = False
             return
         for node in range(n_sorted(nodes.trees), n_nodes):

@@ -13,7 +13,7 @@ from torch import Tensor
 from egbas.errors import CheckpointError
 from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.content import Content
-from egbas.zoo.formats.labels import labelled, notice
+from egbas.zoo.formats.labels import labelled, notices
 from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import Conv, Tensors
 from egbas.zoo.labelled import MAX_CLASSES
@@ -73,7 +73,7 @@ def read(content: Content) -> Blueprints:
         discriminator=discriminator,
         latent=normal(*latent_shape(generator)),
         facts=facts,
-        notices=(notice(generator),) if n_labels else (),
+        notices=notices(generator),
     )
 
 

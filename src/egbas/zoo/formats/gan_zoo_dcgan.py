@@ -4,7 +4,7 @@
 from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.formats.gan_zoo import TANH_LOSSES, category_size
-from egbas.zoo.formats.labels import labelled, notice
+from egbas.zoo.formats.labels import labelled, notices
 from egbas.zoo.formats.radford_layers import critic as read_critic
 from egbas.zoo.formats.radford_layers import generator as read_generator
 from egbas.zoo.formats.tensors import Tensors
@@ -40,7 +40,7 @@ def read(content: Content) -> Blueprints:
         generator=generator,
         discriminator=discriminator,
         latent=normal(*latent_shape(generator)),
-        notices=(notice(generator),) if n_labels else (),
+        notices=notices(generator),
     )
 
 

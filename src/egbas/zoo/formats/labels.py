@@ -64,11 +64,13 @@ def labelled(generator: Blueprint, classes: int, table: Tensor | None = None) ->
     return Blueprint(architecture="labelled-generator", config=config, weights=weights)
 
 
-def notice(generator: Blueprint) -> str:
-    """What is assumed of a labelled generator, as a sentence."""
+def notices(generator: Blueprint) -> tuple[str, ...]:
+    """What is assumed of a labelled generator, as a sentence; nothing of others."""
+    if generator.architecture != "labelled-generator":
+        return ()
     config: LabelledConfig = generator.config
     return (
         f"The first layer takes {config.latent[0] + config.width} values: a latent of {config.latent[0]} and behind it "
         f"{config.width} of a label, 0 to {config.classes - 1} (--input label=0). Where the label comes first, say "
-        "--input labels_first=true."
+        "--input labels_first=true.",
     )

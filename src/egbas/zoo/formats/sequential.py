@@ -20,7 +20,7 @@ from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.stored import StoredTensor
 from egbas.zoo.formats.examples_dcgan import read_discriminator
-from egbas.zoo.formats.labels import N_CLASSES, holds_ten_labels, labelled, notice, table_of
+from egbas.zoo.formats.labels import N_CLASSES, holds_ten_labels, labelled, notices, table_of
 from egbas.zoo.formats.radford_layers import NORM, read_norm
 from egbas.zoo.formats.tensors import Tensors
 from egbas.zoo.sequential import SequentialConfig, activation
@@ -97,17 +97,15 @@ def read(content: Content) -> Blueprints:
         generator = labelled(generator, len(rows), rows)
     elif sequence[0].kind != "linear" and holds_ten_labels(latent.shape[0]):
         generator = labelled(generator, N_CLASSES)
-    has_labels = generator.architecture == "labelled-generator"
-    latent = normal(*latent_shape(generator))
     discriminator, told = (None, {}) if sequence[0].kind == "linear" else read_discriminator(content)
     return Blueprints(
         generator=generator,
         discriminator=discriminator,
-        latent=latent,
+        latent=normal(*latent_shape(generator)),
         facts=facts | told,
         notices=(
             *(f"{NOTICES[name]} {text}." for name, text in facts.items()),
-            *([notice(generator)] if has_labels else []),
+            *notices(generator),
         ),
     )
 
