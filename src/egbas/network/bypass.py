@@ -74,7 +74,7 @@ def instead_of(
     return None
 
 
-def sentence(layer: Layer, share: float | None, other: Layer | None, what: str) -> str | None:
+def sentence(layer: Layer, share: float | None, other: Layer | None, what: str = "images") -> str | None:
     """What is to be told of a bypassed layer; None where hardly anything of what is looked at flows past it."""
     if share is None or share < MUCH_PAST:
         return None

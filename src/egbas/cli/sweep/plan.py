@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from egbas.cli import ranges, settings, show
-from egbas.cli.sweep.command import LOCAL
 from egbas.network import Layer
 from egbas.sweep.local import default_workers
 from egbas.sweep.plan import DONE, FAILED, Part, Plan, Spans
 
+LOCAL = "local"  # the engine, as command.py has it; that imports this module
 MOST_SEEDS = 10_000_000
 
 
