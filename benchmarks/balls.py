@@ -29,6 +29,7 @@ from egbas.samplers.mass import MassConfig, mass_of
 LAYERS = {"dcgan-mnist-2d": (1, 2, 3, 4), "pggan-mnist": (2, 4, 6), "dcgan-mnist": (1, 2, 3, 4), "faces": (1, 2, 3, 4)}
 ROWS = Path(__file__).parent / "balls.json"
 SEEDS = tuple(range(10))
+QUERIES = 5  # of each layer, at least: seeds are taken in order until there are so many rows
 WITHOUT_MASKS = ("faces",)  # where random masks take minutes a layer
 MOST = {"faces": 100_000}  # evaluations, where a latent takes long; None: the default of runs
 SAMPLES, DRAWS = 50, 400  # effective ones of the region (100 in rows that do not say so); independent ones of the ball
@@ -74,6 +75,7 @@ def measure(name: str, path: str, layer: int, seed: int) -> dict[str, Any]:
         "units_kept": len(run.support.beropt.units),
         "log10_mass": [mass.log10, mass.low, mass.high],
         "samples": SAMPLES,
+        "evaluations": run.exact.evaluations,
         "status": run.exact.status,
         "r_hat": run.exact.facts["r_hat"],
         "radius": ball.radius,
@@ -164,7 +166,8 @@ def main(path: Path, models: Sequence[str]) -> None:
     done = {(row["model"], row["layer"], row["seed"]) for row in rows}
     for seed, (name, file) in itertools.product(SEEDS, files.items()):
         for layer in LAYERS[name]:
-            if (name, layer, seed) not in done:
+            enough = sum((row["model"], row["layer"]) == (name, layer) for row in rows) >= QUERIES
+            if (name, layer, seed) not in done and not enough:
                 rows.append(measure(name, file, layer, seed))
                 path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
                 print(rows[-1], flush=True)

@@ -205,7 +205,7 @@ def test_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> No
 def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
     monkeypatch.chdir(tmp_path)
     quick = shared_runs.BerOptConfig(max_steps=40, anneal_steps=40)
-    monkeypatch.setattr(tables, "beropt_at", lambda level: quick)
+    monkeypatch.setattr(tables, "beropt_at", lambda *_: quick)
     counted(monkeypatch, shared_runs, "run_files", tmp_path / "explored")
     n, rng = 12, random.Random(2)
     words = ["reproduce", *TABLE, "--seed", f"0-{n - 1}"]

@@ -131,6 +131,7 @@ def test_a_table_of_a_checkpoint_file(tmp_path: Path) -> None:
     [
         (["figure1", "--seed", "1"], "--seed 1 for figure1; it is for table1, table2, all"),
         (["rankings", "--level", "2"], "--level 2 for rankings"),
+        (["figure1", "--masks", "0"], "--masks 0 for figure1; it is for table1, table2, all"),
         (["table1", "--seed", "0-3", "--queries", "2"], "each says which queries"),
         (["table1", "--level", "9"], "there is no level 9"),
         (["table1", "--layer", "a"], "--layer 'a'"),
@@ -143,12 +144,15 @@ def test_lists_that_cannot_be_meant(tmp_path: Path, words: list[str], message: s
 
 
 def test_lists_of_queries_layers_and_levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "beropt_at", lambda level: BerOptConfig(level=level, max_steps=30, anneal_steps=30))
-    words = ["table1", "--model", "dcgan-mnist-2d", "--layer", "1", "--seed", "3,5", "--level", "1,2"]
+    monkeypatch.setattr(
+        tables, "beropt_at", lambda level, masks: BerOptConfig(level=level, masks=masks, max_steps=30, anneal_steps=30)
+    )
+    words = ["table1", "--model", "dcgan-mnist-2d", "--layer", "1", "--seed", "3,5", "--level", "1,2", "--masks", "0"]
     result = CliRunner().invoke(app, ["reproduce", *words, "--out", str(tmp_path), "--json", "--quiet"])
     assert result.exit_code == 0, (result.stderr, result.exception)
     told = json.loads(result.stdout)
     assert [told[name]["config"]["beropt"]["level"] for name in ("level-1", "level-2")] == [1, 2]
+    assert told["level-1"]["config"]["beropt"]["masks"] == 0
     assert told["level-1"]["config"]["seeds"] == [3, 5] and told["level-1"]["rows"][0]["n_queries"] == 2
     assert not (tmp_path / "level-1" / "queries" / "tasks").exists()
 

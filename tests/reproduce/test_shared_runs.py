@@ -138,3 +138,4 @@ def test_a_sweep_has_the_same_task(tmp_path: Path) -> None:
 def test_settings_at_a_level() -> None:
     assert beropt_at(3) == BerOptConfig(level=3)
     assert beropt_at(None) == BerOptConfig()
+    assert beropt_at(6, 0) == BerOptConfig(level=6, masks=0)

@@ -75,6 +75,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
             show_default="none: the paper's way, by a sparsity",
         ),
     ] = None,
+    masks: options.Masks = None,
     exact: Annotated[
         bool,
         typer.Option(
@@ -104,7 +105,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
 
     _check(name, out, exact=exact)
     model = _chosen(model, out, key, activation)
-    asked = _asked(name, queries, seed=seed, layer=layer, level=level)
+    asked = _asked(name, queries, seed=seed, layer=layer, level=level, masks=masks)
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
@@ -165,7 +166,9 @@ def _chosen(model: str | None, out: Path, key: str | None, activation: str | Non
     return str(chosen)
 
 
-def _asked(name: str, queries: int | None, *, seed: str | None, layer: str | None, level: str | None) -> dict[str, Any]:
+def _asked(
+    name: str, queries: int | None, *, seed: str | None, layer: str | None, level: str | None, masks: int | None
+) -> dict[str, Any]:
     """What the tables of the paper take beside others, read.
 
     Raises:
@@ -174,7 +177,7 @@ def _asked(name: str, queries: int | None, *, seed: str | None, layer: str | Non
     from egbas.cli import ranges
     from egbas.errors import ConfigError
 
-    given = {"--seed": seed, "--layer": layer, "--level": level}
+    given = {"--seed": seed, "--layer": layer, "--level": level, "--masks": masks}
     for option, value in given.items():
         if value is not None and name not in EXACT:
             raise ConfigError(f"got {option} {value} for {name}; it is for {', '.join(EXACT)}: leave it out")
@@ -183,6 +186,8 @@ def _asked(name: str, queries: int | None, *, seed: str | None, layer: str | Non
     if level is not None:
         ranges.levels(level)
     asked: dict[str, Any] = {} if seed is None else {"seeds": ranges.numbers(seed, "--seed")}
+    if masks is not None:
+        asked["masks"] = masks
     return asked if layer is None else {**asked, "layers": ranges.numbers(layer, "--layer")}
 
 

@@ -27,6 +27,7 @@ def run(  # noqa: PLR0913, PLR0917
     store: Store | None = None,
     seeds: Sequence[int] | None = None,
     level: int | None = None,
+    masks: int | None = None,
 ) -> dict[str, Any]:
     """Make Tables 1 and 2 of the models, and every figure that one of them can be drawn of.
 
@@ -40,6 +41,7 @@ def run(  # noqa: PLR0913, PLR0917
         store: as for a table.
         seeds: as for a table; figures have their own.
         level: as for a table, and for the figures, too.
+        masks: as the level.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
@@ -58,7 +60,7 @@ def run(  # noqa: PLR0913, PLR0917
         if progress:
             progress(done + n_made, total + len(figures), text)
 
-    explored = Explored(beropt=beropt_at(level), progress=told, store=store)
+    explored = Explored(beropt=beropt_at(level, masks), progress=told, store=store)
     for name, model in figures:
         expect(name, model, explored)
     measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds)

@@ -241,6 +241,10 @@ def complete_run(run: Exploration) -> Exploration:
     return run
 
 
-def beropt_at(level: int | None) -> BerOptConfig:
-    """The settings of BerOpt at a level; None: the paper's way, by a sparsity."""
-    return BerOptConfig() if level is None else BerOptConfig(level=level)
+def beropt_at(level: int | None, masks: int | None = None) -> BerOptConfig:
+    """The settings of BerOpt at a level, None: the paper's way, by a sparsity; and with so many masks a step.
+
+    Raises:
+        ConfigError: there is no such level, or there are less than no masks.
+    """
+    return BerOptConfig(level=level, masks=masks)

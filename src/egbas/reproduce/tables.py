@@ -45,6 +45,7 @@ class PaperTable:
         store: Store | None = None,
         seeds: Sequence[int] | None = None,
         level: int | None = None,
+        masks: int | None = None,
     ) -> dict[str, Any]:
         """Measure, make the table, and write it to ``out/NAME.json``.
 
@@ -58,6 +59,7 @@ class PaperTable:
             store: where explorations and scores are kept and found again; None: nowhere.
             seeds: the numbers of the queries; None: from 0 on.
             level: of the supporting sets; None: as the paper has them, by a sparsity.
+            masks: random ones a step of BerOpt; 0: none; None: egbas's own number.
 
         Returns:
             {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``.
@@ -65,7 +67,7 @@ class PaperTable:
         Raises:
             RunDirectoryError: the file cannot be written.
         """
-        explored = Explored(beropt=beropt_at(level), progress=progress, store=store)
+        explored = Explored(beropt=beropt_at(level, masks), progress=progress, store=store)
         return self.write(measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds), out)
 
     def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
