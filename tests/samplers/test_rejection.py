@@ -2,7 +2,7 @@
 import torch
 from torch import Tensor
 
-from egbas.samplers.rejection import independent_draws
+from egbas.samplers.rejection import Independent, as_chains, independent_draws
 
 
 class _Below:
@@ -42,3 +42,14 @@ def test_evaluations_are_bounded() -> None:
     for most in (1, 40, 3000):
         found = independent_draws(_Below(0.5), _uniform(3), wanted=10_000, most=most)
         assert found.evaluations <= most and len(found.latents) <= most
+
+
+def test_all_draws_are_kept_whatever_the_number_of_chains() -> None:
+    latents = torch.rand(100, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    chains = as_chains(Independent(latents, 900, is_enough=True), samples=100, n_chains=16)
+    assert chains.status == "CONVERGED" and chains.diagnostics.ess == 100
+    assert torch.equal(chains.latents, latents)
+    counts = chains.chain.bincount()
+    assert len(counts) == 16 and set(counts.tolist()) == {6, 7} and bool((chains.chain.diff() >= 0).all())
+    few = as_chains(Independent(latents[:3], 900, is_enough=True), samples=100, n_chains=16)
+    assert few.status == "NOT_CONVERGED" and few.chain.tolist() == [0, 1, 2]

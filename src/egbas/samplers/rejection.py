@@ -93,14 +93,13 @@ def as_chains(found: Independent, *, samples: int, n_chains: int) -> Chains:
     """Independent draws as chains, in which each draw has forgotten the one before.
 
     Args:
-        found: the draws; what is left over of equal chains is not taken.
+        found: the draws; all are taken, so that one chain may have a draw more than another.
         samples: draws wanted.
         n_chains: chains; fewer where there are fewer draws.
     """
     n_chains = min(n_chains, len(found.latents))
-    each = len(found.latents) // n_chains
-    latents = found.latents[: n_chains * each]
-    n, is_enough = len(latents), len(latents) >= samples
+    n, is_enough = len(found.latents), len(found.latents) >= samples
+    each = n // n_chains
     text = f"{n:,} independent draws of {samples:,} wanted"
     facts: dict[str, Fact] = {
         "kernel": REJECTION,
@@ -118,8 +117,8 @@ def as_chains(found: Independent, *, samples: int, n_chains: int) -> Chains:
         "refusals": None,
     }
     return Chains(
-        latents=latents,
-        chain=torch.arange(n_chains).repeat_interleave(each),
+        latents=found.latents,
+        chain=torch.arange(n) * n_chains // n,
         status=CONVERGED if is_enough else NOT_CONVERGED,
         sentence=f"No chains are needed: {text}, by rejection."
         if is_enough

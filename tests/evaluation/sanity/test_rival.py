@@ -12,11 +12,13 @@ from egbas.evaluation.sanity.rival import (
     OnlyMembership,
     RivalSampler,
     WithConstraints,
+    _series,
     compared,
     largest_by_chance,
     rival_sampler,
 )
 from egbas.samplers.exact import ExactConfig
+from egbas.samplers.rejection import Independent, as_chains
 from tests.sanities import QUERY, problem_of, small_sanity
 
 
@@ -44,6 +46,14 @@ def test_few_effective_draws_say_nothing() -> None:
 def test_what_never_moves_is_passed_over() -> None:
     still = {"x": np.ones((4, 30)), **{"y": draws(0)["x"]}}
     assert compared(still, {"x": np.ones((4, 30)), "y": draws(1)["x"]})[0].keys() == {"mean of y", "variance of y"}
+
+
+def test_chains_of_unequal_length_are_compared_by_what_all_have() -> None:
+    z = torch.arange(20, dtype=torch.float64).reshape(10, 2)
+    chains = as_chains(Independent(z, 10, is_enough=True), samples=10, n_chains=3)
+    series = _series(chains, torch.zeros(2), z[:, 0])
+    first = np.array([[0.0, 2, 4], [8, 10, 12], [14, 16, 18]])
+    assert np.array_equal(series["coordinate 0"], first) and np.array_equal(series["image distance"], first)
 
 
 def test_the_bound_is_that_of_one_in_a_hundred() -> None:

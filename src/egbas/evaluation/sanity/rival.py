@@ -209,11 +209,13 @@ def _rival(run: Exploration, kernel: str, config: ExactConfig) -> tuple[Region |
 
 def _series(chains: Chains, query: Float[Tensor, " d"], image_distance: Float[Tensor, " n"]) -> dict[str, np.ndarray]:
     n_chains = int(chains.chain.max()) + 1
+    each = int(chains.chain.bincount().min())
+    equal = torch.cat([(chains.chain == number).nonzero()[:each, 0] for number in range(n_chains)])
     z = chains.latents.double()
     series = {f"coordinate {i}": z[:, i] for i in range(z.shape[1])}
     series["|z - z0|"] = (z - query.to(z)).norm(dim=1)
     series["image distance"] = image_distance
-    return {name: values.reshape(n_chains, -1).numpy() for name, values in series.items()}
+    return {name: values[equal.to(values.device)].reshape(n_chains, each).numpy() for name, values in series.items()}
 
 
 def _mean_and_error(draws: np.ndarray) -> tuple[float, float, float]:
