@@ -246,3 +246,15 @@ def test_a_uniform_prior_on_a_sphere_keeps_the_directions_of_its_box() -> None:
     half = Oracle(lambda z: z[:, 0] > 0.59)  # asks for lengths, too
     found = PriorSampler(config=SMALL, independent=True).sample(half, start, latent, rng())
     assert bool(half.contains(found.latents).all()) and "box of the uniform prior" in found.sentence
+
+
+def test_a_region_that_is_widest_on_the_sphere_keeps_its_draws_where_they_are() -> None:
+    latent = LatentSpace(shape=(2,), prior="uniform", geometry="sphere")
+    start = torch.tensor([0.6, 0.1])
+    # Nothing is cut off on the sphere, where the cone is whole: moved there, draws would be too near its middle.
+    narrowing = Oracle(lambda z: z[:, 0] > z[:, 1].abs() * (z.norm(dim=1) / start.norm()).clamp(min=1))
+    for sampler in (PriorSampler(config=SMALL, independent=True), UniformSampler(config=SMALL)):
+        found = sampler.sample(narrowing, start, latent, rng())
+        is_prior = isinstance(sampler, PriorSampler)
+        assert ("box of the uniform prior" in found.sentence) is is_prior
+        assert (float(found.latents.norm(dim=1).std()) > 0.1) is is_prior

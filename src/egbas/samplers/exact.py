@@ -45,6 +45,7 @@ _AT_ONCE = 16  # draws of each chain between two checks of what has been spent
 _ROOM = 128  # draws of each chain that are kept at most, or ...
 _SPARE = 8  # ... so many times those that are wanted
 _GIVEN = 4  # times the draws that are wanted are handed over, evenly from those that are kept
+_TRIED, _SHORTER = 64, (0.25, 0.5, 0.75)  # latents that are asked about at other lengths, and parts of their own
 _SERIES_DRAWS = 16  # of each chain, of which further series are asked at most: images take long
 
 
@@ -142,7 +143,7 @@ class ExactSampler(ABC):
             kernel = self._kernel(region, target, start.device)
             states = kernel.adapt(states, random)
             found = _Run(kernel, start, groups, self, progress, n_asked).until_converged(states, random)
-        return _on_sphere(found, region, latent, start)
+        return _on_sphere(found, region, latent, start) if isinstance(target, UniformBox) else found
 
     def draws_of(self, target: Target, latent: LatentSpace, seed: int) -> Draws | None:
         """Independent draws of the target without a region; None where there are none."""
@@ -360,10 +361,24 @@ def _on_sphere(chains: Chains, region: Region, latent: LatentSpace, query: Float
     if latent.geometry != "sphere" or not isinstance(getattr(latent, "prior", None), Uniform):
         return chains
     placed = on_sphere(chains.latents, float(query.double().norm()))
-    if bool(region.contains(placed.to(query.device)).all()):
+    if bool(region.contains(placed.to(query.device)).all()) and _asks_for_directions(region, latent, chains, query):
         return replace(chains, latents=placed)
     text = "They lie in the box of the uniform prior, not on the sphere: the region depends on a latent's length."
     return replace(chains, sentence=f"{chains.sentence} {text}")
+
+
+def _asks_for_directions(region: Region, latent: LatentSpace, chains: Chains, query: Float[Tensor, " d"]) -> bool:
+    """Whether some latents, inside and outside, are on the same side at other lengths: at the query's and at shorter.
+
+    All draws may be inside on the sphere although a region asks for lengths, where it is wider there. Shorter ones
+    stay in the prior's box.
+    """
+    some = chains.latents[_spread(len(chains.latents), _TRIED)]
+    beside = latent.sample(_TRIED, torch.Generator().manual_seed(0)).to(some)
+    z = torch.cat([some, beside]).to(query.device)
+    lengths = [on_sphere(z, float(query.double().norm())), *(share * z for share in _SHORTER)]
+    inside = region.contains(z)
+    return all(bool((region.contains(other) == inside).all()) for other in lengths)
 
 
 def stay_apart(between: float | None, within: float | None) -> bool:
