@@ -30,11 +30,14 @@ LAYERS = {"dcgan-mnist-2d": (1, 2, 3, 4), "pggan-mnist": (2, 4, 6), "dcgan-mnist
 ROWS = Path(__file__).parent / "balls.json"
 SEEDS = tuple(range(10))
 QUERIES = 5  # of each layer, at least: seeds are taken in order until there are so many rows
-WITHOUT_MASKS = ("faces",)  # where random masks take minutes a layer
-MOST = {"faces": 100_000}  # evaluations, where a latent takes long; None: the default of runs
+FACES = "faces"  # where random masks take minutes a layer: without them
+COSTLY = (("dcgan-mnist", 3), ("dcgan-mnist", 4), ("pggan-mnist", 6))  # layers where a row would take ten minutes
+MOST, MOST_OF_FACES = 300_000, 100_000  # evaluations of costly layers and of faces; others have the default of runs
 SAMPLES, DRAWS = 50, 400  # effective ones of the region (100 in rows that do not say so); independent ones of the ball
 FEWEST = 5  # queries, from which an interval over them is told
-MASS = MassConfig(repetitions=2)  # a decade more or less changes the radius of a ball in 64 dimensions by 4 %
+MASS = MassConfig(repetitions=2)
+# A decade more or less changes the radius of a ball in 64 dimensions by 4 %.
+QUICK_MASS = MassConfig(repetitions=2, chains=16, effective=16)
 
 
 def measure(name: str, path: str, layer: int, seed: int) -> dict[str, Any]:
@@ -43,20 +46,22 @@ def measure(name: str, path: str, layer: int, seed: int) -> dict[str, Any]:
     model = egbas.load_model(path)
     query = model.latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
     judges = class_judges(model, query)
+    is_costly = name == FACES or (name, layer) in COSTLY
     run = egbas.explore(
         model.generator,
         query,
         layer,
         rng=seed,
         latent=model.latent,
-        beropt=BerOptConfig(level=DEFAULT_LEVEL, masks=0 if name in WITHOUT_MASKS else None),
+        beropt=BerOptConfig(level=DEFAULT_LEVEL, masks=0 if name == FACES else None),
         samplers=["prior"],
         samples=SAMPLES,
-        max_evaluations=MOST.get(name),
+        max_evaluations=MOST_OF_FACES if name == FACES else MOST if is_costly else None,
         judges=judges,
     )
     assert run.exact is not None and run.facts is not None
-    mass = run.mass or mass_of(run.region, run.query, run.latent, rng_of("mass", seed), config=MASS)
+    settings = QUICK_MASS if is_costly else MASS
+    mass = run.mass or mass_of(run.region, run.query, run.latent, rng_of("mass", seed), config=settings)
     ball = ball_of_equal_mass(run.query, run.latent, mass.log10, DRAWS, rng=rng_of("ball", seed))
     beside = facts_of(
         run.network,
@@ -74,6 +79,7 @@ def measure(name: str, path: str, layer: int, seed: int) -> dict[str, Any]:
         "level": run.level,
         "units_kept": len(run.support.beropt.units),
         "log10_mass": [mass.log10, mass.low, mass.high],
+        "mass_chains": None if run.mass else settings.chains,
         "samples": SAMPLES,
         "evaluations": run.exact.evaluations,
         "status": run.exact.status,
