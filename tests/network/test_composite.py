@@ -207,6 +207,86 @@ def test_a_gated_unit_is_taken_out_whole(name: str, kind: type[Written]) -> None
             torch.testing.assert_close(tail((mask * tail.a)[None]), generator.second(a))
 
 
+# Of x (n, 2, 3): name, function, and whether torch.fx follows it.
+MOVED: dict[str, tuple[Function, bool]] = {
+    "swish": (lambda x: x * torch.sigmoid(x.permute(0, 2, 1)).permute(0, 2, 1), True),
+    "swish_of_list": (lambda x: x * torch.permute(torch.permute(x, [2, 0, 1]).sigmoid(), [1, 2, 0]), True),
+    "transposed": (lambda x: x * x.transpose(1, 2).sigmoid().transpose(2, 1), True),
+    "matrix": (lambda x: x * torch.sigmoid(x.mT).mT, False),
+    "moved": (lambda x: x * x.movedim(1, 2).sigmoid().movedim(2, 1), False),
+    "of_two": (lambda x: (x.transpose(1, 2) * torch.sigmoid(x.permute(0, 2, 1))).swapaxes(1, 2), False),
+    "gelu": (lambda x: 0.5 * x * (1 + torch.tanh(0.8 * (x.mT + 0.04 * x.mT**3)).mT.contiguous()), False),
+    "flat": (lambda x: x * F.softplus(x.mT.reshape(-1)).tanh().view(-1, 3, 2).mT, False),
+    "batch_last": (lambda x: x * x.permute(1, 2, 0).sigmoid().permute(2, 0, 1), True),
+    "in_parts": (lambda x: x * x.view(-1, 2, 3, 1).permute(0, 2, 3, 1).sigmoid().view(-1, 3, 2).mT, False),
+    "within": (lambda x: gelu_tanh(x.permute(0, 2, 1)).permute(0, 2, 1), True),
+    "gated": (lambda x: x.roll(1, 1) * x * torch.sigmoid(x.permute(0, 2, 1)).permute(0, 2, 1), True),
+}
+
+
+class Moved(Written):
+    """Six units, (2, 3), in the middle."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(function)
+        rng = torch.Generator().manual_seed(1)
+        weights = [torch.randn(*shape, generator=rng).tolist() for shape in ((6, 2), (6,), (2, 6))]
+        self.first, self.second = problems.linear(*weights[:2]), problems.linear(weights[2])
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.second(self.act(self.first(z).view(-1, 2, 3)).flatten(1))
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_elements_that_are_moved_and_moved_back_are_the_same(name: str) -> None:
+    function, is_followed = MOVED[name]
+    generator = Moved(function).requires_grad_(False)
+    network = Network(generator, (2,))
+    assert [layer.number for layer in network.layers] == [1]
+    split = network.split(1)
+    order = torch.arange(6).view(2, 3)
+    order = order.T.flatten() if name == "within" else order.flatten()  # there, the activation is between the moves
+    back = order.argsort()
+    for z in Z[:3]:
+        h, tail = generator.first(z), split.at(z)
+        torch.testing.assert_close(tail.h, h[order])
+        if is_followed:
+            assert tail.route == "graph"
+        for unit in range(6):
+            mask = torch.ones(6)
+            mask[unit] = 0
+            x = (mask[back] * h).view(1, 2, 3)
+            a = function(x)
+            if name == "gated":  # the gate, which reads all units, stays
+                a = h.view(1, 2, 3).roll(1, 1) * x * torch.sigmoid(x)
+            torch.testing.assert_close(tail((mask * tail.a)[None]), generator.second(a.flatten(1)))
+
+
+def test_an_activation_whose_output_is_in_another_order_is_refused() -> None:
+    split = Network(Moved(lambda x: x.mT * torch.sigmoid(x.transpose(1, 2))), (2,)).split(1)
+    with pytest.raises(NetworkError, match="in another order"):
+        split.at(problems.QUERY)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (y := x.repeat(1, 1, 2)[:, :, :2]) * torch.sigmoid(y.mT),  # a square: other elements
+        lambda x: x * torch.sigmoid(x @ x.mT @ x),  # what is moved is mixed
+        lambda x: x.flip(1) * torch.sigmoid(x.permute(0, 2, 1)).permute(0, 2, 1),
+    ],
+)
+def test_what_is_moved_and_not_moved_back_is_no_composite(function: Function) -> None:
+    generator = Moved(function)
+    generator.second = nn.Linear(function(torch.ones(1, 2, 3)).numel(), 2)
+    assert [layer.kind for layer in Network(generator, (2,)).layers] == ["sigmoid"]
+
+
+def test_one_way_through_moves_stays_one_non_linearity() -> None:
+    layers = Network(Moved(lambda x: torch.relu(x.mT).mT), (2,)).layers
+    assert [(layer.kind, layer.shape) for layer in layers] == [("relu", (3, 2))]
+
+
 def test_a_gate_that_is_no_part_of_an_activation_stays_outside() -> None:
     def residual(x: Tensor) -> Tensor:
         gate, h = x.chunk(2, dim=-1)

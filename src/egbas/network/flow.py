@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from egbas.network.composite import Step
-from egbas.network.functions import curve_name, function_name, is_elementwise, is_reshape, tensors_in
+from egbas.network.functions import curve_name, function_name, is_elementwise, is_move, is_reshape, tensors_in
+from egbas.network.order import SAME, order_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +75,10 @@ class Flow:
         tensors = tensors_in(*args, kwargs)
         read = [self._values.get(tensor) for tensor in tensors]  # before any of them is overwritten
         shapes = {tensor.shape for tensor, value in zip(tensors, read, strict=True) if value is not None}
+        is_moved = bool(tensors) and is_move(function)
+        order = order_of(function, tensors[0], args, kwargs) if is_moved else SAME
         output = function(*args, **kwargs)
-        moves = is_reshape(function, args)
+        moves = is_moved or is_reshape(function, args)
         operands = tuple(value for value in (read[:1] if moves else read) if value is not None)
         made = tensors[:1] if function_name(function) == "setitem" else tensors_in(output)
         for tensor in made if operands else ():
@@ -86,8 +89,9 @@ class Flow:
                 Step(
                     value=value,
                     operands=operands,
-                    is_elementwise=is_whole and (moves or is_elementwise(function)),
+                    is_elementwise=is_whole and order is not None and (moves or is_elementwise(function)),
                     is_curve=curve_name(function) is not None,
+                    order=order or SAME,
                 )
             )
             self.places[value], self.read[value] = place, read

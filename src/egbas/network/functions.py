@@ -27,6 +27,9 @@ ELEMENTWISE = frozenset(
 )
 # The elements stay in the order of flatten.
 _RESHAPES = frozenset("flatten reshape reshape_as squeeze unflatten unsqueeze view view_as".split())
+# The elements come in another order.
+_MOVES = frozenset("adjoint moveaxis movedim permute swapaxes swapdims t transpose".split())
+_MOVING_ATTRIBUTES = tuple(getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH"))
 
 # Where a skip and the branch that it bypasses come together.
 _JOINS = frozenset({"add", "iadd", "radd", "cat", "concat", "concatenate"})
@@ -62,6 +65,11 @@ def is_reshape(function: Callable[..., Any] | str, args: Sequence[Any]) -> bool:
         index = args[1] if isinstance(args[1], tuple) else (args[1],)
         return all(each is None or each is Ellipsis or _is_all(each) for each in index)
     return name in _RESHAPES
+
+
+def is_move(function: Callable[..., Any] | str) -> bool:
+    """Whether a call hands on the elements of its first tensor in another order: ``x.transpose(1, 2)``, ``x.mT``."""
+    return function_name(function) in _MOVES or (not isinstance(function, str) and function in _MOVING_ATTRIBUTES)
 
 
 def _is_all(index: object) -> bool:

@@ -361,9 +361,9 @@ class Split:
         if not site.is_closed:
             raise NetworkError(
                 f"layer {self.layer.path!r} is a {self.layer.kind}, an activation that is written out by hand, and "
-                "what it makes on the way to its output is also used elsewhere; expected that only its output is used: "
-                "masks of the output would not take a unit out; choose another layer, or the module before it by its "
-                "path"
+                "what it makes on the way to its output is also used elsewhere, or comes out in another order; "
+                "expected that only its output is used, in the order of its input: masks of the output would not take "
+                "a unit out; choose another layer, or the module before it by its path"
             )
         at_zero = self._rows(self._activated(0.0, self._forward.prepare(z0[None])), 1)[0]
         return at_zero if bool(at_zero.any()) else None

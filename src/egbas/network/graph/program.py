@@ -16,13 +16,23 @@ from torch.fx.node import Argument
 
 from egbas.network.composite import Step, find_composites
 from egbas.network.conditions import Conditions, as_latents, rows_of
-from egbas.network.functions import activation_name, curve_name, is_elementwise, is_join, is_reshape
+from egbas.network.functions import (
+    activation_name,
+    curve_name,
+    function_name,
+    is_elementwise,
+    is_join,
+    is_move,
+    is_reshape,
+)
 from egbas.network.graph.tracing import Tracer
 from egbas.network.images import Steps, follow_node
 from egbas.network.layers import Layer, split_index
+from egbas.network.order import SAME, Order, order_of
 from egbas.network.trace import Site, Trace
 
 N_CACHED = 4  # batch sizes whose skip values are kept: the loop uses one, its evaluations another
+_SIZE, _DIMENSIONS = 2, 8  # made up: a graph does not know the shapes of its tensors
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,14 +181,41 @@ def _steps(graph: fx.Graph, enclosing: set[str]) -> list[Step]:
     steps: list[Step] = []
     varying = varying_nodes(graph)
     for node in graph.nodes:
-        moves = node.op in ("call_function", "call_method") and is_reshape(node.target, node.args)
+        calls = node.op in ("call_function", "call_method")
+        order = _order(node) if calls and is_move(node.target) else SAME
+        moves = order is not None and (order != SAME or (calls and is_reshape(node.target, node.args)))
         read = [value for value in node.args[:1] if isinstance(value, fx.Node)] if moves else node.all_input_nodes
         operands = tuple(value for value in read if value in varying)
         if operands and node.op != "output":
             is_curve = _is_curve(node, enclosing)
             named = moves or (node.op != "call_module" and is_elementwise(node.target))
-            steps.append(Step(value=node, operands=operands, is_elementwise=is_curve or named, is_curve=is_curve))
+            steps.append(
+                Step(
+                    value=node,
+                    operands=operands,
+                    is_elementwise=is_curve or named,
+                    is_curve=is_curve,
+                    order=order or SAME,
+                )
+            )
     return steps
+
+
+def _order(node: fx.Node) -> Order | None:
+    """The order of elements after a permutation; of sizes that are made up, for none are known. None: not told."""
+    dims = node.args[1:]
+    if len(dims) == 1 and isinstance(dims[0], tuple | list):
+        dims = tuple(dims[0])
+    if not all(isinstance(dim, int) for dim in dims) or node.kwargs:
+        return None
+    name = function_name(node.target)
+    is_whole = name == "permute"
+    like = torch.empty([_SIZE] * (len(dims) if is_whole else _DIMENSIONS), device="meta", dtype=torch.uint8)
+    function = getattr(torch, name, None)
+    try:
+        return None if function is None else order_of(function, like, (like, *((dims,) if is_whole else dims)), {})
+    except (RuntimeError, TypeError, IndexError):
+        return None
 
 
 def _is_inplace(node: fx.Node, module: nn.Module) -> bool:
