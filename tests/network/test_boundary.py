@@ -74,8 +74,25 @@ def test_what_rises_all_the_way_has_no_turning_point(function: Callable[[Tensor]
 
 
 def test_a_module_that_is_no_activation_has_no_turning_point() -> None:
-    with pytest.raises(LayerNotFoundError, match="or is no activation"):
+    with pytest.raises(LayerNotFoundError, match="its boundaries are at its own output"):
         Network(Sequence(F.silu).eval(), (2,), boundary="turning").split("first")
+
+
+def test_units_without_a_turning_point_are_told_once() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor([0.25, -0.5, 0.1]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.prelu(x, self.weight)
+
+    network = Network(Sequence(Own()).eval(), (2,), boundary="turning")
+    network.split(1)
+    network.split(1)
+    told = [text for text in network.notices if "turning point" in text]
+    assert len(told) == 1
+    assert told[0].startswith("2 of 3 units of layer 'act.prelu()' have no turning point")
 
 
 @pytest.mark.parametrize("layer", [1, "first"])

@@ -108,6 +108,34 @@ def test_a_tensor_of_one_row_is_repeated_and_another_is_not(lock: bool) -> None:
     assert noise.tolist() == [[1.0, 0.0, 0.5]]
 
 
+@pytest.mark.parametrize("kind", [Classes, Labels])
+@pytest.mark.parametrize("c", [-1, 1.5, -0.5])
+def test_a_number_that_is_no_class_is_told_the_range(kind: type[nn.Module], c: float) -> None:
+    with pytest.raises(ConfigError, match=f"c={c}, which .* expected a class, a whole number from 0 to 2, such as c=0"):
+        Network(kind().eval(), (2,), inputs={"c": c, "mode": "const", "scale": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("c", "message"), [(-1, "a whole number from 0 to 2"), (3, "has 3 rows, for the classes from")]
+)
+def test_the_range_of_an_embedding_is_told(c: int, message: str) -> None:
+    class Embedded(problems.TwoMaps):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = nn.Embedding(3, 3)
+
+        def forward(self, z: Tensor, c: Tensor) -> Tensor:
+            return self.second(torch.relu(self.first(z) + self.rows(c)))
+
+    with pytest.raises(ConfigError, match=message):
+        Network(Embedded().eval(), (2,), inputs={"c": c})
+
+
+def test_a_negative_number_that_is_not_what_fails_is_not_blamed() -> None:
+    with pytest.raises(NetworkError, match="noise"):
+        Network(Labels().eval(), (2,), inputs={"c": 1, "scale": -2.0})
+
+
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [

@@ -40,10 +40,26 @@ class Decoded:
         Decoded(IMAGE),
         SimpleNamespace(small=SMALL, image=IMAGE),
         SimpleNamespace(inner={"sample": IMAGE}),
+        (OTHER, IMAGE),  # a variance, then the image
+        (torch.zeros(2, 8, 4, 4), IMAGE),
+        Pair(torch.zeros(2, 64), IMAGE),
+        (OTHER, IMAGE, SMALL),
+        (OTHER, [SMALL], IMAGE),
+        (IMAGE, torch.zeros(2, 3, 4, 4)),
     ],
 )
 def test_the_image_is_found(output: Any) -> None:
     assert image_of(output, 2) is IMAGE
+
+
+@pytest.mark.parametrize(
+    "first",
+    [torch.zeros(2, 6, 8), torch.zeros(2, 4, 8, 8), torch.zeros(2, 12)],  # tokens, latents, a vector
+)
+def test_the_first_stays_where_shapes_leave_a_doubt(first: Tensor) -> None:
+    others = (torch.zeros(2, 9), torch.zeros(2, 3, 1, 1), torch.zeros(2, 8, 4, 4))
+    assert find_image((first, *others), 2) == (0,)
+    assert find_image((first, torch.zeros(2, 4, 6, 6)), 2) == ((1,) if first.ndim == 2 else (0,))
 
 
 @pytest.mark.parametrize("output", [None, 3, "image", (), {"image": 1}])
@@ -104,7 +120,8 @@ def test_what_is_no_choice(choice: object) -> None:
     ("output", "told"),
     [
         ([SMALL, IMAGE], "0 (1 x 2 x 2), 1 (1 x 4 x 4). Output 0 is explored; choose another by --output 1"),
-        ((OTHER, IMAGE), "0 (5), 1 (1 x 4 x 4)"),
+        ((OTHER, IMAGE), "0 (5), 1 (1 x 4 x 4). Output 1 is explored, which has the shape of an image; choose another"),
+        ((OTHER, OTHER), "0 (5), 1 (5). Output 0 is explored; choose another by --output 1"),
         (Pair(SMALL, IMAGE), "small (1 x 2 x 2), big (1 x 4 x 4)"),
         (SimpleNamespace(x=SMALL, y=IMAGE), "--output y"),
         (IMAGE, None),

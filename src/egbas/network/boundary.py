@@ -178,9 +178,23 @@ def told_of(low: float, high: float) -> str:
     return f"{low:.3g}" if high - low <= 1e-3 * max(abs(low), abs(high)) else f"{low:.3g} to {high:.3g}"
 
 
-def monotone(path: str, kind: str) -> LayerNotFoundError:
+def without_turn(path: str, kind: str, *, is_activation: bool) -> LayerNotFoundError:
     """The error of a layer that has no turning point."""
+    why = (
+        "it rises or falls all the way; expected one such as SiLU, GELU or Mish"
+        if is_activation
+        else "it is no non-linearity that egbas numbers, so that its boundaries are at its own output (a sine is none: "
+        "it turns at every odd multiple of pi / 2, each as good as another); expected one such as SiLU or GELU"
+    )
     return LayerNotFoundError(
-        f"layer {path!r} ({kind}) has no turning point: it rises or falls all the way, or is no activation; expected "
-        "one such as SiLU, GELU or Mish; choose --boundary zero or quantile:0.5 (boundary=), or another layer"
+        f"layer {path!r} ({kind}) has no turning point: {why}; choose --boundary zero or quantile:0.5 (boundary=), or "
+        "another layer"
+    )
+
+
+def told_unturned(path: str, unturned: int, units: int) -> str:
+    """A sentence on the units of a layer that have no turning point."""
+    return (
+        f"{unturned:,} of {units:,} units of layer {path!r} have no turning point: what they give rises or falls all "
+        "the way. Their boundaries are at 0."
     )

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from egbas.errors import ConfigError, NetworkError
+from egbas.errors import ConfigError, EgbasError, NetworkError
 
 _CLASSES = ("c_dim", "num_classes", "n_classes", "n_class", "label_dim")  # attributes that tell how many there are
 _MOST_WHOLE = 4  # inputs that may be classes: each has up to three readings
@@ -102,7 +102,8 @@ class Conditions:
             ConfigError: there is no such class.
         """
         whole = [name for name, value in self.used.items() if type(value) is int and value >= 0][:_MOST_WHOLE]
-        if not whole:
+        no_class = {name: value for name, value in self.used.items() if type(value) is float or _is_negative(value)}
+        if not whole and not no_class:
             return self
         try:
             run(self)
@@ -122,8 +123,13 @@ class Conditions:
                     run(candidate)
                 except NetworkError as error:
                     failed = error
+                    _refuse_class(generator, {name: self.used[name] for name in whole}, error)
                 else:
                     return candidate
+        for name in no_class:
+            self._refuse_no_class(generator, run, name, as_given)
+        if not whole:
+            return self  # the pass that comes says what is wrong
         ways = "; ".join(
             f"{name}={self.used[name]} as {', '.join(words or 'a number' for words, _ in tried[name])}"
             for name in whole
@@ -132,6 +138,29 @@ class Conditions:
         raise NetworkError(
             f"{as_given}. Tried: {ways}.{last} In another form give a tensor, @FILE or [...]"
         ) from as_given
+
+    def _refuse_no_class(
+        self, generator: nn.Module, run: Callable[["Conditions"], Any], name: str, failed: NetworkError
+    ) -> None:
+        """Refuse a number that is no class, where the network takes one in its place.
+
+        Raises:
+            ConfigError: so it is.
+        """
+        value, with_class = self.used[name], replace(self, used={**self.used, name: 0})
+        try:
+            run(with_class)
+        except NetworkError:
+            try:
+                with_class.settled(generator, run)
+            except EgbasError:
+                return
+        else:
+            return  # as a number: it is the value that the network does not like
+        raise ConfigError(
+            f"got the input {name}={value}, which the network does not take; expected a class, a whole number "
+            f"{_told_classes(generator)}, such as {name}=0"
+        ) from failed
 
     def record(self) -> dict[str, Any]:
         """For JSON: numbers and texts as they are, of a tensor its name in ``tensors()`` with shape and checksum."""
@@ -231,6 +260,36 @@ def _readings(generator: nn.Module, name: str, value: int) -> Iterator[tuple[str
         row = torch.zeros(1, n, dtype=torch.float32)
         row[0, value] = 1
         yield f"a one-hot row of {n}", row
+
+
+def _is_negative(value: object) -> bool:
+    return type(value) is int and value < 0
+
+
+def _refuse_class(generator: nn.Module, given: Mapping[str, int], failed: NetworkError) -> None:
+    """Refuse a class that there is not, where an embedding of the network tells how many there are.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    n = _rows_of_embedding(generator)
+    name = next((name for name, value in given.items() if n is not None and value >= n), None)
+    if name is not None and isinstance(failed.__cause__, IndexError):
+        raise ConfigError(
+            f"got the class {name}={given[name]}; the network's embedding has {n} rows, for the classes "
+            f"{_told_classes(generator)}"
+        ) from failed
+
+
+def _told_classes(generator: nn.Module) -> str:
+    n = _number_of_classes(generator) or _rows_of_embedding(generator)
+    return "from 0 on" if n is None else f"from 0 to {n - 1}"
+
+
+def _rows_of_embedding(generator: nn.Module) -> int | None:
+    """How many rows the only embedding of a network has; None where there is none, or there are several."""
+    rows = {module.num_embeddings for module in generator.modules() if isinstance(module, nn.Embedding)}
+    return rows.pop() if len(rows) == 1 else None
 
 
 def _number_of_classes(generator: nn.Module) -> int | None:

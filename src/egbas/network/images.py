@@ -16,6 +16,7 @@ Steps = tuple[Any, ...]  # keys, one after the other, that lead to a tensor in w
 _VALUES_AT_ONCE, _MOST_AT_ONCE = 200_000, 64
 _DIMENSIONS = 4  # of images (n, c, h, w)
 _DEEPEST = 4  # steps to a tensor
+_CHANNELS = (1, 3, 4)  # of images (n, c, h, w), where something else may be the image, too
 _MOST_TOLD = 12
 
 
@@ -62,7 +63,8 @@ def find_image(output: Any, n: int, choice: int | str | None = None) -> Steps:
             {"image": ..., "w": ...}, a named tuple, an object with attributes.
         n: how many images there are.
         choice: index, key or attribute of the image; several with dots between where it is deeper. None: the entry
-            ``"image"``, or else the first tensor that may be images.
+            ``"image"``, or else the first tensor that may be images. One of an image's shape comes before vectors,
+            and before what has more channels than an image.
 
     Returns:
         The keys that lead there, one after the other; none where the output is the image.
@@ -86,8 +88,11 @@ def find_image(output: Any, n: int, choice: int | str | None = None) -> Steps:
         )
     if ("image",) in found:
         return ("image",)
-    near_first = sorted(found, key=lambda steps: len(steps) > 1)  # what is at the top comes before what is inside
-    return next((steps for steps in near_first if _may_be_images(found[steps], n)), near_first[0])
+    may_be = _candidates(found, n)
+    if not may_be:
+        return _near_first(found)[0]
+    is_like_an_image = [steps for steps in may_be if _is_like_an_image(found[steps])]
+    return may_be[0] if may_be[0] in is_like_an_image else [*is_like_an_image, may_be[0]][0]
 
 
 def other_images(output: Any, n: int, steps: Steps) -> str | None:
@@ -99,14 +104,17 @@ def other_images(output: Any, n: int, steps: Steps) -> str | None:
         return None
     image, found = _follow(output, steps), dict(_tensors_in(output))
     least = min(image.ndim, _DIMENSIONS)
-    may_be = [key for key, tensor in found.items() if _may_be_images(tensor, n) and tensor.ndim >= least]
+    candidates = _candidates(found, n)
+    is_first = candidates[:1] == [steps]  # else another was passed over, which is told, whatever its dimensions are
+    may_be = [key for key in found if key in candidates and not (is_first and found[key].ndim < least)]
     another = next((key for key in may_be if key != steps), None)
     if another is None:
         return None
     shapes = ", ".join(_told(key, found[key]) for key in may_be)
+    why = "" if is_first else ", which has the shape of an image"
     return (
         f"The network returns {len(may_be)} tensors that may be the image: {shapes}. Output {_name(steps)} is explored"
-        f"; choose another by --output {_name(another)}, or output= in Python."
+        f"{why}; choose another by --output {_name(another)}, or output= in Python."
     )
 
 
@@ -203,6 +211,22 @@ def _tensors_in(output: Any, steps: Steps = ()) -> Iterator[tuple[Steps, Tensor]
 
 def _may_be_images(tensor: Tensor, n: int) -> bool:
     return tensor.ndim >= 2 and tensor.shape[0] == n and tensor.is_floating_point()
+
+
+def _near_first(found: Mapping[Steps, Tensor]) -> list[Steps]:
+    """What lies at the top, then what lies deeper."""
+    return sorted(found, key=lambda steps: len(steps) > 1)
+
+
+def _candidates(found: Mapping[Steps, Tensor], n: int) -> list[Steps]:
+    return [steps for steps in _near_first(found) if _may_be_images(found[steps], n)]
+
+
+def _is_like_an_image(tensor: Tensor) -> bool:
+    """Whether a batch may be images by its shape alone: (n, h, w), or (n, c, h, w) with an image's channels."""
+    sides = tensor.shape[-2:]
+    is_plane = tensor.ndim == _DIMENSIONS - 1 or (tensor.ndim == _DIMENSIONS and tensor.shape[1] in _CHANNELS)
+    return is_plane and max(sides) > 1
 
 
 def _name(steps: Steps) -> str:

@@ -15,7 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from egbas.errors import EgbasError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.machine.settings import alone, settles
 from egbas.machine.threads import settle_fork
-from egbas.network.boundary import Boundary
+from egbas.network.boundary import Boundary, told_unturned
 from egbas.network.bypass import MUCH_PAST, instead_of, sentence, share_past
 from egbas.network.checks import (
     HEADS,
@@ -338,6 +338,8 @@ class Network:
         split = split.with_boundary(self.boundary if known is None else self.boundary.knowing(resolved.path, known))
         if split.thresholds is not None:
             self._thresholds[resolved.path] = split.thresholds
+        if split.unturned:
+            self.notices += (told_unturned(resolved.path, split.unturned, resolved.units),)
         return split
 
     def thresholds(self, layer: Layer) -> Tensor | None:

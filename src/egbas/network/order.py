@@ -47,7 +47,8 @@ def behind(later: Order, earlier: Order) -> Order | None:
     parts = _common([size for size, _ in dims], [size for size, _ in earlier])
     if parts is None:
         return None
-    layout = torch.empty((), device="meta", dtype=torch.uint8).as_strided(*zip(*earlier, strict=True))
+    sizes, strides = zip(*earlier, strict=True)
+    layout = torch.empty((), device="meta", dtype=torch.uint8).as_strided(sizes, strides)
     split = layout.view([size for part in parts for size in part])  # each dimension of the later call in its parts
     starts = [0, *itertools.accumulate(len(part) for part in parts)]
     places = {dim: range(starts[at], starts[at + 1]) for at, dim in enumerate(dims)}

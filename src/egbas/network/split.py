@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from egbas.errors import LayerNotFoundError, NetworkError, ShapeError
 from egbas.latent import LatentSpace
-from egbas.network.boundary import Boundary, monotone, quantiles, turning_points
+from egbas.network.boundary import Boundary, quantiles, turning_points, without_turn
 from egbas.network.forward import Forward
 from egbas.network.graph.fold import fold
 from egbas.network.graph.last_linear import LastLinear, write_last_linear
@@ -35,7 +35,10 @@ class Split:
     Attributes:
         layer: where the network is split.
         thresholds: (units,) that are taken off the pre-activations, so that a boundary is where one is zero; None: 0.
+        unturned: number of units without a turning point, where boundaries are at turning points; theirs are at 0.
     """
+
+    unturned = 0
 
     def __init__(
         self, forward: Forward, layer: Layer, trace: Trace, call: Call, thresholds: Tensor | None = None
@@ -130,12 +133,17 @@ class Split:
             latent = boundary.latent or LatentSpace(shape=self._forward.latent_shape)
             thresholds = quantiles(self.head, self.layer.units, boundary.quantile, latent)
         else:
-            thresholds = self._turning_points()
+            thresholds, n_turning = self._turning_points()
+            split = Split(self._forward, self.layer, self._trace, self._call, thresholds)
+            split.unturned = self.layer.units - n_turning
+            return split
         return Split(self._forward, self.layer, self._trace, self._call, thresholds)
 
-    def _turning_points(self) -> Tensor:
-        site, refused = self._call.site, monotone(self.layer.path, self.layer.kind)
-        if site is None or site.join is not None:
+    def _turning_points(self) -> tuple[Tensor, int]:
+        site = self._call.site
+        is_activation = site is not None and site.join is None
+        refused = without_turn(self.layer.path, self.layer.kind, is_activation=is_activation)
+        if not is_activation:
             raise refused
         try:
             exact = self.in_float64()  # to find the place where a curve is flat
@@ -145,7 +153,7 @@ class Split:
         points, n_units = turning_points(exact.activation, like)
         if not n_units:
             raise refused
-        return points
+        return points, n_units
 
     def activation(self, h: Tensor) -> Tensor:
         """What the non-linearity makes of pre-activations h (n, units): the same latent's, where they are gated."""
