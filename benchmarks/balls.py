@@ -129,9 +129,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """One line for each layer, over its queries: means, and ratios of means with intervals over queries."""
-    names = ("model", "layer", "queries", "converged", "freedom: region", "ball", "ratio", "class kept: region", "ball")
-    more = ("median distance: region", "ball", "lie at: region", "ball")
+    """One line for each layer, over its queries: means, ratios of means with intervals, and the largest R-hat."""
+    names = ("model", "layer", "queries", "converged", "R-hat", "freedom: region", "ball", "ratio")
+    more = ("class kept: region", "ball", "median distance: region", "ball", "lie at: region", "ball")
     lines = [[*names, *more], ["---"] * (len(names) + len(more))]
     by_layer = itertools.groupby(
         sorted(rows, key=lambda row: (row["model"], row["layer"])), lambda row: (row["model"], row["layer"])
@@ -140,6 +140,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         some = list(each)
         free = [[row[which]["freedom"] for row in some] for which in ("region", "ball")]
         line = [f"`{model}`", layer, len(some), sum(row["status"] == "CONVERGED" for row in some)]
+        line.append(f"{max(row['r_hat'] for row in some):.2f}")
         line += [f"{_mean(free[0]):.2f}", f"{_mean(free[1]):.2f}"]
         ends = bootstrap_ratio(*free) if len(some) >= FEWEST else None
         line.append(

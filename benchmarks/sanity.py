@@ -94,7 +94,7 @@ def weights_table(rows: Sequence[dict[str, Any]]) -> str:
         for copy in asked["copies"]:
             line = ["", "", WEIGHTS[copy["weights"]]]
             if "units" not in copy:
-                lines.append([*line, "", "", "", copy["reason"]])
+                lines.append([*line, "", "", "", "no region"])
                 continue
             by = ", ".join(copy["separated_by"]) or "**nothing**"
             lines.append([*line, _kept(copy), _freedom(copy), _two(copy["freedom_correlation"]), by])
@@ -134,7 +134,11 @@ def separated(rows: Sequence[dict[str, Any]]) -> str:
     copies = [copy for row in rows for copy in row["randomised_weights"]["copies"] if "units" in copy]
     told = [f"{sum(name in copy['separated_by'] for copy in copies)} by {name}" for name in ("units", "freedom", "map")]
     some = sum(bool(copy["separated_by"]) for copy in copies)
-    return f"{some} of {len(copies)} copies at {len(rows)} layers are told apart: {', '.join(told)}."
+    without = sum(len(row["randomised_weights"]["copies"]) for row in rows) - len(copies)
+    return (
+        f"{some} of {len(copies)} copies with a region, at {len(rows)} layers, are told apart: {', '.join(told)}. "
+        f"{without} copies have no region."
+    )
 
 
 def _sorted(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
