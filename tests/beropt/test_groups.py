@@ -9,8 +9,9 @@ from egbas.errors import ConfigError
 from egbas.network import Layer
 
 
-def layer(*shape: int) -> Layer:
-    return Layer(number=1, path="act", kind="ReLU", shape=shape, units=int(torch.tensor(shape).prod()))
+def layer(*shape: int, last: bool = False) -> Layer:
+    units = int(torch.tensor(shape).prod())
+    return Layer(number=1, path="act", kind="ReLU", shape=shape, units=units, channels_last=last)
 
 
 def test_channels_hold_all_positions() -> None:
@@ -25,6 +26,15 @@ def test_patches_hold_all_channels_and_are_cut_off_at_the_edge() -> None:
     rows = found.view(2, 3, 5)
     assert rows[0].tolist() == [[0, 0, 1, 1, 2], [0, 0, 1, 1, 2], [3, 3, 4, 4, 5]]
     assert torch.equal(rows[0], rows[1])
+
+
+def test_features_behind_tokens_are_channels() -> None:
+    found, patches = groups_of(layer(4, 3, last=True), "channel"), groups_of(layer(4, 3, last=True), "patch:2")
+    assert found is not None and patches is not None
+    assert found.tolist() == [0, 1, 2] * 4
+    assert patches.tolist() == [0] * 6 + [1] * 6
+    assert told_groups(layer(4, 3, last=True), "channel", torch.tensor([0, 3])) == (1, 3, "channels")
+    assert told_groups(layer(2, 4, 3, last=True), "patch:1", torch.tensor([0])) == (1, 8, "patches of 1 x 1 positions")
 
 
 def test_patches_have_as_many_axes_as_positions() -> None:

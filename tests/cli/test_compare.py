@@ -118,6 +118,7 @@ def test_finished_comparisons_and_foreign_files_are_kept(here: Path) -> None:
     [
         (["--latent", "3", "--queries", "2"], "leave one of them out"),
         (["--layer", "nine"], "nine"),
+        (["--boundary", "turning"], "has no turning point"),
         (["--seed", str(2**63 - 1)], "out of range"),
         (["--queries", "0"], "--queries"),
     ],
@@ -127,6 +128,14 @@ def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) 
     assert result.exit_code == 2
     assert message in result.stderr
     assert not list(here.iterdir())
+
+
+def test_the_boundary_is_part_of_the_question(here: Path) -> None:
+    words = ["--out", "out", "--boundary", "quantile:0.4", "--quiet"]
+    assert compare(*words).exit_code == 0
+    assert json.loads((here / "out" / "comparison.json").read_text())["config"]["first"]["boundary"] == "quantile:0.4"
+    result = compare("--out", "out")
+    assert (result.exit_code, "--overwrite" in result.stderr) == (2, True)
 
 
 def test_csv_by_hand() -> None:

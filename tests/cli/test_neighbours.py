@@ -44,6 +44,19 @@ def test_the_query_is_its_own_neighbour_in_a_bank_of_a_file(tmp_path: Path) -> N
     assert first["shared"] == 1
 
 
+def test_neighbours_share_the_boundaries_that_are_asked_for(tmp_path: Path) -> None:
+    words = [*QUICK, "--bank", "200", "--count", "5", "--json"]
+    found = []
+    for boundary in ("zero", "quantile:0.3"):
+        told = [*words, "--boundary", boundary, "--out", str(tmp_path / boundary.replace(":", ""))]
+        result = CliRunner().invoke(app, once(told))
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(result.stdout))
+    assert [each["boundary"] for each in found] == ["zero", "quantile:0.3"]
+    assert found[0]["units"] == found[1]["units"]  # the set is the same
+    assert found[0]["mean_shared"] != found[1]["mean_shared"]
+
+
 def test_a_bank_without_latents_is_refused(tmp_path: Path) -> None:
     save_file({"latent": torch.zeros(0, 2)}, tmp_path / "bank.safetensors")
     words = [*QUICK, "--bank", str(tmp_path / "bank.safetensors"), "--out", str(tmp_path / "near")]
@@ -60,6 +73,7 @@ def test_a_bank_without_latents_is_refused(tmp_path: Path) -> None:
         (["--bank", "nowhere.npy"], "there is no file nowhere.npy; --bank takes a number"),
         (["--bank", "bank.txt"], "--bank 'bank.txt' is neither a number nor a .safetensors"),
         (["--layer", "99"], "99"),
+        (["--boundary", "turning"], "has no turning point"),
         (["--level", "3", "--sparsity", "2"], "leave all but one out"),
         (["--count", "0"], "count"),
     ],

@@ -57,6 +57,7 @@ def test_json_alone_is_on_stdout(small: tuple[Result, Path]) -> None:
         "warnings",
         "output",
         "inputs",
+        "boundary",
         "source",
         *questions,
     }
@@ -87,6 +88,7 @@ def test_a_finished_result_is_not_replaced(small: tuple[Result, Path]) -> None:
     ("words", "message"),
     [
         (["--layer", "9"], "layer"),
+        (["--boundary", "turning"], "has no turning point"),
         (["--layer", ""], "--layer"),
         (["--level", "9"], "--level"),
         (["--sets", "0"], "--sets"),

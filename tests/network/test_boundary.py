@@ -92,7 +92,7 @@ def test_units_without_a_turning_point_are_told_once() -> None:
     network.split(1)
     told = [text for text in network.notices if "turning point" in text]
     assert len(told) == 1
-    assert told[0].startswith("2 of 3 units of layer 'act.prelu()' have no turning point")
+    assert told[0].startswith("2 of 3 units of layer 'function.prelu()' have no turning point")
 
 
 @pytest.mark.parametrize("layer", [1, "first"])

@@ -83,3 +83,19 @@ def test_a_module_that_raises_and_is_caught_leaves_the_paths_right() -> None:
     seen, _ = trace(network, lambda: network(Z))
     assert [call.name for call in seen.activations] == ["0.tanh()"]
     assert [call.path for call in seen.modules] == ["0", ""]
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        (nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 4)), nn.Linear(4, 5), nn.GELU()), True),
+        (nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 4)), nn.LayerNorm(4), nn.GELU()), True),
+        (nn.Sequential(nn.Linear(4, 12), nn.Unflatten(1, (3, 2, 2)), nn.GELU()), False),  # a DCGAN's first layer
+        (nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 2, 3), nn.GELU()), False),
+        (nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Linear(2, 3), Calls(lambda x: F.gelu(x.mT))), False),
+        (nn.Sequential(nn.Linear(4, 4), nn.GELU()), False),
+    ],
+)
+def test_features_behind_tokens_are_the_last_axis(module: nn.Module, expected: bool) -> None:
+    (call,) = trace(module, lambda: module(Z.clone()))[0].activations
+    assert call.channels_last == expected

@@ -48,6 +48,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     level: options.Levels = None,
     out: Annotated[
         Path | None,
@@ -118,6 +119,8 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     paths = {one: shop.layer(one).path for one, _ in asked}  # one that there is not is told before the work
     if len(set(paths.values())) < len(paths):
         raise ConfigError(f"got --layer {layer}, which names one layer twice; name each once")
+    for one, _ in asked:
+        shop.network.thresholds(shop.layer(one))  # what has no such boundary is told before the work
     for text in shop.network.notices:
         show.warning(text)
     source = None

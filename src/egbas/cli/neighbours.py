@@ -25,6 +25,7 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     bank: Annotated[
         str, typer.Option(metavar="N|FILE", help="Latents to look among: so many draws of the prior, or a file.")
     ] = "10000",
@@ -100,6 +101,7 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         focus=None if focus is None else find_focus(focus),
         output=output,
         inputs=inputs,
+        boundary=boundary,
     )
     for text in problem.network.notices:
         show.warning(text)
@@ -117,6 +119,7 @@ def neighbours(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
         "model": chosen.name,
         "output": output,
         "inputs": problem.network.conditions.record(),
+        "boundary": str(problem.network.boundary),
         "source": None if source is None else source.record(),
         "layer": layer,
         "level": found.beropt.config.level,

@@ -30,6 +30,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     activation: options.Activation = None,
     output: options.Output = None,
     input: options.Inputs = None,
+    boundary: options.Boundary = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Directory to write.", show_default="runs/sanity-MODEL-lL-sS")
     ] = None,
@@ -65,6 +66,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_query, seeded, warnings_of
     from egbas.network import Network
+    from egbas.network.boundary import Boundary
     from egbas.report.sanity_page import render_sanity
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
@@ -82,7 +84,8 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     where = find_device(device)
     generator = chosen.generator.to(where)
     set_threads(generator, chosen.latent.shape, threads, inputs)
-    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs)
+    told = Boundary.of(boundary, chosen.latent)
+    network = Network(generator, chosen.latent.shape, output=output, inputs=inputs, boundary=told)
     target = network.resolve(settings.layer_key(layer))
     space = choose_geometry(chosen.latent, network, geometry)
     source = None
@@ -104,6 +107,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
             geometry=space.geometry,
             output=output,
             inputs=inputs,
+            boundary=boundary,
             beropt=beropt,
             model_name=chosen.name,
             progress=progress,
@@ -121,6 +125,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--latent-size": latent_size,
         "--output": output,
         "--input": input,
+        "--boundary": boundary,
         "--samples": samples,
         "--max-evaluations": max_evaluations,
         "--sets": sets,
@@ -129,7 +134,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--device": None if device == options.DEFAULT_DEVICE else device,
         "--threads": threads,
     }
-    content = {**found.rows(), "output": output, "inputs": network.conditions.record()}
+    content = {**found.rows(), "output": output, "inputs": network.conditions.record(), "boundary": str(told)}
     content["source"] = None if source is None else source.record()
     save_files(
         {

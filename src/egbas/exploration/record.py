@@ -105,7 +105,7 @@ def choices_of(generator: nn.Module) -> dict[str, str]:
 
 def _layer(layer: Layer) -> dict[str, Any]:
     """What names a layer, and its size."""
-    return {name: value for name, value in dataclasses.asdict(layer).items() if name != "past"}
+    return {name: value for name, value in dataclasses.asdict(layer).items() if name not in ("past", "channels_last")}
 
 
 def decoder_record(generator: nn.Module) -> dict[str, Any] | None:

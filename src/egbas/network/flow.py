@@ -4,6 +4,7 @@
 In: the calls, one after the other. Out: steps for composite.py, and places by which a later pass finds a call again.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from egbas.network.composite import Step
 from egbas.network.functions import curve_name, function_name, is_elementwise, is_move, is_reshape, tensors_in
 from egbas.network.order import SAME, order_of
+
+_OF_FEATURES = frozenset("addmm baddbmm layer_norm linear matmul rms_norm".split())
+_OF_CHANNELS = frozenset(
+    "batch_norm conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d group_norm "
+    "instance_norm".split()
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +103,20 @@ class Flow:
             )
             self.places[value], self.read[value] = place, read
         return output
+
+    def ends_in_features(self, shape: Sequence[int]) -> bool:
+        """Whether the last axis of a tensor, which is made now, holds the features of a linear map for each token.
+
+        The last map before tells it: a linear one, or a norm of features; behind a convolution channels come first.
+        """
+        for step in reversed(self.steps):
+            name = self.places[step.value].name.strip("_")
+            if step.order != SAME or name in _OF_CHANNELS:
+                return False
+            if name in _OF_FEATURES:
+                made = self.shapes[step.value]
+                return len(shape) > 2 and made[-1] == shape[-1] and math.prod(made) == math.prod(shape)
+        return False
 
     def value(self, tensor: Tensor) -> Hashable | None:
         """The value that a tensor holds; None where it does not depend on the latents."""

@@ -29,6 +29,7 @@ class Layer:
         shape: of one sample at the layer, such as ``(64, 7, 7)``.
         units: number of single elements, the product of the shape.
         past: share of what makes images differ that flows past the layer, through a skip; None: not measured.
+        channels_last: whether its channels are the last axis, as features behind tokens are, and not the first.
     """
 
     number: int | None
@@ -37,6 +38,7 @@ class Layer:
     shape: tuple[int, ...]
     units: int
     past: float | None = field(default=None, compare=False)
+    channels_last: bool = field(default=False, compare=False)
 
     @property
     def key(self) -> int | str:
@@ -202,7 +204,8 @@ def _within_composites(
 
 def _layer(number: int | None, path: str, call: Call) -> Layer:
     shape = call.shape[1:]
-    return Layer(number=number, path=path, kind=call.kind, shape=shape, units=math.prod(shape))
+    units, channels_last = math.prod(shape), call.channels_last
+    return Layer(number=number, path=path, kind=call.kind, shape=shape, units=units, channels_last=channels_last)
 
 
 def _canonical_paths(generator: nn.Module) -> dict[str, str]:

@@ -66,6 +66,7 @@ class Call:
         within: names of the other calls that a composite activation is made of.
         order: number of calls of torch functions on what depends on the latents, before it ended.
         value: what it made, as the flow names it; None where the latents do not reach it.
+        channels_last: whether the channels of that tensor are its last axis.
     """
 
     path: str
@@ -78,6 +79,7 @@ class Call:
     within: tuple[str, ...] = ()
     order: int = 0
     value: Hashable | None = None
+    channels_last: bool = False
 
 
 def _not_known(tensor: Tensor) -> Hashable | None:
@@ -161,7 +163,7 @@ class _Recorder(TorchFunctionMode):
             name = f"{path}.{kind}()".removeprefix(".")
             if path and is_activation(module):
                 name, kind = path, type(module).__name__
-            call = replace(_call(path, name, kind, activation_input(args, kwargs)), order=len(self.flow.steps))
+            call = self._told(_call(path, name, kind, activation_input(args, kwargs)))
             if activation_name(func) is not None:
                 self.numbered.add(len(self.curves))
             self.curves.append(replace(call, site=Site(number=len(self.curves) + 1)))
@@ -178,7 +180,11 @@ class _Recorder(TorchFunctionMode):
         path, kind = self.stack[-1], function_name(func)
         site = Site(number=0, end=self.flow.places[step.value], join=len(self.joined) + 1)
         call = _call(path, f"{path}.{kind}()".removeprefix("."), kind, output)
-        self.joined.append(replace(call, site=site, order=len(self.flow.steps), value=value))
+        self.joined.append(replace(self._told(call), site=site, value=value))
+
+    def _told(self, call: Call) -> Call:
+        """A call with its order, and where its channels are."""
+        return replace(call, order=len(self.flow.steps), channels_last=self.flow.ends_in_features(call.shape))
 
     def joins(self) -> list[Call]:
         """The sums and concatenations that are no part of an activation."""
@@ -238,7 +244,7 @@ class _Recorder(TorchFunctionMode):
                 tensor = main_tensor(output)
                 value = None if tensor is None else self.flow.value(tensor)
                 call = _call(path, path, kind_of(module), tensor)
-                self.calls.append(replace(call, order=len(self.flow.steps), value=value))
+                self.calls.append(replace(self._told(call), value=value))
                 self.is_paused = False
 
         return hook

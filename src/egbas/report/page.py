@@ -288,7 +288,7 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
         ),
         "status_sentence": f"{beropt.steps:,} steps; {beropt.status.value}.",
     }
-    if len(layer.shape) == FEATURE_MAPS and math.prod(layer.shape[1:]) > 1:
+    if len(layer.shape) == FEATURE_MAPS and not layer.channels_last and math.prod(layer.shape[1:]) > 1:
         n_channels = len(torch.unique(beropt.units // math.prod(layer.shape[1:])))
         content["kept_chart"] = chart(kept_units_drawing(beropt.units, layer.shape))
         content["kept_alt"] = (

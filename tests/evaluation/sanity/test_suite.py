@@ -28,7 +28,9 @@ def test_all_four_questions_have_a_verdict() -> None:
 def test_the_network_is_left_bit_for_bit() -> None:
     network = small_network()
     before, hooks = copy.deepcopy(network.state_dict()), len(network._forward_hooks)
-    check_sanity(network, QUERY, 1, rng=0, samples=10, max_evaluations=500, n_sets=1, beropt=QUICK)
+    few = {"samples": 10, "max_evaluations": 500, "n_sets": 1, "beropt": QUICK}
+    found = check_sanity(network, QUERY, 1, rng=0, boundary="quantile:0.4", **few)
+    assert str(found.run.network.boundary) == "quantile:0.4"
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert not any(module.training for module in network.modules()) and len(network._forward_hooks) == hooks
 

@@ -96,6 +96,7 @@ def check_sanity(  # noqa: PLR0913
     geometry: str = "auto",
     output: int | str | None = None,
     inputs: Inputs | None = None,
+    boundary: str | None = None,
     beropt: BerOptConfig | None = None,
     model_name: str | None = None,
     progress: Progress | None = None,
@@ -121,6 +122,7 @@ def check_sanity(  # noqa: PLR0913
         geometry: of the latents, as for ``egbas.explore``.
         output: which of the generator's outputs is the image, as for ``egbas.explore``.
         inputs: of the generator beside the latent, as for ``egbas.explore``.
+        boundary: of the layer's units, as for ``egbas.explore``; a copy with random weights has its own.
         beropt: settings of BerOpt.
         model_name: for reports.
         progress: called with (stage, done, total, text).
@@ -156,6 +158,7 @@ def check_sanity(  # noqa: PLR0913
             judges=judges,
             output=output,
             inputs=inputs,
+            boundary=boundary,
         )
 
     problem = problem_of(generator, layer)
