@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A generator whose first layer takes a latent and a label side by side, with the label as an input of its own."""
+"""A generator whose first layer takes a latent and a label, side by side or multiplied, the label as an input."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,7 @@ class LabelledConfig:
         width: values that a label becomes: ``classes`` where it is one-hot.
         architecture: of the generator that takes both; a name of ``INNER``.
         inner: its settings.
+        is_product: whether the first layer takes the latent times the label's values, of which there are as many.
     """
 
     latent: tuple[int, ...]
@@ -39,6 +40,7 @@ class LabelledConfig:
     width: int
     architecture: str
     inner: Any
+    is_product: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -46,6 +48,10 @@ class LabelledConfig:
         if not self.latent or not all(type(size) is int and 1 <= size <= MAX_CLASSES for size in sizes):
             raise ConfigError(
                 f"a labelled generator has the sizes {str(sizes)[:100]}; expected whole numbers from 1 on"
+            )
+        if type(self.is_product) is not bool or (self.is_product and self.width != self.latent[0]):
+            raise ConfigError(
+                f"its labels have {self.width} values; expected {self.latent[0]}, as many as the latent has"
             )
         if self.architecture not in INNER:
             raise ConfigError(f"its architecture {self.architecture[:60]!r} is unknown; expected {', '.join(INNER)}")
@@ -86,14 +92,17 @@ class LabelledGenerator(nn.Module):
         self.config, self.inner, self.num_classes = config, kind(config.inner), config.classes
         self.rows = nn.Parameter(torch.zeros(config.classes, config.width, dtype=torch.float32))
 
-    def forward(self, z: Traced, label: Traced = None, weights: Traced = None, labels_first: bool = False) -> Traced:
+    def forward(
+        self, z: Traced, label: Traced = None, weights: Traced = None, labels_first: bool = False, added: bool = False
+    ) -> Traced:
         """Compute images.
 
         Args:
             z: latents (n, *config.latent).
             label: (n,) int64, from 0 to classes - 1.
             weights: instead of a label, how much of each: (n, classes), such as several attributes at once.
-            labels_first: whether the label comes before the latent.
+            labels_first: whether the label comes before the latent, where they are side by side.
+            added: whether the label's values are added to the latent, where they are as many.
 
         Raises:
             TypeError: there is neither a label nor weights.
@@ -108,4 +117,6 @@ class LabelledGenerator(nn.Module):
                 "inputs={'label': 0}"
             )
         beside = beside.reshape(-1, self.config.width, *[1] * (len(self.config.latent) - 1))
+        if self.config.is_product:
+            return self.inner(z + beside if added else z * beside)
         return self.inner(torch.cat([beside, z] if labels_first else [z, beside], dim=1))

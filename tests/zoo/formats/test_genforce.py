@@ -139,3 +139,11 @@ def test_networks_that_are_not_read_are_refused(tmp_path: Path) -> None:
     torch.save(generator_layout(False) | {"lod": torch.tensor(2.0)}, path)
     with pytest.raises(CheckpointError, match="still growing"):
         read_checkpoint(path)
+
+
+def test_a_first_layer_that_may_take_labels_is_refused_with_the_lines(tmp_path: Path) -> None:
+    state = generator_layout(False)
+    state["layer0.weight"] = torch.zeros(6, 522, 4, 4)
+    torch.save({"generator": state}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=r"takes 522 values, more than the 512 of a latent(.|\n)*import egbas"):
+        read_checkpoint(tmp_path / "x.pth")

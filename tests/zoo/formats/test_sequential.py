@@ -145,14 +145,13 @@ def test_what_leaves_a_doubt_is_refused(tmp_path: Path, layers: list[nn.Module],
     assert "own code" in str(refused.value) or "does not read" in str(refused.value)
 
 
-@pytest.mark.parametrize("kind", ["one-hot", "table", "linear"])
+@pytest.mark.parametrize("kind", ["one-hot", "table", "linear", "product"])
 @pytest.mark.parametrize("is_first", [False, True])
 def test_labels_are_an_input(kind: str, is_first: bool, tmp_path: Path) -> None:
     latent = 50 if kind == "one-hot" else 5
-    width, shape = {"one-hot": 10, "table": 4, "linear": 3}[kind], (latent, *([] if kind == "linear" else [1, 1]))
-    make: Callable[[], nn.Module] = (
-        (lambda: mlp(latent + width, 9, 64)) if kind == "linear" else lambda: made_conditional(latent + width)
-    )
+    width = {"one-hot": 10, "table": 4, "linear": 3, "product": 5}[kind]
+    shape, both = (latent, *([] if kind == "linear" else [1, 1])), latent + (width if kind != "product" else 0)
+    make: Callable[[], nn.Module] = (lambda: mlp(both, 9, 64)) if kind == "linear" else lambda: made_conditional(both)
     net, rows = made(make), torch.eye(10) if kind == "one-hot" else Draw(4)(6, width)
     state = {f"main.{key}": value for key, value in net.state_dict().items()}
     torch.save(state | ({} if kind == "one-hot" else {"label_emb.weight": rows}), tmp_path / "g.pth")
@@ -160,8 +159,10 @@ def test_labels_are_an_input(kind: str, is_first: bool, tmp_path: Path) -> None:
     assert model.latent.shape == shape
     z = Draw(1)(3, *shape)
     beside = rows[2].reshape(1, -1, *[1] * (len(shape) - 1)).expand(3, *[-1] * len(shape))
-    expected = net(torch.cat([beside, z] if is_first else [z, beside], dim=1))
+    expected = net(torch.cat([beside, z] if is_first else [z, beside], dim=1)) if kind != "product" else None
     inputs = {"label": 2, "labels_first": is_first}
+    if kind == "product":
+        inputs, expected = {"label": 2, "added": is_first}, net(beside + z if is_first else beside * z)
     network = Network(model.generator, shape, inputs=inputs)
     assert any("--input label=0" in text for text in network.notices)
     torch.testing.assert_close(network.generate(z.flatten(1)).flatten(1), expected.flatten(1))

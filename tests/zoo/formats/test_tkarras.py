@@ -178,7 +178,7 @@ def test_gs_alone_without_normalised_latents_and_in_fortran_order(tmp_path: Path
     ("settings", "message"),
     [
         ({"use_wscale": False}, "use_wscale=False"),
-        ({"label_size": 3}, "label_size=3"),
+        ({"label_size": 7}, "label_size is 7, and the first layer takes 7 values"),
         ({"use_pixelnorm": False}, "use_pi"),
     ],
 )
@@ -205,6 +205,19 @@ def test_other_networks_are_refused(tmp_path: Path, network: Callable[..., Any])
     }.items():
         with pytest.raises(CheckpointError, match=message):
             read_checkpoint(save(tmp_path / "n.pkl", content))
+
+
+def test_labels_stand_behind_the_latent(tmp_path: Path, network: Callable[..., Any]) -> None:
+    smooth, critic = generator_layout(True), critic_layout(True, label=3)
+    two = (network(critic, label_size=3), network(smooth, label_size=3))
+    parts, generator, discriminator = load(save(tmp_path / "n.pkl", two), "tkarras")
+    assert parts.latent.shape == (4,) and discriminator is not None
+    z, label = Draw(1)(5, 4), torch.tensor([0, 1, 2, 1, 0])
+    both = torch.cat([z, torch.eye(3)[label]], dim=1)
+    torch.testing.assert_close(generator(z, label), original(smooth, True, both)[0], rtol=1e-4, atol=1e-4)
+    x = Draw(2)(1, 3, 16, 16)
+    expected = original_critic(critic, 4, x)[0][:, :1]
+    torch.testing.assert_close(discriminator(x).reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_conditional_discriminator_is_refused(tmp_path: Path, network: Callable[..., Any]) -> None:

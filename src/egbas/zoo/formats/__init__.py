@@ -32,6 +32,7 @@ from egbas.zoo.formats import (
     own,
     pickled,
     ptrblck,
+    pytorch_gan,
     refused,
     sequential,
     tkarras,
@@ -71,6 +72,7 @@ FORMATS: tuple[Format, ...] = (
     tkarras,
     pickled,
     examples_dcgan,
+    pytorch_gan,
     sequential,
 )
 MAX_LEVELS = 3  # of names of modules within modules

@@ -7,13 +7,16 @@ Fused upsampling layers are (in, out, 3, 3): told by their shape where in and ou
 
 from typing import Any
 
+from egbas.errors import CheckpointError
 from egbas.zoo.blueprint import Blueprint, Blueprints, normal
 from egbas.zoo.containers.content import Content
 from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
+from egbas.zoo.formats.refused import own_lines
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "genforce"
 DEVIATION = Deviation(groups="strided", group_size=16)
+USUAL_LATENT = 512
 UNKNOWN = "no (the shapes cannot tell)"
 
 
@@ -32,6 +35,11 @@ def read(content: Content) -> Blueprints:
     tensors.refuse_growing()
     fused = _fused(tensors, n)
     convs: list[Conv] = [tensors.conv(*layers[0], 4)]
+    if convs[0][0].shape[1] > USUAL_LATENT:
+        raise CheckpointError(
+            f"its first layer takes {convs[0][0].shape[1]} values, more than the {USUAL_LATENT} of a latent: the rest "
+            f"may be a label, which the file does not tell.\n{own_lines(content)}"
+        )
     for index, (weight, bias) in enumerate(layers[1:], 1):
         n_in = len(convs[-1][0])
         if fused and index % 2 == 0:

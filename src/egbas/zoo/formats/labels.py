@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Labels in the first layer of a generator: a latent and a label side by side, as conditional GANs have them."""
+"""Labels in the first layer of a generator, beside the latent or multiplied with it, as conditional GANs have them."""
 
 from collections.abc import Mapping
 
@@ -36,6 +36,8 @@ def holds_ten_labels(size: int) -> bool:
 def labelled(generator: Blueprint, classes: int, table: Tensor | None = None) -> Blueprint:
     """A generator whose first layer takes the latent and the label, as one that has the label as an input.
 
+    A label of as many values as the first layer takes is multiplied with the latent, as in the AC-GAN of PyTorch-GAN.
+
     Args:
         generator: takes both.
         classes: how many there are.
@@ -47,18 +49,19 @@ def labelled(generator: Blueprint, classes: int, table: Tensor | None = None) ->
     both, *others = latent_shape(generator)
     rows = torch.eye(classes, dtype=torch.float32) if table is None else table
     width = rows.shape[1]
-    if width >= both:
+    if width > both:
         raise CheckpointError(
-            f"its labels have {width} values and its first layer takes {both}; expected more than these: the label may "
-            "be multiplied with the latent, which the file does not tell. Load the network with its own code, and pass "
-            "it as --model package.module:callable"
+            f"its labels have {width} values and its first layer takes {both}; expected as many, to multiply, or "
+            "fewer, beside a latent. Load the network with its own code, and pass it as --model package.module:callable"
         )
+    is_product = width == both
     config = LabelledConfig(
-        latent=(both - width, *others),
+        latent=(both if is_product else both - width, *others),
         classes=classes,
         width=width,
         architecture=generator.architecture,
         inner=generator.config,
+        is_product=is_product,
     )
     weights = {"rows": rows} | {f"inner.{name}": value for name, value in generator.weights.items()}
     return Blueprint(architecture="labelled-generator", config=config, weights=weights)
@@ -69,6 +72,12 @@ def notices(generator: Blueprint) -> tuple[str, ...]:
     if generator.architecture != "labelled-generator":
         return ()
     config: LabelledConfig = generator.config
+    if config.is_product:
+        return (
+            f"The labels have {config.width} values, as the latent has: the first layer is taken to get the latent "
+            f"times those of a label, 0 to {config.classes - 1} (--input label=0). Where they are added, say --input "
+            "added=true.",
+        )
     return (
         f"The first layer takes {config.latent[0] + config.width} values: a latent of {config.latent[0]} and behind it "
         f"{config.width} of a label, 0 to {config.classes - 1} (--input label=0). Where the label comes first, say "

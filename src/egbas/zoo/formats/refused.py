@@ -28,7 +28,8 @@ def reason(content: Content) -> str | None:
     names = {name for state in content.states.values() for name in state}
     for what, starts in KINDS:
         if _is(names, *starts):
-            return f"it is {what}, which egbas does not read; {OWN_CODE}"
+            told = f"it is {what}, which egbas does not read; {OWN_CODE}"
+            return f"{told}. Its tensors:\n{_shapes(content)}\n{own_lines(content)}" if content.generator else told
     if content.discriminator is not None and not content.generator:
         return "it holds a discriminator and no generator; egbas explores generators: give it the generator's file"
     return None

@@ -3,7 +3,7 @@
 
 The pickle has each network's variables, and the source code of its class, which its own loader runs and which is
 not looked at here. Kernels are (k, k, in, out), fused upsampling ones (k, k, out, in); fused layers pool before
-the activation, others after it.
+the activation, others after it. Labels stand behind the latent, one-hot, and all of that is normalised together.
 """
 
 import math
@@ -12,16 +12,17 @@ from typing import Any
 from torch import Tensor
 
 from egbas.errors import CheckpointError
-from egbas.zoo.blueprint import Blueprint, Blueprints, normal
+from egbas.zoo.blueprint import Blueprint, Blueprints, latent_shape, normal
 from egbas.zoo.containers.arrays import Array
 from egbas.zoo.containers.content import Content
 from egbas.zoo.containers.standins import TfNetwork
 from egbas.zoo.containers.stored import Ledger
+from egbas.zoo.formats.labels import labelled
 from egbas.zoo.formats.pggan import CriticLayers, Deviation, pggan_critic, pggan_generator
 from egbas.zoo.formats.tensors import RELU_GAIN, Conv, Tensors, fold, from_transposed
 
 NAME = "tkarras"
-EXPECTED = {"use_wscale": True, "use_pixelnorm": True, "use_leakyrelu": True, "label_size": 0}
+EXPECTED = {"use_wscale": True, "use_pixelnorm": True, "use_leakyrelu": True}
 
 
 def matches(content: Content) -> bool:
@@ -54,7 +55,7 @@ def read(content: Content) -> Blueprints:
     return Blueprints(
         generator=blueprint,
         discriminator=_critic(*discriminator) if discriminator else None,
-        latent=normal(blueprint.config.latent_size),
+        latent=normal(*latent_shape(blueprint)),
         facts=facts,
     )
 
@@ -105,11 +106,23 @@ def _generator(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
     for layer in layers:
         convs.append(_conv(tensors, layer, len(convs[-1][0])))
     rgb = _kernel(tensors.load("ToRGB_lod0/weight", 1, 1, len(convs[-1][0]), None))
-    return pggan_generator(
+    generator = pggan_generator(
         convs,
         (fold(rgb, 1.0), tensors.load("ToRGB_lod0/bias", len(rgb))),
         latent_norm=settings.get("normalize_latents", True) is not False,
     )
+    n_labels = _label_size(settings)
+    if n_labels >= generator.config.latent_size:
+        raise CheckpointError(
+            f"label_size is {n_labels}, and the first layer takes {generator.config.latent_size} values; expected "
+            "fewer labels than these; the file is damaged"
+        )
+    return labelled(generator, n_labels) if n_labels else generator
+
+
+def _label_size(settings: dict[Any, Any]) -> int:
+    size = settings.get("label_size", 0)
+    return size if type(size) is int and size > 0 else 0
 
 
 def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
@@ -136,6 +149,9 @@ def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
     final = _conv(tensors, "4x4/Conv", None)
     feature = tensors.load("4x4/Dense0/weight", 16 * len(final[0]), None).T.contiguous()
     score = tensors.load("4x4/Dense1/weight", len(feature), None).T.contiguous()
+    bias = tensors.load("4x4/Dense1/bias", len(score))
+    if 0 < _label_size(settings) == len(score) - 1:  # behind the score it guesses the label
+        score, bias = score[:1], bias[:1]
     size = settings.get("mbstd_group_size", 4)
     return pggan_critic(
         CriticLayers(
@@ -143,7 +159,7 @@ def _critic(tensors: Tensors, settings: dict[Any, Any]) -> Blueprint:
             blocks=blocks,
             final=final,
             feature=(fold(feature, RELU_GAIN), tensors.load("4x4/Dense0/bias", len(feature))),
-            score=(fold(score, 1.0), tensors.load("4x4/Dense1/bias", len(score))),
+            score=(fold(score, 1.0), bias),
         ),
         Deviation(groups="strided", group_size=size if type(size) is int and size > 1 else 4),
         pooling="before" if is_fused else "after",
