@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from egbas.cli import workshop
 from egbas.cli.cell import Cell, compared
 from egbas.reproduce import judged as judging
+from egbas.reproduce.judged import Judges
 from egbas.storage import Store
+from egbas.zoo.models import load_model
 from tests.cli.test_workshop import shop
 
 
@@ -31,3 +35,13 @@ def test_queries_are_explored_and_judged_once(tmp_path: Path, monkeypatch: pytes
     assert content["scores"] == whole["scores"] and whole["config"]["finished_before"] == 0
     assert first.seed == 4 and set(galleries) == {"tree"}
     assert set(comparison.images) == set(fresh.images)
+
+
+def test_scores_of_a_checkpoint_file_are_those_of_the_tables() -> None:
+    one = shop()
+    one.model = replace(one.model, discriminator=load_model("dcgan-mnist-2d").discriminator)  # as a file may bring one
+    cell = Cell(shop=one, layer=1, level=None, seeds=[4], has_rows=False)
+    assert one.model.discriminator is not None
+    assert cell.judges.decides("task") == Judges(discriminator=one.model.discriminator, classifier=None).decides("task")
+    one.model = replace(one.model, discriminator=nn.Sequential(nn.Flatten(), nn.Linear(784, 1)))
+    assert Cell(shop=one, layer=1, level=None, seeds=[4], has_rows=False).judges.images is not None  # code elsewhere

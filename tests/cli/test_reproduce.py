@@ -167,6 +167,22 @@ def test_a_key_says_which_network_of_a_file_is_meant(tmp_path: Path) -> None:
         assert torch.equal(load_model(chosen or "").generator(z), network(z).reshape(-1, 1, 8, 8))
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["figure5", "--queries", "2"], "figure5 has its own queries"),
+        (["rankings", "--seed", "3"], "got --seed 3 for rankings"),
+        (["table1", "--level", "99"], "99"),
+    ],
+)
+def test_bad_options_beside_a_key_leave_nothing(tmp_path: Path, words: list[str], message: str) -> None:
+    torch.save({"netG": nn.Linear(3, 64).state_dict()}, tmp_path / "g.pth")
+    more = ["--model", str(tmp_path / "g.pth"), "--key", "netG", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["reproduce", *words, *more])
+    assert (result.exit_code, message in result.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_key_without_a_file_is_bad_input(tmp_path: Path) -> None:
     words = ["reproduce", "table1", "--model", "dcgan-mnist-2d", "--key", "netG", "--out", str(tmp_path)]
     result = CliRunner().invoke(app, words)

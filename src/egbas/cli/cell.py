@@ -53,10 +53,11 @@ class Cell:
     def judges(self) -> Judges:
         """The critic and the classifier that judge the images, where the generator is."""
         device, model = self.shop.network.device, self.shop.model
+        is_foreign = model.discriminator is not None and not type(model.discriminator).__module__.startswith("egbas.")
         return Judges(
             discriminator=None if model.discriminator is None else model.discriminator.to(device),
             classifier=load_classifier(settings.CLASSIFIER).to(device) if model.card is not None else None,
-            images=probes_of(self.shop.network) if model.card is None and model.discriminator is not None else None,
+            images=probes_of(self.shop.network) if is_foreign else None,
         )
 
     def task(self, place: int) -> Task:

@@ -136,7 +136,8 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
         for (one, grade), directory in places.items()
     }
     before = {directory for directory, cell in cells.items() if finished_before(directory, JSON, cell.key, overwrite)}
-    with kept_in(store, hidden_beside(place, "queries")) as kept:
+    parts = hidden_beside(place, "queries")
+    with show.telling_what_stays(store or parts), kept_in(store, parts) as kept:
         for directory, cell in cells.items():
             if directory in before:
                 found = json_format.loads((directory / JSON).read_text(encoding="utf-8"))

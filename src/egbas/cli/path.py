@@ -165,7 +165,8 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
     if len(finished) < len(queries):
         keep_splits(network, list({each.path: each for each in layers}.values()))
     told: dict[str, Any] = {}
-    with kept_in(store, hidden_beside(place, "cells")) as kept:
+    cells = hidden_beside(place, "cells")
+    with show.telling_what_stays(store or cells), kept_in(store, cells) as kept:
         for row, one in queries:
             directory = places[row, one].expanduser().resolve()
             if (row, one) in finished:

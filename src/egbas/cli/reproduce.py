@@ -97,15 +97,14 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
     import torch
 
     from egbas.cli import ranges
-    from egbas.errors import ConfigError
     from egbas.inputs.devices import set_threads
     from egbas.reproduce.kept import FOLDER
     from egbas.storage.store import kept_in
     from egbas.zoo.models import load_model
 
     _check(name, out, exact=exact)
-    model = _chosen(model, out, key, activation)
     asked = _asked(name, queries, seed=seed, layer=layer, level=level, masks=masks)
+    model = _chosen(model, out, key, activation)  # it writes a file: after all that is refused
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
     else:
@@ -116,8 +115,6 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
             show.say(_model_sheets(out, kept))
         return
     if name.startswith("figure"):
-        if queries is not None:
-            raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
         with kept_in(store, out / FOLDER, keeps_scores=True) as kept, show.progress_bar(quiet) as progress:
             content = _figure(name, model, out, partial(progress, name), kept)
         if json:
@@ -181,6 +178,8 @@ def _asked(
     for option, value in given.items():
         if value is not None and name not in EXACT:
             raise ConfigError(f"got {option} {value} for {name}; it is for {', '.join(EXACT)}: leave it out")
+    if name.startswith("figure") and queries is not None:
+        raise ConfigError(f"--queries {queries}: {name} has its own queries; leave the option out")
     if seed is not None and queries is not None:
         raise ConfigError(f"got --seed {seed} and --queries {queries}; each says which queries: leave one out")
     if level is not None:

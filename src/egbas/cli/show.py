@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -44,6 +45,17 @@ def error(message: str) -> None:
 def warning(message: str) -> None:
     """Print a warning."""
     _labelled("warning", "bold yellow", message)
+
+
+@contextmanager
+def telling_what_stays(place: Path) -> Iterator[None]:
+    """Where Ctrl-C ends the work, say in which folder that lies what is finished."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if place.exists():  # it goes where nothing was finished
+            warning(f"what is finished lies in {place}; the same command goes on from there")
+        raise
 
 
 def as_json(content: Any) -> None:
