@@ -116,6 +116,16 @@ def generator():
 """
 
 
+def test_a_network_without_numbered_layers_names_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import torch\n\nclass Sine(torch.nn.Module):\n    def forward(self, x):\n        return torch.sin(x)\n\n"
+    code += "def net():\n    return torch.nn.Sequential(torch.nn.Linear(2, 3), Sine(), torch.nn.Linear(3, 4)).eval()\n"
+    (tmp_path / "sine_net.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = CliRunner().invoke(app, ["layers", "sine_net:net", "--latent-size", "2"]).stdout
+    assert "No non-linearity that egbas numbers was seen (a sine is none). --layer takes a module: .0, .1, .2" in text
+
+
 def test_layers_show_what_a_skip_carries_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "skipping_net.py").write_text(SKIPPING)
     monkeypatch.chdir(tmp_path)

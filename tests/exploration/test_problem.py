@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from egbas.errors import ConfigError, LayerNotFoundError, ShapeError, StartOutsideRegionError
+from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError, StartOutsideRegionError
 from egbas.exploration.problem import Problem, check_choice, focus_of, holding
 from egbas.latent import LatentSpace
 from egbas.network import Network, Pixels
@@ -49,6 +49,19 @@ def test_bad_layers_and_queries_are_refused() -> None:
         Problem.of(BoxNet(), [torch.ones(2)], [0], 9, latent=None, geometry="flat", model_name=None)
     with pytest.raises(ShapeError):
         problem_of(BoxNet(), torch.ones(3), latent=LatentSpace(shape=(2,)))
+
+
+def test_a_query_in_a_batch_of_one_is_told_what_to_give() -> None:
+    generator = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Unflatten(1, (2, 2)))
+    with pytest.raises(NetworkError, match=r"The query has the shape \(1, 2\); if .* give z0\[0\]"):
+        problem_of(generator.eval(), torch.ones(1, 2))
+
+
+@pytest.mark.usefixtures("without_type_checks")
+@pytest.mark.parametrize("query", [[0.5, 0.5], "3"])
+def test_a_query_that_is_no_tensor_is_refused(query: object) -> None:
+    with pytest.raises(ShapeError, match="expected a tensor, such as torch.randn"):
+        problem_of(HalvesNet(), query)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("box", "columns"), [(LEFT, [0, 1]), (RIGHT, [2, 3]), ([0, 0, 4, 2], [0, 1, 2, 3])])

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -81,7 +82,7 @@ def test_what_is_no_network(given: Any, message: str) -> None:
 
 
 def test_a_shape_may_be_one_size() -> None:
-    assert shape_of(64) == shape_of([64]) == shape_of(torch.Size([64])) == (64,)
+    assert shape_of(64) == shape_of(np.int64(64)) == shape_of([64]) == shape_of(torch.Size([64])) == (64,)
     assert egbas.list_layers(PLAIN, 2)[0].path == "1"  # type: ignore[arg-type]
     for given in (0, (), (2, -1), "2x", True, 1.5, None):
         with pytest.raises(egbas.ShapeError, match="not a list of positive sizes"):

@@ -11,6 +11,7 @@ from egbas.cli import options, show
 if TYPE_CHECKING:
     from egbas.network import Layer, Network
 
+_SHOWN = 20  # modules
 _DRAWS = 3  # of the prior: the images that tell what flows past a layer
 
 
@@ -77,7 +78,14 @@ def layers(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
     if places:
         headings.append("boundary")
         rows = [[*row, "none" if place is None else told_of(*place)] for row, place in zip(rows, places, strict=True)]
-    show.table(headings, rows)
+    if rows:
+        show.table(headings, rows)
+    else:
+        paths = [path for path, module in network.generator.named_modules() if path and not any(module.children())]
+        names = ", ".join(map(spelled, paths[:_SHOWN])) + (", ..." if len(paths) > _SHOWN else "")
+        show.say(
+            f"No non-linearity that egbas numbers was seen (a sine is none). --layer takes a module: {names or 'none'}"
+        )
     if is_bypassed:
         of = "logits" if is_judged else "images"
         show.say(f"past: how much of what makes {of} differ flows past the layer, through a skip; its units hold none")

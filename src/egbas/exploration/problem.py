@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from egbas.errors import ConfigError, ShapeError, StartOutsideRegionError
+from egbas.errors import ConfigError, NetworkError, ShapeError, StartOutsideRegionError
 from egbas.exploration.judges import Features, Judge, Panel
 from egbas.exploration.queries import as_query, latent_of, name_of
 from egbas.geometry import choose_geometry, geometry_around
@@ -92,11 +92,19 @@ class Problem:
         Raises:
             ShapeError, LayerNotFoundError, NetworkError, ConfigError: as ``egbas.explore`` says.
         """
+        is_guessed = latent is None
         latent = latent or latent_of(generator, queries[0])
         if classifier is not None:
             generator = joined(generator, classifier, latent.shape, output=output, inputs=inputs)
             output = inputs = None
-        network = _network(generator, latent, output, inputs, boundary)
+        try:
+            network = _network(generator, latent, output, inputs, boundary)
+        except NetworkError as error:
+            if not is_guessed or len(latent.shape) < 2 or latent.shape[0] != 1:
+                raise
+            raise NetworkError(
+                f"{error}. The query has the shape {latent.shape}; if the first dimension is a batch of one, give z0[0]"
+            ) from error
         generator = network.generator
         held = held_of(generator, hold, has_layer=layer is not None, has_focus=focus is not None)
         latent = choose_geometry(latent, network, geometry)

@@ -60,9 +60,17 @@ def seeds_of(rng: torch.Generator | Sequence[int], n: int) -> list[int]:
 
 
 def latent_of(generator: Given, z0: Tensor) -> LatentSpace:
-    """The latent space that a generator carries as its attribute ``latent``, or else N(0, 1) of the query's shape."""
+    """The latent space that a generator carries as its attribute ``latent``, or else N(0, 1) of the query's shape.
+
+    Raises:
+        ShapeError: the query is no tensor.
+    """
     carried = getattr(generator, "latent", None)
-    return carried if isinstance(carried, LatentSpace) else LatentSpace(shape=tuple(z0.shape))
+    if isinstance(carried, LatentSpace):
+        return carried
+    if not isinstance(z0, Tensor):
+        raise ShapeError(f"got a query of {type(z0).__name__}; expected a tensor, such as torch.randn(64)")
+    return LatentSpace(shape=tuple(z0.shape))
 
 
 def name_of(generator: nn.Module) -> str:

@@ -2,6 +2,7 @@
 """What is given where a network is expected: the network that it plainly means, or a message that says what to give."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 from torch import nn
@@ -39,7 +40,7 @@ def shape_of(given: Any) -> tuple[int, ...]:
     Raises:
         ShapeError: it is neither.
     """
-    sizes: Any = (given,) if isinstance(given, int) and not isinstance(given, bool) else given
+    sizes: Any = (given,) if isinstance(given, Integral) and not isinstance(given, bool) else given
     try:
         shape = tuple(sizes)
         is_shape = bool(shape) and all(size == int(size) and size >= 1 for size in shape)

@@ -51,6 +51,11 @@ TRAININGS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "parallel and compiled": ({"net": under("module._orig_mod", layout())}, "net"),
     "swa": ({"swa_model": {"n_averaged": torch.tensor(3)} | under("module", layout())}, "swa_model"),
+    "under a number": ({0: layout(), 1: OTHER | {"b.bias": torch.zeros(2)}}, "0"),
+    "with a buffer for samples": (
+        {"g": {"fixed_noise": torch.zeros(4, 7), "global_step": torch.tensor(3)} | layout(), "d": OTHER},
+        "g",
+    ),
     "a part of a network": ({"model": under("decoder", layout()) | under("encoder", OTHER)}, "model.decoder"),
     "beside the moments of Adam": (
         {"g": layout(), "optim": {"state": {0: {"exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1}]}},

@@ -31,6 +31,9 @@ WRAPPERS = ("module.", "_orig_mod.")
 PREFIXES = (*WRAPPERS, "generator.")
 SUFFIXES = ("_state_dict", "_state", "_weights", "_params")
 MAX_DEPTH, MAX_NODES, MAX_TENSORS = 12, 20_000, 100_000
+# Of torch.optim.swa_utils.AveragedModel, and what people keep in a buffer that is none of forward's.
+KEPT_BESIDE = frozenset({"n_averaged", "fixed_noise", "fixed_z", "global_step", "epoch", "iteration", "num_updates"})
+MAX_NUMBER = 10**6  # of a network in a dictionary
 MAX_LETTERS = 10**7  # of all names that are put together of several keys
 
 
@@ -119,8 +122,8 @@ def groups(tensors: Mapping[str, StoredTensor]) -> dict[str, dict[str, StoredTen
 def bare(tensors: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
     """Strip what wrappers put before every name, and what they keep beside the network."""
     found = dict(tensors)
-    if "n_averaged" in found and len(found) > 1:  # of torch.optim.swa_utils.AveragedModel
-        del found["n_averaged"]
+    if not found.keys() <= KEPT_BESIDE:
+        found = {name: value for name, value in found.items() if name not in KEPT_BESIDE}
     for prefix in (*PREFIXES, *PREFIXES):
         if found and all(name.startswith(prefix) for name in found):
             found = {name.removeprefix(prefix): value for name, value in found.items()}
@@ -171,7 +174,15 @@ def _inside(node: Any) -> dict[str, Any]:
         node = {**getattr(node, "entries", {}), **(state if isinstance(state, dict) else {})}
     if isinstance(node, list | tuple):
         return {str(at): value for at, value in enumerate(node[:MAX_NODES])}
-    return {key: value for key, value in node.items() if isinstance(key, str)} if isinstance(node, dict) else {}
+    if not isinstance(node, dict):
+        return {}
+    return {str(key): value for key, value in node.items() if isinstance(key, str) or _is_state(key, value)}
+
+
+def _is_state(key: object, value: Any) -> bool:
+    """Whether a number leads to a state dict, and not to what an optimizer keeps of a parameter."""
+    is_short = type(key) is int and 0 <= key < MAX_NUMBER
+    return is_short and isinstance(value, dict) and any(isinstance(name, str) and "." in name for name in value)
 
 
 def is_module(node: Any) -> bool:
