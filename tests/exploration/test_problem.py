@@ -60,7 +60,7 @@ def test_a_query_in_a_batch_of_one_is_told_what_to_give() -> None:
 @pytest.mark.usefixtures("without_type_checks")
 @pytest.mark.parametrize("query", [[0.5, 0.5], "3"])
 def test_a_query_that_is_no_tensor_is_refused(query: object) -> None:
-    with pytest.raises(ShapeError, match="expected a tensor, such as torch.randn"):
+    with pytest.raises(ShapeError, match="expected a tensor, such as"):
         problem_of(HalvesNet(), query)  # type: ignore[arg-type]
 
 
