@@ -65,6 +65,8 @@ COMPOSITES: dict[str, Function] = {
     "gelu_viewed": lambda x: 0.5 * x * (1 + torch.tanh(0.79788456 * (x + 0.044715 * x**3).view(-1)).view_as(x)),
     "gelu_reshaped": lambda x: gelu_tanh(x.reshape(x.shape[0], -1, 1)).reshape(x.shape),
     "gelu_unsqueezed": lambda x: (x[..., None] * torch.sigmoid(1.702 * x.unsqueeze(-1))).squeeze(-1),
+    "swish_expanded": lambda x: x * torch.sigmoid(x).expand_as(x).expand(x.shape),
+    "swish_by_einsum": lambda x: torch.einsum("..., ... -> ...", x, torch.sigmoid(x)),
     "x_and_sigmoid": lambda x: x + torch.sigmoid(x),
     "gate_less_half": lambda x: (1 + x) * torch.sigmoid(x),
 }
@@ -319,6 +321,8 @@ def test_a_composite_of_which_a_part_is_used_elsewhere_is_refused(function: Func
         (lambda x: 2 * torch.sigmoid(x) - 1, ["sigmoid"]),  # one way from x to the output
         (lambda x: x + torch.tanh(x.roll(1, 1)), ["tanh"]),  # a skip past what mixes the elements
         (lambda x: x[:, :3] * torch.sigmoid(x[:, [2, 1, 0]]), ["sigmoid"]),  # a gate of other elements
+        (lambda x: torch.einsum("ni,nj->ni", x, torch.sigmoid(x)), ["sigmoid"]),
+        (lambda x: (x[:, None] * torch.sigmoid(x).unsqueeze(1).expand(-1, 3, -1))[:, 0], ["sigmoid"]),
         (lambda x: torch.relu(x) * x.mean(1, keepdim=True), ["relu"]),
         (torch.erf, []),
         (lambda x: torch.relu(x[:, np.array([2, 1, 0])]), ["relu"]),  # an index that is compared element by element

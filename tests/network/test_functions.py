@@ -31,6 +31,12 @@ def test_what_mixes_elements_is_not_elementwise() -> None:
     assert not any(is_elementwise(f) for f in (torch.softmax, torch.matmul, torch.sum, F.layer_norm, torch.cumsum))
 
 
+def test_what_einsum_does_is_told_by_its_equation() -> None:
+    assert is_elementwise(torch.einsum, ("ni, ni -> ni", 0, 0))
+    assert not any(is_elementwise(torch.einsum, (text,)) for text in ("ni,ij->nj", "ni,ni->n", "ni,ni", "ni,in->ni"))
+    assert not is_elementwise(torch.einsum)
+
+
 def test_tensors_are_found_in_lists_and_dicts() -> None:
     a, b, c = torch.zeros(1), torch.zeros(2), torch.zeros(3)
     assert [len(tensor) for tensor in tensors_in(a, 1.0, [b], {"out": c})] == [1, 2, 3]

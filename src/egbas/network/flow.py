@@ -13,7 +13,15 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from egbas.network.composite import Step
-from egbas.network.functions import curve_name, function_name, is_elementwise, is_move, is_reshape, tensors_in
+from egbas.network.functions import (
+    curve_name,
+    function_name,
+    is_elementwise,
+    is_expansion,
+    is_move,
+    is_reshape,
+    tensors_in,
+)
 from egbas.network.order import SAME, order_of
 
 _OF_FEATURES = frozenset("addmm baddbmm layer_norm linear matmul rms_norm".split())
@@ -82,7 +90,7 @@ class Flow:
         tensors = tensors_in(*args, kwargs)
         read = [self._values.get(tensor) for tensor in tensors]  # before any of them is overwritten
         shapes = {tensor.shape for tensor, value in zip(tensors, read, strict=True) if value is not None}
-        is_moved = bool(tensors) and is_move(function)
+        is_moved = bool(tensors) and (is_move(function) or is_expansion(function))
         order = order_of(function, tensors[0], args, kwargs) if is_moved else SAME
         output = function(*args, **kwargs)
         moves = is_moved or is_reshape(function, args)
@@ -96,7 +104,7 @@ class Flow:
                 Step(
                     value=value,
                     operands=operands,
-                    is_elementwise=is_whole and order is not None and (moves or is_elementwise(function)),
+                    is_elementwise=is_whole and order is not None and (moves or is_elementwise(function, args)),
                     is_curve=curve_name(function) is not None,
                     order=order or SAME,
                 )

@@ -27,6 +27,8 @@ ELEMENTWISE = frozenset(
 )
 # The elements stay in the order of flatten.
 _RESHAPES = frozenset("flatten reshape reshape_as squeeze unflatten unsqueeze view view_as".split())
+# They do so where the shape stays, and else some come more than once.
+_EXPANDS = frozenset("broadcast_to expand expand_as".split())
 # The elements come in another order.
 _MOVES = frozenset("adjoint moveaxis movedim permute swapaxes swapdims t transpose".split())
 _MOVING_ATTRIBUTES = tuple(getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH"))
@@ -53,9 +55,12 @@ def curve_name(function: Callable[..., Any] | str) -> str | None:
     return name if name in ACTIVATIONS or name in _ONLY_IN_COMPOSITES else None
 
 
-def is_elementwise(function: Callable[..., Any] | str) -> bool:
+def is_elementwise(function: Callable[..., Any] | str, args: Sequence[Any] = ()) -> bool:
     """Whether each element that a function makes depends on one element of each tensor, if they have one shape."""
-    return curve_name(function) is not None or function_name(function) in ELEMENTWISE
+    name = function_name(function)
+    if name == "einsum" and args and isinstance(args[0], str):  # "ni,ni->ni"
+        return len(set(args[0].replace(" ", "").replace("->", ",").split(","))) == 1 and "->" in args[0]
+    return curve_name(function) is not None or name in ELEMENTWISE
 
 
 def is_reshape(function: Callable[..., Any] | str, args: Sequence[Any]) -> bool:
@@ -65,6 +70,11 @@ def is_reshape(function: Callable[..., Any] | str, args: Sequence[Any]) -> bool:
         index = args[1] if isinstance(args[1], tuple) else (args[1],)
         return all(each is None or each is Ellipsis or _is_all(each) for each in index)
     return name in _RESHAPES
+
+
+def is_expansion(function: Callable[..., Any] | str) -> bool:
+    """Whether a call repeats the elements of its first tensor, as often as a shape asks for: once, where it stays."""
+    return function_name(function) in _EXPANDS
 
 
 def is_move(function: Callable[..., Any] | str) -> bool:

@@ -21,6 +21,7 @@ from egbas.network.functions import (
     curve_name,
     function_name,
     is_elementwise,
+    is_expansion,
     is_join,
     is_move,
     is_reshape,
@@ -183,12 +184,14 @@ def _steps(graph: fx.Graph, enclosing: set[str]) -> list[Step]:
     for node in graph.nodes:
         calls = node.op in ("call_function", "call_method")
         order = _order(node) if calls and is_move(node.target) else SAME
-        moves = order is not None and (order != SAME or (calls and is_reshape(node.target, node.args)))
+        moves = order is not None and (
+            order != SAME or (calls and (is_reshape(node.target, node.args) or is_expansion(node.target)))
+        )
         read = [value for value in node.args[:1] if isinstance(value, fx.Node)] if moves else node.all_input_nodes
         operands = tuple(value for value in read if value in varying)
         if operands and node.op != "output":
             is_curve = _is_curve(node, enclosing)
-            named = moves or (node.op != "call_module" and is_elementwise(node.target))
+            named = moves or (node.op != "call_module" and is_elementwise(node.target, node.args))
             steps.append(
                 Step(
                     value=node,
