@@ -69,6 +69,11 @@ class KeptUnits:
     seconds: float
     shared: object
 
+    @property
+    def are_of_the_latent(self) -> bool:
+        """Whether x is the latent itself: then no network has to be asked."""
+        return self.stem is _as_they_are
+
     def values(self, x: Float[Array, "n h w_c"]) -> Float[Array, "n k"]:
         """Their pre-activations."""
         values = np.empty((len(x), len(self.packed.row)))

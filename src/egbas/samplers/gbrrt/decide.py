@@ -63,7 +63,7 @@ def decide(window, n_pending, nodes, n_nodes, rejections, stride):  # noqa: C901
             may_be_added = verdict != NOT_INSIDE
         elif verdict == INSIDE:
             fates[row] = _ACCEPTED
-            _add(window, row, nodes, n_nodes)
+            add_node(window, row, nodes, n_nodes)
             _meet(window, row, n_pending, n_nodes, stride)
             n_nodes += 1
             continue
@@ -140,7 +140,7 @@ def _add_steps(target, square, ghosts, n_ghosts, stride):
 
 @compiled()
 @no_type_check
-def _add(window, row, nodes, n_nodes):
+def add_node(window, row, nodes, n_nodes):
     """Make a candidate the next node."""
     candidate = window.candidates[row]
     copy(candidate, nodes.latents[n_nodes])

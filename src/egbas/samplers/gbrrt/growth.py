@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.geometry import Flat, Geometry
-from egbas.region import Region
+from egbas.region import Region, SupportingRegion
+from egbas.region.affine_walls import AffineWalls, affine_walls
 from egbas.samplers.gbrrt.config import GbRrtConfig
 from egbas.samplers.gbrrt.decide import choose, decide
 from egbas.samplers.gbrrt.extent import step_and_half_width
+from egbas.samplers.gbrrt.in_turn import decide_in_turn
 from egbas.samplers.gbrrt.nearest.lookahead import Lookahead
 from egbas.samplers.gbrrt.nearest.search import FEW
 from egbas.samplers.gbrrt.targets import Targets
 from egbas.samplers.gbrrt.tree import GbRrtStatus, Tree
-from egbas.samplers.gbrrt.window import Array, Nodes, Rejections, Stride, Window, admit
+from egbas.samplers.gbrrt.window import UNKNOWN, Array, Nodes, Rejections, Stride, Window, admit
 
 Progress = Callable[[int, int, str], None]
 
@@ -56,8 +58,7 @@ def grow(
     """
     growth = Growth(z0, config, rng=rng, geometry=geometry)
     while not growth.is_done:
-        candidates = growth.propose()
-        growth.commit(region.contains(candidates) if len(candidates) else None)
+        growth.advance(region)
         if progress:
             progress(growth.n_done, config.iterations, f"{growth.n_nodes} nodes")
     return growth.tree()
@@ -95,12 +96,34 @@ class Growth:
         self.last_rejected = Rejections.empty(room, query)  # in one pass
         self.rejected = [Rejections.empty(0, query)]  # in all passes
         self.evaluations = self.rounds = 0
+        self._walls: AffineWalls | None = None
+        self._walls_of: Region | None = None
         self.n_inside, self.n_tested = 1, 2  # before anything is known, every other candidate is expected inside
 
     @property
     def is_done(self) -> bool:
         """Whether every iteration is decided."""
         return self.n_done == self.config.iterations
+
+    def walls(self, region: Region) -> AffineWalls | None:
+        """The walls of a region in which no target has to wait; None: candidates are proposed, tested, committed.
+
+        A window that was asked for waits, and so does whoever is not in float32.
+        """
+        if self._walls_of is not region:  # once: the order in which they are asked is learnt
+            is_fit = self.config.window is None and self.nodes.latents.dtype == np.float32
+            self._walls = affine_walls(region.halfspaces) if isinstance(region, SupportingRegion) and is_fit else None
+            self._walls_of = region
+        return self._walls
+
+    def advance(self, region: Region) -> None:
+        """Decide some targets: a few in turn, or what one pass of the head allows."""
+        walls = self.walls(region)
+        if walls is not None:
+            self.decide_in_turn(region, walls)
+        else:
+            candidates = self.propose()
+            self.commit(region.contains(candidates) if len(candidates) else None)
 
     def propose(self) -> Float[Tensor, "m d"]:
         """Fill the window and return the candidates whose membership has to be tested, possibly none."""
@@ -133,6 +156,27 @@ class Growth:
         self.n_done += before - self.n_pending
         if self.config.window is None:
             self._adapt(before - self.n_pending, before)
+
+    def decide_in_turn(self, region: Region, walls: AffineWalls) -> None:
+        """Decide the next targets one after another; what the walls cannot tell the region does."""
+        new, parents, squares = self.lookahead.take(len(self.asked), self.n_nodes)
+        n, n_known, window = len(new), self.n_nodes, self.window
+        window.targets[:n], window.nearest[:n], window.squares[:n] = new, parents, squares
+        window.iterations[:n], window.verdicts[:n] = np.arange(self.n_done, self.n_done + n), UNKNOWN
+        row = n_rejected = 0
+        while row < n:
+            rows = (row, n, n_known)
+            row, self.n_nodes, n_rejected, n_tests = decide_in_turn(
+                window, rows, self.n_nodes, self.nodes, self.last_rejected, n_rejected, self.stride, walls
+            )
+            self.evaluations += n_tests
+            if row < n:  # too close to a boundary, or no number, which is an error
+                candidate = torch.from_numpy(window.candidates[row : row + 1].copy()).to(self._device)
+                window.verdicts[row] = bool(region.contains(candidate))
+        if n_rejected:
+            self.rejected.append(self.last_rejected.first(n_rejected))
+        self.n_done += n
+        self.rounds += 1
 
     def add(
         self,

@@ -51,9 +51,15 @@ def _is_for_threads(region: Region) -> bool:
 
 def _advance(waiting: Sequence[Pair]) -> None:
     """One round of trees that are not done."""
-    candidates = [growth.propose() for growth, _ in waiting]
+    in_rounds = []
+    for growth, region in waiting:
+        if (walls := growth.walls(region)) is None:
+            in_rounds.append((growth, region))
+        else:
+            growth.decide_in_turn(region, walls)
+    candidates = [growth.propose() for growth, _ in in_rounds]
     asked = [i for i, latents in enumerate(candidates) if len(latents)]
-    answers = contains_many([waiting[i][1] for i in asked], [candidates[i] for i in asked]) if asked else []
+    answers = contains_many([in_rounds[i][1] for i in asked], [candidates[i] for i in asked]) if asked else []
     inside = dict(zip(asked, answers, strict=True))
-    for i, (growth, _) in enumerate(waiting):
+    for i, (growth, _) in enumerate(in_rounds):
         growth.commit(inside.get(i))
