@@ -5,12 +5,14 @@
 
 What egbas says: which pixels a layer of ``lenet-mnist`` holds, by their freedom over exact samples of its supporting
 region. What captum says: which pixels the logit of the class hangs on, by saliency and integrated gradients. What is
-in the file is not measured again.
+in the file with the same settings is not measured again; with other settings, a row of the same digit, layer and level
+is replaced.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,12 @@ def attributions(classifier: torch.nn.Module, digit: Tensor, target: int) -> dic
 
 
 def rank_correlations(run: egbas.Exploration, maps: dict[str, Tensor]) -> dict[str, list[float]]:
-    """Spearman's between what is held (1 - freedom) and each map, with 95 % intervals: chains are resampled whole."""
+    """Spearman's between what is held (1 - freedom) and each map, with 95 % intervals: chains are resampled whole.
+
+    Args:
+        run: with exact samples.
+        maps: (28, 28) of each attribution.
+    """
     assert run.exact is not None and run.freedom is not None
     z, chain = run.exact.latents.double(), run.exact.chain
     prior = 1 / 3**0.5  # the deviation of a uniform pixel
@@ -59,11 +66,13 @@ def rank_correlations(run: egbas.Exploration, maps: dict[str, Tensor]) -> dict[s
     return found
 
 
-def measured(run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor) -> dict[str, Any]:
+def measured(
+    run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor, maps: dict[str, Tensor]
+) -> dict[str, Any]:
     """The numbers of one digit at one layer."""
     assert run.freedom is not None and run.exact is not None and run.facts is not None and run.layer is not None
     target = int(classifier(digit[None]).argmax())
-    maps, freedom, ink = attributions(classifier, digit, target), run.freedom[0], digit[0] > -0.9
+    freedom, ink = run.freedom[0], digit[0] > -0.9
     inside = run.exact.latents.float().reshape(-1, 1, 28, 28)
     beside = torch.rand(4000, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 2 - 1
     units = run.support.beropt.units
@@ -92,10 +101,18 @@ def measured(run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor)
     }
 
 
-def picture(run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor, place: Path) -> None:
+def without(
+    rows: Sequence[dict[str, Any]], place: dict[str, Any], settings: dict[str, Any]
+) -> tuple[list[dict[str, Any]], bool]:
+    """The rows of other places, and whether the row of this one was measured with the same settings."""
+    here = [row for row in rows if all(row.get(name) == value for name, value in place.items())]
+    others = [row for row in rows if row not in here]
+    return others, any(row.get("settings") == settings for row in here)
+
+
+def picture(run: egbas.Exploration, target: int, digit: Tensor, maps: dict[str, Tensor], place: Path) -> None:
     """The digit, the mean of the region, a draw, freedom, and captum's maps."""
     assert run.freedom is not None and run.exact is not None
-    target = int(classifier(digit[None]).argmax())
     freedom, inside = run.freedom[0], run.exact.latents.float().reshape(-1, 1, 28, 28)
     figure = new_figure(8.2, 1.8)
     panels = figure.subplots(1, 6)
@@ -106,7 +123,7 @@ def picture(run: egbas.Exploration, classifier: torch.nn.Module, digit: Tensor, 
     show_picture(panels[2], inside[len(inside) // 2], (-1.0, 1.0), "one exact sample")
     low = float(freedom.min())
     show_picture(panels[3], freedom[None], (low, 1.0), f"freedom, {low:.2f} to 1")
-    for panel, (name, value) in zip(panels[4:], attributions(classifier, digit, target).items(), strict=True):
+    for panel, (name, value) in zip(panels[4:], maps.items(), strict=True):
         most = float(value.abs().max())
         show_picture(panel, value[None], (0.0, most) if name == "saliency" else (-most, most), name)
     figure.savefig(place)
@@ -122,14 +139,19 @@ def main() -> None:
     parser.add_argument("--max-evaluations", type=int, default=500_000)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, required=True, help="folder")
+    parser.add_argument("--runs", type=Path, help="folder for run directories")
     given = parser.parse_args()
     classifier = egbas.load_classifier("lenet-mnist")
     content = json.loads(given.out.read_text()) if given.out.exists() else {"rows": []}
     for file in given.digits:
-        known = {(row["digit"], row["layer"]) for row in content["rows"]}
-        if (file.stem, given.layer) in known:
+        place = {"digit": file.stem, "layer": given.layer, "level": given.level}
+        settings = {"samples": given.samples, "max_evaluations": given.max_evaluations}
+        others, is_known = without(content["rows"], place, settings)
+        if is_known:
             continue
         digit = torch.from_numpy(np.load(file)).float().reshape(1, 28, 28)
+        target = int(classifier(digit[None]).argmax())
+        maps = attributions(classifier, digit, target)
         begin = time.process_time()
         run = egbas.explore(
             egbas.Pixels((1, 28, 28)),
@@ -142,13 +164,15 @@ def main() -> None:
             gbrrt=egbas.GbRrtConfig(iterations=100),
             rng=7,
         )
-        row = {"digit": file.stem, "layer": given.layer, "level": given.level}
-        row |= {**measured(run, classifier, digit), "cpu_s": time.process_time() - begin}
+        name = f"lenet-{given.layer.removeprefix('classifier.')}-{file.stem}"
+        if given.runs is not None:
+            run.save(given.runs / f"{name}-{given.level}", overwrite=True)
+        row = place | {"settings": settings} | measured(run, classifier, digit, maps)
+        row["cpu_s"] = time.process_time() - begin
         print(json.dumps(row, indent=1), flush=True)
-        content["rows"].append(row)
+        content["rows"] = [*others, row]
         given.out.write_text(json.dumps(content, indent=1) + "\n")
-        layer = given.layer.removeprefix("classifier.")
-        picture(run, classifier, digit, given.pictures / f"attribution-lenet-{layer}-{file.stem}.png")
+        picture(run, target, digit, maps, given.pictures / f"attribution-{name}.png")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from egbas.errors import ConfigError, StartOutsideRegionError
-from egbas.latent import LatentSpace
+from egbas.latent import Empirical, LatentSpace
 from egbas.region import Region
 from egbas.samplers.exact import ExactConfig, PriorSampler, UniformSampler, stay_apart
 from egbas.samplers.kernel import Kernel
@@ -220,6 +220,37 @@ def test_a_region_with_enough_of_the_prior_needs_no_chains() -> None:
     few = ExactConfig(samples=1000, max_evaluations=2000)
     found = PriorSampler(config=few, independent=True).sample(region, start, LATENT, rng())
     assert found.status == "NOT_CONVERGED" and found.evaluations <= 2000 and "max_evaluations" in found.sentence
+
+
+def test_independent_draws_are_those_of_a_uniform_prior() -> None:
+    latent = LatentSpace(shape=(2,), prior="uniform", bound=2.0)
+    sampler = PriorSampler(config=ExactConfig(samples=400), independent=True)
+    found = sampler.sample(Oracle(lambda z: z[:, 0] > 1.0), torch.tensor([1.5, 0.0]), latent, rng())
+    assert found.facts["kernel"] == "Rejection" and len(found.latents) == 1600
+    assert bool((found.latents[:, 0] > 1.0).all()) and bool(latent.contains(found.latents).all())
+    # Uniform on [1, 2] and on [-2, 2].
+    for place, mean, deviation in ((0, 1.5, 1 / 12**0.5), (1, 0.0, 4 / 12**0.5)):
+        assert abs(float(found.latents[:, place].mean()) - mean) < 4 * deviation / 40
+        assert abs(float(found.latents[:, place].std()) / deviation - 1) < 0.08
+
+
+def test_independent_draws_are_those_of_a_bank() -> None:
+    bank = torch.randn(300, 2, generator=rng()) @ torch.tensor([[2.0, 1.0], [0.0, 0.5]]) + torch.tensor([5.0, -3.0])
+    prior = Empirical(bank)
+    middle, covariance = prior.mean, prior.covariance
+    least = float(middle[0] + covariance[0, 0].sqrt())  # a deviation above the mean: a sixth of the prior
+    sampler = PriorSampler(config=ExactConfig(samples=400), independent=True)
+    start = torch.tensor([least + 1.0, float(middle[1])])
+    space = LatentSpace(shape=(2,), prior=prior)
+    found = sampler.sample(Oracle(lambda z: z[:, 0] > least), start, space, rng())
+    assert found.facts["kernel"] == "Rejection" and len(found.latents) == 1600
+    assert bool((found.latents[:, 0] > least).all())
+    # As for a normal above 1, in deviations of the bank; what the other coordinate gets is by the regression on it.
+    deviation = float(covariance[0, 0].sqrt())
+    assert abs(float(found.latents[:, 0].mean() - middle[0]) / deviation - 1.5251) < 4 * 0.446 / 40
+    slope, left = float(covariance[0, 1]) / deviation, float(torch.det(covariance)) ** 0.5 / deviation
+    spread = (left**2 + (0.446 * slope) ** 2) ** 0.5
+    assert abs(float(found.latents[:, 1].mean() - middle[1]) - 1.5251 * slope) < 4 * spread / 40
 
 
 def test_a_look_for_independent_draws_changes_no_chain() -> None:

@@ -52,6 +52,8 @@ def test_many_dimensions_are_warmed_up_by_walls() -> None:
     start[:, 0], start[:, 1] = 0.8, -0.6  # in the slab
     z = kernel.adapt(start, rng)
     assert kernel.flow.rates.min() < 0.1 and np.median(kernel.flow.rates) == 1.0
+    usual = ReflectionConfig().lengths  # trajectories are shorter there, and their steps less even
+    assert kernel.lengths.longest < usual.longest and kernel.lengths.jitter > usual.jitter
     draws = kernel.draw(z, 12, rng)[:, 2:].flatten(0, 1)
     along = draws @ slab.normal.double()
     assert bool((along.abs() < HALF).all())

@@ -29,7 +29,8 @@ class ReflectionConfig:
         rounds: of the warm-up, each with the covariance that the one before has found.
         steps: of each chain in a round.
         share_outside: of the steps, which the size of a step is adapted to.
-        lengths: of trajectories after the warm-up; the step is the first one there.
+        lengths: of trajectories after the warm-up; the step is the first one there. With many coordinates
+            they are shorter, and their steps smaller and less even.
         most: latents to ask about; a third of them in the warm-up, at least twenty steps of each round. None: no limit.
     """
 
@@ -47,7 +48,9 @@ _PERIOD = 20  # steps after which it is adapted
 _MANY = 128  # coordinates, from which on snapshots are too few for a covariance
 _BY_WALLS = 4  # rounds of a warm-up in many dimensions whose flow is that of the walls; as many follow
 _STEPS_BY_WALLS = 120  # of each chain in such a round
+_SMALLER, _UNEVEN = 0.8, 0.5  # there the steps of trajectories are from 0.4 to 1.2 of the one that was adapted
 _SHORT = {"shortest": 0.7, "longest": 2.0}  # trajectories of the warm-up
+_QUARTER_TURN = {"shortest": 1.0, "longest": 3.0}  # those after it, where coordinates are many
 
 
 class ReflectionKernel:
@@ -113,7 +116,10 @@ class ReflectionKernel:
             z, snapshots = self._warm_up(z, replace(self.lengths, **_SHORT), rng)
             if number >= _BY_WALLS - 1:
                 self.flow = rescaled(self.flow, snapshots.double().numpy())
-        self.lengths = replace(self.config.lengths, step=self.lengths.step)
+        # A quarter turn or so, and no longer: the more moves, the likelier is one that is refused, which turns back.
+        # Where the region is narrow most moves are, unless the step is small, too.
+        step = _SMALLER * self.lengths.step
+        self.lengths = replace(self.config.lengths, **_QUARTER_TURN, step=step, jitter=_UNEVEN)
         return z
 
     def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:

@@ -58,7 +58,7 @@ class RecordedStem:
             latents: an example (n, *latent_shape).
         """
         try:
-            divided = _divided(_with_channels_last(stem))
+            divided = _divided(_with_halves(_with_channels_last(stem)))
             return divided if _agrees(divided, stem, latents[:_N_PROBES]) else None
         except Exception:  # whatever a graph of a form that nobody thought of may raise; autograd does it then
             return None
@@ -144,6 +144,15 @@ class _ToPositions(nn.Module):
         return gradient.permute(0, 2, 3, 1).reshape(len(gradient), -1) @ self.matrix.T
 
 
+class _Halves(nn.Module):
+    """The largest of each two by two positions. Torch's own takes ten times as long where the channels lie last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
+        rows = torch.maximum(x[..., ::2, :], x[..., 1::2, :])
+        return torch.maximum(rows[..., ::2], rows[..., 1::2])
+
+
 Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d | _ToPositions
 
 
@@ -169,6 +178,23 @@ def _with_channels_last(stem: fx.GraphModule) -> fx.GraphModule:
             stem.graph.erase_node(passed)
     stem.recompile()
     return stem
+
+
+def _with_halves(stem: fx.GraphModule) -> fx.GraphModule:
+    """The same with a quicker pool, where one takes the largest of each two by two positions."""
+    for node in stem.graph.nodes:
+        pool = _called(stem, node)
+        if type(pool) is nn.MaxPool2d and _takes_halves(pool):
+            node.target = f"halves_{node.name}"
+            stem.add_submodule(node.target, _Halves())
+    stem.recompile()
+    return stem
+
+
+def _takes_halves(pool: nn.MaxPool2d) -> bool:
+    sizes = pool.kernel_size, pool.stride, pool.padding, pool.dilation
+    pairs = [(size, size) if isinstance(size, int) else tuple(size) for size in sizes]
+    return pairs == [(2, 2), (2, 2), (0, 0), (1, 1)] and not pool.ceil_mode and not pool.return_indices
 
 
 def _called(stem: fx.GraphModule, node: Any) -> nn.Module | None:
