@@ -131,7 +131,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def summary(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each layer, over its queries: means, ratios of means with intervals, and the largest R-hat."""
     names = ("model", "layer", "queries", "converged", "R-hat", "freedom: region", "ball", "ratio")
-    more = ("class kept: region", "ball", "median distance: region", "ball", "lie at: region", "ball")
+    more = ("class kept: region", "ball", "difference", "median distance: region", "ball", "lie at: region", "ball")
     lines = [[*names, *more], ["---"] * (len(names) + len(more))]
     by_layer = itertools.groupby(
         sorted(rows, key=lambda row: (row["model"], row["layer"])), lambda row: (row["model"], row["layer"])
@@ -147,7 +147,11 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
             f"{_mean(free[0]) / _mean(free[1]):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
         )
         for key in ("class_kept", "median_distance", "lie_at"):
-            line += [_told([row[which][key] for row in some], key) for which in ("region", "ball")]
+            both = [[row[which][key] for row in some] for which in ("region", "ball")]
+            line += [_told(values, key) for values in both]
+            if key == "class_kept":
+                gaps = [a - b for a, b in zip(*both, strict=True) if a is not None and b is not None]
+                line.append(_told(gaps, key))
         lines.append(line)
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
