@@ -94,6 +94,11 @@ def measured(
         "freedom_of_ground": float(freedom[~ink].nanmean()),
         "same_class": float((classifier(inside).argmax(dim=1) == target).double().mean()),
         "same_class_of_noise": float((classifier(beside).argmax(dim=1) == target).double().mean()),
+        "classes": classifier(inside).argmax(dim=1).bincount(minlength=10).tolist(),
+        "probability": {
+            name: float(classifier(images).softmax(dim=1)[:, target].mean())
+            for name, images in (("noise", beside), ("draws", inside), ("mean", inside.mean(dim=0, keepdim=True)))
+        },
         "held_with": rank_correlations(run, maps),
         "of_the_two": float(stats.spearmanr(saliency, integrated).statistic),
         "share_in_ink": {name: float(value.abs()[ink].sum() / value.abs().sum()) for name, value in maps.items()},
