@@ -79,3 +79,9 @@ def test_no_import_cycle() -> None:
     }
     assert sum(map(len, arrows.values())) > len(arrows)  # the test sees them
     graphlib.TopologicalSorter(arrows).prepare()  # raises CycleError, with the cycle
+
+
+def test_the_longest_files_are_there() -> None:
+    names = (ROOT / "tests" / "longest.txt").read_text(encoding="utf-8").split()
+    assert len(names) == len(set(names)) > 20
+    assert all((ROOT / "tests" / name).is_file() for name in names)
