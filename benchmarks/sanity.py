@@ -20,6 +20,7 @@ from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli.settings import class_judges
 from egbas.evaluation.sanity import check_sanity
 from egbas.evaluation.sanity.measured import rank_correlation
+from egbas.evaluation.sanity.weights import ALIKE, MAP, TIMES_THE_UNITS, UNITS
 
 ROWS = Path(__file__).parent / "sanity.json"
 FACES = "faces"
@@ -90,7 +91,7 @@ def weights_table(rows: Sequence[dict[str, Any]]) -> str:
         lines.append([*place, "trained", _kept(trained), _freedom(trained), "", ""])
         mark = "" if control["status"] == CONVERGED else " !"
         again = [f"{control['units']:,} of {trained['active']:,}", f"{control['freedom']:.2f}{mark}"]
-        lines.append(["", "", "trained, another seed", *again, _two(control["map"]), ""])
+        lines.append(["", "", "trained, another seed", *again, _two(control["map"]), _told_apart(row)])
         for copy in asked["copies"]:
             line = ["", "", WEIGHTS[copy["weights"]]]
             if "units" not in copy:
@@ -139,6 +140,14 @@ def separated(rows: Sequence[dict[str, Any]]) -> str:
         f"{some} of {len(copies)} copies with a region, at {len(rows)} layers, are told apart: {', '.join(told)}. "
         f"{without} copies have no region."
     )
+
+
+def _told_apart(row: dict[str, Any]) -> str:
+    """By what the suite's rule would tell the control apart, though both are trained; its interval is not asked."""
+    own, control = row["randomised_weights"]["trained"]["units"], row["control"]
+    is_few = max(own, control["units"]) >= TIMES_THE_UNITS * min(own, control["units"])
+    is_other = control["map"] is not None and control["map"] < ALIKE
+    return ", ".join(name for name, holds in ((UNITS, is_few), (MAP, is_other)) if holds)
 
 
 def _sorted(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
