@@ -21,7 +21,7 @@ def test_layers_as_json() -> None:
     listed = json.loads(CliRunner().invoke(app, ["layers", "dcgan-mnist", "--json"]).stdout)
     assert [layer["number"] for layer in listed] == [1, 2, 3, 4, 5]
     told = {"number": 1, "path": "relu1", "kind": "ReLU", "shape": [128, 4, 4], "units": 2048}
-    assert listed[0] == told | {"past": 0.0, "instead": None}
+    assert listed[0] == told | {"past": 0.0, "instead": None, "channels_last": False}
 
 
 def test_layers_of_the_users_network() -> None:
