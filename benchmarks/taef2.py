@@ -129,6 +129,48 @@ def bank(n: int = CROPS) -> Tensor:
         return torch.cat([network(batch) for batch in crops(n).split(32)])
 
 
+class Patch(nn.Module):
+    """The decoder as a map of a few positions of its latent alone; all others stay those of one photograph."""
+
+    def __init__(self, whole: nn.Module, latent: Tensor, box: tuple[int, int, int, int]) -> None:
+        """Take the decoder and the latent.
+
+        Args:
+            whole: the decoder, in eval mode.
+            latent: (32, 8, 8) of the photograph.
+            box: left, top, right and bottom of the positions that vary, the last two not among them.
+        """
+        super().__init__()
+        self.whole = whole
+        self.register_buffer("latent", latent[None].clone())
+        self.box = box
+
+    def forward(self, patch: Tensor) -> Tensor:
+        """Images (n, 3, 64, 64) of the positions' latents (n, 32, bottom - top, right - left)."""
+        left, top, right, bottom = self.box
+        z = self.latent.expand(len(patch), -1, -1, -1)
+        rows = torch.cat([z[:, :, top:bottom, :left], patch, z[:, :, top:bottom, right:]], dim=3)
+        return self.whole(torch.cat([z[:, :, :top], rows, z[:, :, bottom:]], dim=2))
+
+
+def patch_of(photo: Tensor, box: tuple[int, int, int, int], latents: Tensor) -> tuple[egbas.Decoder, Tensor]:
+    """The decoder of some positions around a photograph, behind the Gaussian of the bank there, and its query.
+
+    Args:
+        photo: (3, 64, 64) in 0..1.
+        box: of positions, as for ``Patch``.
+        latents: (m, 32, 8, 8) of the bank.
+    """
+    left, top, right, bottom = box
+    with torch.no_grad():
+        (z,) = encoder()(photo[None])
+    network = Patch(decoder(), z, box).eval()
+    bank_there = latents[:, :, top:bottom, left:right]
+    shape = (LATENT[0], bottom - top, right - left)
+    generator = egbas.Decoder(network, shape=shape, bank=bank_there, image_range=(0.0, 1.0))
+    return generator, generator.whiten(z[None, :, top:bottom, left:right])[0]
+
+
 def whitened(n: int = CROPS) -> egbas.Decoder:
     """The decoder behind the Gaussian of the bank, with its encoder."""
     return egbas.Decoder(decoder(), shape=LATENT, bank=bank(n), encoder=encoder(), image_range=(0.0, 1.0))

@@ -23,3 +23,12 @@ def test_crops_are_squares_of_photographs() -> None:
     assert some.shape == (4, 3, taef2.SIDE, taef2.SIDE)
     assert 0 <= float(some.min()) < float(some.max()) <= 1
     assert torch.equal(taef2.crops(2), some[:2])
+
+
+def test_a_patch_varies_its_own_positions_alone() -> None:
+    whole = torch.nn.Identity().eval()
+    latent, some = torch.arange(32 * 64.0).reshape(32, 8, 8), -torch.ones(2, 32, 2, 3)
+    full = taef2.Patch(whole, latent, (4, 5, 7, 7))(some)
+    expected = latent.repeat(2, 1, 1, 1)
+    expected[:, :, 5:7, 4:7] = -1
+    assert torch.equal(full, expected)
