@@ -38,10 +38,14 @@ class Split:
         unturned: number of units without a turning point, where boundaries are at turning points; theirs are at 0.
     """
 
-    unturned = 0
-
     def __init__(
-        self, forward: Forward, layer: Layer, trace: Trace, call: Call, thresholds: Tensor | None = None
+        self,
+        forward: Forward,
+        layer: Layer,
+        trace: Trace,
+        call: Call,
+        thresholds: Tensor | None = None,
+        unturned: int = 0,
     ) -> None:
         """Check that the network can be split at the layer.
 
@@ -55,7 +59,7 @@ class Split:
         self._overwrites = False  # what a backward pass needs
         self._head_overwrites: bool | None = None  # likewise; not known yet
         self._fastest: Program | None = None  # nor this
-        self.layer = layer
+        self.layer, self.unturned = layer, unturned
         self.thresholds = None if thresholds is None else thresholds.to(device=forward.device, dtype=forward.dtype)
         _refuse_unusable(layer, call)
         if not call.varies and not self._is_reached():
@@ -127,6 +131,7 @@ class Split:
         """
         if boundary.kind == "zero":
             return self
+        unturned = 0
         if boundary.known is not None and boundary.known[0] == self.layer.path:
             thresholds = boundary.known[1]
         elif boundary.quantile is not None:
@@ -134,10 +139,8 @@ class Split:
             thresholds = quantiles(self.head, self.layer.units, boundary.quantile, latent)
         else:
             thresholds, n_turning = self._turning_points()
-            split = Split(self._forward, self.layer, self._trace, self._call, thresholds)
-            split.unturned = self.layer.units - n_turning
-            return split
-        return Split(self._forward, self.layer, self._trace, self._call, thresholds)
+            unturned = self.layer.units - n_turning
+        return Split(self._forward, self.layer, self._trace, self._call, thresholds, unturned)
 
     def _turning_points(self) -> tuple[Tensor, int]:
         site = self._call.site

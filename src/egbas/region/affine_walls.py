@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from egbas.geometry.length import square_length
 from egbas.machine.compiled import compiled
 from egbas.region.halfspaces import INSIDE, OUTSIDE, UNCLEAR, Halfspaces
 from egbas.region.kept_units import Array
@@ -42,7 +43,7 @@ def verdict_of(z, walls):
     """Say where a latent (d,) in float32 is: ``OUTSIDE``, ``INSIDE``, or ``UNCLEAR``, as where a value is no number."""
     # Once, not for each unit: a look at a tuple counts references of the array.
     rows, offset, signs, order = walls.rows, walls.offset, walls.signs, walls.order
-    bound = walls.rounding * (np.sqrt(_square_length(z)) + walls.reference)
+    bound = walls.rounding * (np.sqrt(square_length(z)) + walls.reference)
     verdict = INSIDE if np.isfinite(bound) else UNCLEAR
     for position in range(len(order)):
         unit = order[position]
@@ -64,12 +65,3 @@ def _product(z, rows, unit):
     for i in range(np.uint64(len(z))):
         total += z[i] * rows[np.uint64(unit), i]
     return np.float64(total)
-
-
-@compiled(is_sum=True)
-@no_type_check
-def _square_length(z):
-    total = np.float64(0.0)
-    for i in range(len(z)):
-        total += np.float64(z[i]) * np.float64(z[i])
-    return total

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from egbas.geometry.length import square_length
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once
 from egbas.region.kept_units import Array, KeptUnits, unit_value
@@ -119,14 +120,5 @@ def _judge(x, packed, signs, order, rounding, reference, verdicts):  # noqa: PLR
 def _square_norm(x):
     total = 0.0
     for row in range(len(x)):
-        total += _square_length(x[row])
-    return total
-
-
-@compiled(is_sum=True)
-@no_type_check
-def _square_length(x):
-    total = np.float64(0.0)
-    for i in range(len(x)):
-        total += np.float64(x[i]) * np.float64(x[i])
+        total += square_length(x[row])
     return total

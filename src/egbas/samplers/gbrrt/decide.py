@@ -13,9 +13,10 @@ from typing import no_type_check
 
 import numpy as np
 
+from egbas.geometry.length import square_length
 from egbas.geometry.step import advance
 from egbas.machine.compiled import compiled
-from egbas.samplers.gbrrt.distance import square_distance, square_length
+from egbas.samplers.gbrrt.distance import square_distance
 from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE
 from egbas.samplers.gbrrt.window import INSIDE, NOT_INSIDE, UNKNOWN, copy, move, steer
 

@@ -20,16 +20,6 @@ def square_distance(a, b):
     return total
 
 
-@compiled(is_sum=True)
-@no_type_check
-def square_length(a):
-    """||a||^2 of a latent (d,)."""
-    total = 0.0
-    for i in range(len(a)):
-        total += np.float64(a[i]) * np.float64(a[i])
-    return total
-
-
 @compiled()
 @no_type_check
 def compare(targets, first, latents, n_nodes, parents, squares):

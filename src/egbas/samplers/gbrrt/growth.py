@@ -120,7 +120,7 @@ class Growth:
         """Decide some targets: a few in turn, or what one pass of the head allows."""
         walls = self.walls(region)
         if walls is not None:
-            self.decide_in_turn(region, walls)
+            self._decide_in_turn(region, walls)
         else:
             candidates = self.propose()
             self.commit(region.contains(candidates) if len(candidates) else None)
@@ -157,7 +157,7 @@ class Growth:
         if self.config.window is None:
             self._adapt(before - self.n_pending, before)
 
-    def decide_in_turn(self, region: Region, walls: AffineWalls) -> None:
+    def _decide_in_turn(self, region: Region, walls: AffineWalls) -> None:
         """Decide the next targets one after another; what the walls cannot tell the region does."""
         new, parents, squares = self.lookahead.take(len(self.asked), self.n_nodes)
         n, n_known, window = len(new), self.n_nodes, self.window

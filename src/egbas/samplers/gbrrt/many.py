@@ -53,10 +53,10 @@ def _advance(waiting: Sequence[Pair]) -> None:
     """One round of trees that are not done."""
     in_rounds = []
     for growth, region in waiting:
-        if (walls := growth.walls(region)) is None:
+        if growth.walls(region) is None:
             in_rounds.append((growth, region))
         else:
-            growth.decide_in_turn(region, walls)
+            growth.advance(region)
     candidates = [growth.propose() for growth, _ in in_rounds]
     asked = [i for i, latents in enumerate(candidates) if len(latents)]
     answers = contains_many([in_rounds[i][1] for i in asked], [candidates[i] for i in asked]) if asked else []

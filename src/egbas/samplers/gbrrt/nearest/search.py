@@ -17,9 +17,10 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
+from egbas.geometry.length import square_length
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once, idle_cores
-from egbas.samplers.gbrrt.distance import compare, square_length
+from egbas.samplers.gbrrt.distance import compare
 from egbas.samplers.gbrrt.nearest.few_dimensions import FewDimensions
 from egbas.samplers.gbrrt.nearest.rounded import RoundedNodes, is_worth_it
 from egbas.samplers.gbrrt.nearest.shortlist import Shortlist
