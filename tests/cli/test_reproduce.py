@@ -46,6 +46,20 @@ def test_exact_rows_are_of_tables_only(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["rankings", "--repeats", "2"], "got --repeats 2 for rankings"),
+        (["table1", "--repeats", "2", "--masks", "0"], "without random masks BerOpt finds the same set each time"),
+    ],
+)
+def test_repeats_that_cannot_be_meant_leave_nothing(words: list[str], told: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["reproduce", *words, "--out", str(tmp_path / "new")])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_unknown_model_is_told_before_the_work(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["reproduce", "supporting-sets", "--model", "dcgan-mist", "--out", str(tmp_path)])
     assert result.exit_code == 2

@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: MIT
 import functools
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from egbas.evaluation import exact_methods as module
 from egbas.evaluation.equal_mass import EQUAL_MASS
-from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RANDOM_SET, ExactSamples, ExactSettings, draw_exact
+from egbas.evaluation.exact_methods import (
+    EXACT,
+    EXACT_METHODS,
+    RANDOM_SET,
+    RANDOM_WEIGHTS,
+    ExactSamples,
+    ExactSettings,
+    draw_exact,
+)
+from egbas.evaluation.sanity.randomised import randomised
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig
@@ -69,4 +81,39 @@ def test_the_same_seed_draws_the_same() -> None:
 
 def test_what_did_not_converge_is_named() -> None:
     few = draw_exact(halves_run(), ExactSettings(samples=100_000, max_evaluations=1))
-    assert few.unconverged == (EXACT, RANDOM_SET)
+    assert few.unconverged == (EXACT, RANDOM_SET, RANDOM_WEIGHTS)
+
+
+def test_random_weights_are_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = halves_run()
+    before = {name: value.clone() for name, value in run.generator.state_dict().items()}
+    made: list[nn.Module] = []
+
+    def spy(*words: Any, **options: Any) -> nn.Module:
+        made.append(randomised(*words, **options))
+        return made[-1]
+
+    monkeypatch.setattr(module, "randomised", spy)
+    latents = {one.method: one.latents for one in draw_exact(run, SETTINGS).drawn}[RANDOM_WEIGHTS]
+    assert all(torch.equal(before[name], value) for name, value in run.generator.state_dict().items())
+    (copy,) = made
+    assert isinstance(copy, HalvesNet)
+    # All samples have the query's side of some of the copy's boundaries, as its supporting set says.
+    sides = copy[0](latents.float()).sign()
+    kept = (sides == copy[0](HALVES_QUERY).sign()).all(dim=0)
+    assert bool(kept.any())
+    assert not torch.equal(copy[0].weight, run.generator[0].weight)
+
+
+def test_a_copy_without_a_region_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(generator: nn.Module, *_: Any, **__: Any) -> nn.Module:
+        copy = HalvesNet()
+        with torch.no_grad():
+            copy[0].weight.zero_()
+            copy[0].bias.fill_(-1.0)  # no unit is active
+        return copy
+
+    monkeypatch.setattr(module, "randomised", dead)
+    found = draw_exact(halves_run(), SETTINGS)
+    assert tuple(one.method for one in found.drawn) == (EXACT, EQUAL_MASS, RANDOM_SET)
+    assert found.unconverged == ()

@@ -12,6 +12,7 @@ from egbas.reproduce.judged import Judges
 from egbas.reproduce.measurement import measure
 from egbas.reproduce.shared_runs import Explored
 from egbas.reproduce.table1 import TABLE, as_table
+from egbas.reproduce.tables import exact_table
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import Store
 from egbas.storage.store import SCORES
@@ -107,9 +108,11 @@ def test_exact_rows_stand_beside_the_others(tmp_path: Path) -> None:
     assert ratios["ball of equal mass"]["paper"] is None
     quotient = rows["exact samples"]["mean"] / rows["ball of equal mass"]["mean"]
     assert ratios["ball of equal mass"]["mean"] == pytest.approx(quotient)
-    headings, lines = as_table(content)
-    assert len(lines[0]) == len(headings)
-    assert "exact / ball of equal mass" in headings
-    assert measured.config["exact"] == {"samples": 20, "max_evaluations": 2000}
+    assert len(as_table(content)[0]) == len(as_table({**content, "rows": content["rows"][:1]})[0])  # the paper's alone
+    headings, lines = exact_table(content) or ([], [])
+    (line,) = (dict(zip(headings, line, strict=True)) for line in lines)
+    assert line["exact / ball of equal mass"].startswith(f"{quotient:.3f} [")
+    assert line["random weights"] == f"{rows['random weights']['mean']:.4f}"
+    assert (measured.config["exact"]["samples"], measured.config["exact"]["max_evaluations"]) == (20, 2000)
     # Without --exact these queries are others, and the rows of before are as they were.
     assert measure(("dcgan-mnist-2d",), (1,), 2, quick(tmp_path)).config["finished_before"] == 0

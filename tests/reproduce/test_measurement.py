@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from egbas.errors import LayerNotFoundError, ModelNotFoundError
+import egbas
+from egbas.errors import ConfigError, LayerNotFoundError, ModelNotFoundError
 from egbas.evaluation.baselines import METHODS
+from egbas.exploration.repeats import seeds_again
 from egbas.reproduce import shared_runs as module
 from egbas.reproduce.measurement import Measurement, measure
 from egbas.reproduce.shared_runs import Explored
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.storage import Store
 from tests.runs import QUICK
 from tests.zoo.formats.test_gandissect import layout
 
@@ -54,6 +58,33 @@ def test_queries_of_a_layer_are_explored_together(monkeypatch: pytest.MonkeyPatc
     assert seeds == [(0, 1), (0, 1)]
     assert found.config["beropt"]["max_steps"] == QUICK.max_steps
     assert found.config["gbrrt"]["iterations"] == 20
+
+
+def test_other_seeds_of_beropt_at_the_same_queries(tmp_path: Path) -> None:
+    settings = {"beropt": QUICK, "gbrrt": GbRrtConfig(iterations=60)}
+    once = measure(("dcgan-mnist-2d",), (2,), 2, Explored(**settings))
+    found = measure(("dcgan-mnist-2d",), (2,), 2, Explored(**settings, store=Store(tmp_path)), repeats=2)
+    assert found.scores == once.scores  # the table itself is of the query's own seed
+    ((again),) = found.again
+    assert [(one.query, one.method, one.metric) for one in again] == [
+        (one.query, one.method, one.metric) for one in found.scores
+    ]
+    assert again != found.scores
+    # They are the seeds of ``egbas explore --repeats``, at the query of the first.
+    model = egbas.load_model("dcgan-mnist-2d")
+    query = model.latent.sample(1, rng=torch.Generator().manual_seed(1))[0]
+    (other,) = seeds_again(1, 1)
+    run = egbas.explore(model.generator, query, 2, rng=other, samples=0, latent=model.latent, **settings)
+    (n_samples,) = (one.value for one in again if (one.query, one.method, one.metric) == (1, "E-GBAS", "samples"))
+    assert n_samples == len(run.latents) - 1
+    # What is finished is found again, with more seeds, too.
+    more = measure(("dcgan-mnist-2d",), (2,), 2, Explored(**settings, store=Store(tmp_path)), repeats=3)
+    assert (more.config["finished_before"], more.again[0], len(more.again)) == (4, again, 2)
+
+
+def test_without_masks_there_is_nothing_to_repeat() -> None:
+    with pytest.raises(ConfigError, match="masks=0"):
+        measure(("dcgan-mnist-2d",), (2,), 1, Explored(beropt=replace(QUICK, masks=0)), repeats=2)
 
 
 def test_what_judges_a_file(tmp_path: Path) -> None:

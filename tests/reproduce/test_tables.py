@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from egbas.evaluation.baselines import E_GBAS
+from egbas.evaluation.baselines import E_GBAS, L2
 from egbas.evaluation.comparison import Score
+from egbas.evaluation.exact_methods import EXACT, RANDOM_SET
 from egbas.reproduce import table1, table2, tables
 from egbas.reproduce.measurement import OTHER_MODELS, Measurement
 from egbas.reproduce.tables import PaperTable
@@ -21,13 +23,13 @@ def counted(scores: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 def test_a_table_measures_and_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def measure(*words: Any, exact: object, seeds: object) -> Measurement:
-        asked.append((*words[:3], exact, seeds))
+    def measure(*words: Any, exact: object, seeds: object, repeats: int) -> Measurement:
+        asked.append((*words[:3], exact, seeds, repeats))
         return Measurement(scores=(SCORE,), config={"seeds": [0]})
 
     monkeypatch.setattr(tables, "measure", measure)
     content = PaperTable("table9", counted).run(("dcgan-mnist",), (1,), n_queries=1, out=tmp_path)
-    assert asked == [(("dcgan-mnist",), (1,), 1, None, None)]
+    assert asked == [(("dcgan-mnist",), (1,), 1, None, None, 1)]
     assert content == {"rows": [{"n": 1}], "ratios": [], "config": {"seeds": [0]}, "note": OTHER_MODELS}
     assert json.loads((tmp_path / "table9.json").read_text()) == content
 
@@ -36,3 +38,30 @@ def test_both_tables_of_the_paper_are_such() -> None:
     assert [table1.TABLE.name, table2.TABLE.name] == ["table1", "table2"]
     assert table1.run == table1.TABLE.run
     assert table2.run == table2.TABLE.run
+
+
+def test_other_seeds_of_beropt_are_told_beside_the_table(tmp_path: Path) -> None:
+    scores = [(SCORE, replace(SCORE, method=L2, value=value)) for value in (0.2, 0.4)]
+    content = table1.TABLE.write(Measurement(scores=scores[0], config={}, again=(scores[1],)), tmp_path)
+    (ratio,), (over,) = content["ratios"], content["over_seeds"]
+    assert ratio["mean"] == pytest.approx(0.5)  # the table itself is of the first seed
+    assert (over["least"], over["most"], over["n_seeds"]) == (pytest.approx(0.25), pytest.approx(0.5), 2)
+
+
+def test_without_exact_rows_there_is_no_table_of_them() -> None:
+    rows = [{"model": "m", "layer": 1, "method": E_GBAS, "metric": "deviation", "mean": 0.1}]
+    assert tables.exact_table({"rows": rows, "ratios": []}) is None
+
+
+def test_a_method_that_was_not_drawn_at_a_layer_is_a_dash() -> None:
+    def row(layer: int, method: str, mean: float) -> dict[str, Any]:
+        return {"model": "m", "layer": layer, "method": method, "metric": "deviation", "mean": mean}
+
+    rows = [row(1, EXACT, 0.1), row(1, RANDOM_SET, 0.2), row(2, EXACT, 0.3)]
+    over = {**row(1, RANDOM_SET, 0.5), "metric": "exact samples / baseline, deviation", "low": 0.4, "high": 0.6}
+    headings, lines = tables.exact_table({"rows": rows, "ratios": [over]}) or ([], [])
+    assert headings == ["model", "l", "metric", EXACT, RANDOM_SET, "exact / random set"]
+    assert lines == [
+        ["m", "1", "deviation", "0.1000", "0.2000", "0.500 [0.400, 0.600]"],
+        ["m", "2", "deviation", "0.3000", "-", "-"],
+    ]

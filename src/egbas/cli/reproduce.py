@@ -76,11 +76,22 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         ),
     ] = None,
     masks: options.Masks = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=1,
+            max=1000,
+            help="Tables 1 and 2: also their ratios at each query over K seeds of BerOpt.",
+            show_default="1",
+        ),
+    ] = None,
     exact: Annotated[
         bool,
         typer.Option(
             "--exact",
-            help="Tables 1 and 2: also exact samples of the regions, balls of equal prior mass, and random sets.",
+            help="Tables 1 and 2: also exact samples of the regions, balls of equal prior mass, random sets, and "
+            "regions of random weights.",
         ),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
@@ -99,11 +110,13 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli import ranges
     from egbas.inputs.devices import set_threads
     from egbas.reproduce.kept import FOLDER
+    from egbas.reproduce.repeats import as_table as repeats_table
+    from egbas.reproduce.tables import exact_table
     from egbas.storage.store import kept_in
     from egbas.zoo.models import load_model
 
     _check(name, out, exact=exact)
-    asked = _asked(name, queries, seed=seed, layer=layer, level=level, masks=masks)
+    asked = _asked(name, queries, seed=seed, layer=layer, level=level, masks=masks, repeats=repeats)
     model = _chosen(model, out, key, activation)  # it writes a file: after all that is refused
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
@@ -134,6 +147,9 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
         contents[place.name] = content
         if not json:
             show.table(*table)
+            for more in (exact_table(content), repeats_table(content)) if name.startswith("table") else ():
+                if more is not None:
+                    show.table(*more)
             show.say("\n".join([*_found_before(content, store or place / FOLDER), str(place / f"{name}.json")]))
     if json:
         show.as_json(next(iter(contents.values())) if len(contents) == 1 else contents)
@@ -164,17 +180,18 @@ def _chosen(model: str | None, out: Path, key: str | None, activation: str | Non
 
 
 def _asked(
-    name: str, queries: int | None, *, seed: str | None, layer: str | None, level: str | None, masks: int | None
+    name: str, queries: int | None, *, seed: str | None, layer: str | None, level: str | None, **numbers: int | None
 ) -> dict[str, Any]:
-    """What the tables of the paper take beside others, read.
+    """What the tables of the paper take beside others, read; numbers are those of BerOpt's masks and repeats.
 
     Raises:
         ConfigError: it is for no such experiment, or cannot be read.
     """
     from egbas.cli import ranges
     from egbas.errors import ConfigError
+    from egbas.exploration.repeats import check_repeats
 
-    given = {"--seed": seed, "--layer": layer, "--level": level, "--masks": masks}
+    given = {"--seed": seed, "--layer": layer, "--level": level} | {f"--{key}": n for key, n in numbers.items()}
     for option, value in given.items():
         if value is not None and name not in EXACT:
             raise ConfigError(f"got {option} {value} for {name}; it is for {', '.join(EXACT)}: leave it out")
@@ -185,8 +202,8 @@ def _asked(
     if level is not None:
         ranges.levels(level)
     asked: dict[str, Any] = {} if seed is None else {"seeds": ranges.numbers(seed, "--seed")}
-    if masks is not None:
-        asked["masks"] = masks
+    check_repeats(numbers["repeats"] or 1, has_layer=True, masks=numbers["masks"])
+    asked |= {key: value for key, value in numbers.items() if value is not None}
     return asked if layer is None else {**asked, "layers": ranges.numbers(layer, "--layer")}
 
 

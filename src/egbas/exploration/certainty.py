@@ -212,7 +212,7 @@ def _agreement(
     pairs = list(combinations(range(len(repeats)), 2))
     ordered = list(permutations(range(len(repeats)), 2))
     shares = {(i, j): repeats[j].region.shared(drawn[i].latents.to(_device(repeats[j]))) for i, j in ordered}
-    width = _t(len(repeats)) * float(means.std()) / math.sqrt(len(repeats))
+    width = student_t(len(repeats)) * float(means.std()) / math.sqrt(len(repeats))
     return Agreement(
         freedom=torch.where(is_free, maps.mean(dim=0), torch.nan).float(),
         mean=float(means.mean()),
@@ -259,8 +259,8 @@ def _geometric_mean(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else math.sqrt(one * other)
 
 
-def _t(n: int) -> float:
-    """Student's t for the mean of n values."""
+def student_t(n: int) -> float:
+    """How many standard errors the 95 % interval of the mean of n values reaches to either side (Student's t)."""
     from scipy.stats import t
 
     return float(t.ppf((1 + _LEVEL) / 2, n - 1))

@@ -74,14 +74,19 @@ def find_again(
     Raises:
         ConfigError: a set has no unit.
     """
-    rng = rng_of("repeats", problem.seeds[place])
-    seeds = [int(torch.randint(2**31, (), generator=rng)) for _ in range(repeats - 1)]
+    seeds = seeds_again(problem.seeds[place], repeats - 1)
     again = replace(problem, queries=[problem.queries[place]] * len(seeds), seeds=seeds)
     try:
         found = supports_of(again, config, half_width, _clock(progress, len(seeds)))
     except ConfigError as error:
         raise ConfigError(f"with other masks (repeats={repeats}): {error}") from error
     return Again(problem=again, found=found)
+
+
+def seeds_again(seed: int, n: int) -> list[int]:
+    """The seeds of n more runs of BerOpt beside that of a run; the first ones are the same for every n."""
+    rng = rng_of("repeats", seed)
+    return [int(torch.randint(2**31, (), generator=rng)) for _ in range(n)]
 
 
 def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: Progress | None) -> Certainty:

@@ -119,7 +119,7 @@ class Judges:
             samples += drawn.drawn
             mass = drawn.mass
             facts["unconverged"] = list(drawn.unconverged)
-            facts["log10_mass"] = None if mass is None or not mass.is_complete else [mass.log10, mass.low, mass.high]
+            facts["log10_mass"] = [mass.log10, mass.low, mass.high] if mass.is_complete else None
         scores = evaluate(run, samples, discriminator=self.discriminator, classifier=self.classifier, progress=progress)
         rows = [dataclasses.asdict(score) for score in scores]
         return {"scores": rows, "facts": facts, "warnings": list(run.warnings)}

@@ -6,7 +6,7 @@ Both tables come from one measurement; measure once and give it to both.
 
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 import egbas
 from egbas.evaluation.comparison import Score
 from egbas.evaluation.exact_methods import ExactSettings
+from egbas.exploration.repeats import check_repeats
 from egbas.exploration.result import Exploration
 from egbas.reproduce.judged import Judges, Measured
 from egbas.reproduce.provenance import discriminator_facts
@@ -37,13 +38,15 @@ class Measurement:
     Attributes:
         scores: of every model, layer, query and method.
         config: what repeats the measurement, and the seconds it took, as JSON takes it.
+        again: the same scores with each of BerOpt's other seeds; empty without any.
     """
 
     scores: tuple[Score, ...]
     config: dict[str, Any]
+    again: tuple[tuple[Score, ...], ...] = ()
 
 
-def measure(
+def measure(  # noqa: PLR0913
     model_names: Sequence[str] = MODELS,
     layers: Sequence[int] | None = None,
     n_queries: int = N_QUERIES,
@@ -51,6 +54,7 @@ def measure(
     *,
     exact: ExactSettings | None = None,
     seeds: Sequence[int] | None = None,
+    repeats: int = 1,
 ) -> Measurement:
     """Explore and judge every layer of every model at queries 0, 1, ..., each drawn from the prior by its number.
 
@@ -65,16 +69,18 @@ def measure(
             a query scores is kept in its store, too.
         exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
         seeds: the numbers of the queries; None: from 0 on.
+        repeats: seeds of BerOpt at each query, those of ``egbas explore --repeats``; the first is the query's own.
 
     Raises:
-        ConfigError: a supporting set came out empty; no query is left out silently.
+        ConfigError: a supporting set came out empty; no query is left out silently. Or there are no masks to repeat.
         ModelNotFoundError: there is no such model.
         LayerNotFoundError: a model has no such layer.
         RunDirectoryError: a finished query cannot be written.
     """
     explored = explored or Explored()
+    check_repeats(repeats, has_layer=True, masks=explored.beropt.masks)
     seeds = list(range(n_queries) if seeds is None else seeds)
-    start, scores = time.perf_counter(), list[Score]()
+    start = time.perf_counter()
     models = {name: explored.model(name) for name in model_names}
     # The classifier knows the digits of the embedded models only.
     classifier = load_classifier(CLASSIFIER) if any(model.card is not None for model in models.values()) else None
@@ -91,39 +97,57 @@ def measure(
         )
         for name, model in models.items()
     }
-    judges = {
-        (name, layer): _Judge(explored=explored, name=name, layer=layer, judges=judges_of[name])
-        for name in models
-        for layer in layers or paper_layers(name)
-    }
-    before = {key: judge.known(seeds) for key, judge in judges.items()}
-    missing = {key: [seed for seed in seeds if seed not in before[key]] for key in judges}
-    for (name, layer), judge in judges.items():
-        explored.expect(judge, name, layer, missing[name, layer])
-    geometries, unconverged, masses = dict[str, Any](), list[list[Any]](), list[list[Any]]()
-    for (name, layer), judge in judges.items():
-        judged = explored.each(judge, name, layer, missing[name, layer])
-        of_seed = before[name, layer] | dict(zip(missing[name, layer], judged, strict=True))
-        for seed in seeds:
-            scores += of_seed[seed].scores
-            geometries[name] = of_seed[seed].facts["geometry"]
-            masses += [[name, layer, seed, mass] for mass in [of_seed[seed].facts.get("log10_mass")] if mass]
-            unconverged += [[name, layer, seed, method] for method in of_seed[seed].facts["unconverged"]]
+    layers_of = {name: list(layers or paper_layers(name)) for name in model_names}
+    sets = [_judged(explored, judges_of, layers_of, seeds)]
+    sets += [_judged(explored.again(repeat), judges_of, layers_of, seeds) for repeat in range(1, repeats)]
+    scores, *again = [tuple(score for one in found.values() for score in one.scores) for found, _ in sets]
+    own = sets[0][0]
     config = {
         "models": {name: model.sha256 for name, model in models.items()},
         "classifier": None if classifier is None else CLASSIFIER,
         "discriminators": {name: discriminator_facts(model.discriminator) for name, model in models.items()},
-        "geometries": geometries,
-        "layers": {name: list(layers or paper_layers(name)) for name in model_names},
+        "geometries": {name: measured.facts["geometry"] for (name, _, _), measured in own.items()},
+        "layers": layers_of,
         "seeds": seeds,
+        "repeats": repeats,
         **settings,
-        "unconverged": unconverged,
-        "log10_mass": masses,
-        "finished_before": sum(map(len, before.values())),
+        "unconverged": [[*key, method] for key, one in own.items() for method in one.facts["unconverged"]],
+        "log10_mass": [[*key, mass] for key, one in own.items() if (mass := one.facts.get("log10_mass"))],
+        "unconverged_again": [
+            [repeat, *key, method]
+            for repeat, (found, _) in enumerate(sets[1:], 1)
+            for key, one in found.items()
+            for method in one.facts["unconverged"]
+        ],
+        "finished_before": sum(n_before for _, n_before in sets),
         "versions": {"egbas": egbas.__version__, "torch": torch.__version__},
         "seconds": time.perf_counter() - start,
     }
-    return Measurement(scores=tuple(scores), config=config)
+    return Measurement(scores=scores, config=config, again=tuple(again))
+
+
+def _judged(
+    explored: Explored, judges_of: Mapping[str, Judges], layers_of: Mapping[str, Sequence[int]], seeds: Sequence[int]
+) -> tuple[dict[tuple[str, int, int], Measured], int]:
+    """What every method scores with one seed of BerOpt at each query; and how many queries were judged before."""
+    judges = {
+        (name, layer): _Judge(explored=explored, name=name, layer=layer, judges=judges_of[name], seeds=seeds)
+        for name, some in layers_of.items()
+        for layer in some
+    }
+    before = {key: judge.known() for key, judge in judges.items()}
+    missing = {key: [seed for seed in seeds if seed not in before[key]] for key in judges}
+    for (name, layer), judge in judges.items():
+        explored.expect(judge, name, layer, missing[name, layer])
+    found: dict[tuple[str, int, int], Measured] = {}
+    for (name, layer), judge in judges.items():
+        now = explored.each(judge, name, layer, missing[name, layer])
+        of_seed = before[name, layer] | dict(zip(missing[name, layer], now, strict=True))
+        for seed in seeds:
+            one = of_seed[seed]
+            scores = [dataclasses.replace(score, query=seed) for score in one.scores]
+            found[name, layer, seed] = dataclasses.replace(one, scores=scores)
+    return found, sum(map(len, before.values()))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,24 +159,27 @@ class _Judge:
         name: of the generator.
         layer: number of the layer.
         judges: of the images.
+        seeds: of the queries.
     """
 
     explored: Explored
     name: str
     layer: int
     judges: Judges
+    seeds: Sequence[int]
 
-    def known(self, seeds: Iterable[int]) -> dict[int, Measured]:
+    def known(self) -> dict[int, Measured]:
         """Those of the queries that were judged before, by their seed."""
         store = self.explored.store
         if store is None:
             return {}
-        found = {seed: self.judges.found(store, self._task(seed), self.name) for seed in seeds}
+        found = {seed: self.judges.found(store, self._task(seed), self.name) for seed in self.seeds}
         return {seed: one for seed, one in found.items() if one is not None}
 
     def __call__(self, run: Exploration) -> Measured:
         """Judge the samples of every method, and keep what they score."""
-        return self.judges.judged(self.explored.store, self._task(run.seed), lambda: run, self.name)
+        drawn_by = {self.explored.seed_of(seed): seed for seed in self.seeds}
+        return self.judges.judged(self.explored.store, self._task(drawn_by[run.seed]), lambda: run, self.name)
 
     def _task(self, seed: int) -> str:
         return self.explored.task(self.name, self.layer, seed).key

@@ -28,6 +28,7 @@ def run(  # noqa: PLR0913, PLR0917
     seeds: Sequence[int] | None = None,
     level: int | None = None,
     masks: int | None = None,
+    repeats: int = 1,
 ) -> dict[str, Any]:
     """Make Tables 1 and 2 of the models, and every figure that one of them can be drawn of.
 
@@ -42,6 +43,7 @@ def run(  # noqa: PLR0913, PLR0917
         seeds: as for a table; figures have their own.
         level: as for a table, and for the figures, too.
         masks: as the level.
+        repeats: as for a table.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
@@ -63,7 +65,7 @@ def run(  # noqa: PLR0913, PLR0917
     explored = Explored(beropt=beropt_at(level, masks), progress=told, store=store)
     for name, model in figures:
         expect(name, model, explored)
-    measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds)
+    measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats)
     made = []
     for table in (table1.TABLE, table2.TABLE):
         table.write(measured, out)

@@ -14,6 +14,7 @@ import torch
 
 from egbas.beropt import BerOptConfig
 from egbas.exploration.explore import explore_many
+from egbas.exploration.repeats import seeds_again
 from egbas.exploration.result import Exploration
 from egbas.geometry import choose_geometry
 from egbas.machine.threads import idle_cores
@@ -43,6 +44,7 @@ class Explored:
         beropt: settings of BerOpt, for all explorations.
         gbrrt: settings of GB-RRT, for all.
         store: where explorations are kept and found again; None: nowhere.
+        repeat: which of BerOpt's seeds at each query: 0 for the query's own, k for the k-th that ``--repeats`` adds.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Explored:
         gbrrt: GbRrtConfig | None = None,
         progress: Progress | None = None,
         store: Store | None = None,
+        repeat: int = 0,
     ) -> None:
         """Start with no exploration.
 
@@ -61,8 +64,10 @@ class Explored:
             progress: called with (done, all, text); each exploration that is expected counts twice, when it is made
                 and when it has been summarised.
             store: where explorations are kept and found again; None: nowhere.
+            repeat: which of BerOpt's seeds at each query: 0 for the query's own, k for the k-th that is added.
         """
         self.beropt, self.gbrrt = beropt or BerOptConfig(), gbrrt or GbRrtConfig()
+        self.repeat = repeat
         self._progress, self._n_done, self._n_all = progress, 0, 0
         self.store, self._parts = store, dict[tuple[str, int], Part]()
         self._models: dict[str, Model] = {}
@@ -128,6 +133,26 @@ class Explored:
             self._models[name] = load_model(name)
         return self._models[name]
 
+    def again(self, repeat: int) -> "Explored":
+        """The same with another of BerOpt's seeds at each query.
+
+        Args:
+            repeat: 0 for the query's own, k for the k-th that is added.
+        """
+        tell = self._progress
+
+        def told(done: int, total: int, text: str) -> None:
+            if tell is not None:
+                tell(done, total, f"other masks {repeat}: {text}")
+
+        made = Explored(beropt=self.beropt, gbrrt=self.gbrrt, progress=told, store=self.store, repeat=repeat)
+        made._models = self._models
+        return made
+
+    def seed_of(self, seed: int) -> int:
+        """The seed of the exploration of the query that a seed drew."""
+        return seed if self.repeat == 0 else seeds_again(seed, self.repeat)[-1]
+
     def _explore(self, model_name: str, layer: int, seeds: Sequence[int]) -> None:
         """Explore a layer at some queries together, and make every summary that is expected there.
 
@@ -165,7 +190,7 @@ class Explored:
                 model.generator,
                 [z0 for z0, seed in zip(queries, seeds, strict=True) if seed in missing],
                 layer,
-                rng=missing,
+                rng=[self.seed_of(seed) for seed in missing],
                 beropt=self.beropt,
                 gbrrt=self.gbrrt,
                 samples=0,
@@ -177,8 +202,8 @@ class Explored:
         )
         found |= dict(zip(missing, made, strict=True))
         runs = [run for run in found.values() if run is not None]
-        for run in made:
-            self._keep(model_name, layer, run)
+        for seed, run in zip(missing, made, strict=True):
+            self._keep(model_name, layer, seed, run)
         self._n_done += len(seeds)
         for seed, run in zip(seeds, runs, strict=True):
             self._tell(0, f"{here} q={seed}")
@@ -199,9 +224,9 @@ class Explored:
         place = self.store.find(self.task(model_name, layer, seed).key)
         return None if place is None else load_run(place, self.model(model_name).generator)
 
-    def _keep(self, model_name: str, layer: int, run: Exploration) -> None:
+    def _keep(self, model_name: str, layer: int, seed: int, run: Exploration) -> None:
         if self.store is not None:
-            self.store.finish(self.task(model_name, layer, run.seed).key, run_files(run))
+            self.store.finish(self.task(model_name, layer, seed).key, run_files(run))
 
     def task(self, model_name: str, layer: int, seed: int) -> Task:
         """The task that a sweep has for the exploration of a layer at the query of a seed.
@@ -224,7 +249,7 @@ class Explored:
                     options=options_of_tree(),
                 ),
             )
-        return self._parts[model_name, layer].task(layer, self.beropt.level, seed)
+        return self._parts[model_name, layer].task(layer, self.beropt.level, self.seed_of(seed), drawn=seed)
 
     def _summarise(self, run: Exploration, key: RunKey) -> None:
         for summary in self._expected[key]:

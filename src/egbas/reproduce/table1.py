@@ -8,7 +8,7 @@ from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import DEVIATION, Score, ratios, summarise
 from egbas.evaluation.exact_methods import EXACT, RIVALS
 from egbas.reproduce.measurement import LAYERS, MODELS
-from egbas.reproduce.tables import PaperTable, Rows, exact_methods_in
+from egbas.reproduce.tables import PaperTable, Rows, told_ratio
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
 PAPER_E_GBAS = (0.0781, 0.0694, 0.0675, 0.0323)
@@ -39,35 +39,24 @@ def paper_ratio(model: str, layer: int | str, method: str) -> float | None:
 
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: deviations of every method, then ratios beside the paper's."""
-    exact = exact_methods_in(content)
-    shown = [*METHODS, *exact]
-    headings = ["model", "l", *shown]
+    headings = ["model", "l", *METHODS]
     for method in (L2, LINF, RADIUS_MATCHED):
         headings += [f"/ {method}", "paper"] if method in PAPER else [f"/ {method}"]
-    rivals = [name for name in RIVALS if name in exact]
-    headings += [f"exact / {name}" for name in rivals]
     means = {(row["model"], row["layer"], row["method"]): row["mean"] for row in content["rows"]}
     quotients = {(row["model"], row["layer"], row["method"]): row for row in content["ratios"]}
     lines = []
     for model, layer in dict.fromkeys((row["model"], row["layer"]) for row in content["rows"]):
         line = [model, str(layer)]
-        line += [f"{means[key]:.4f}" if (key := (model, layer, name)) in means else "-" for name in shown]
+        line += [f"{means[key]:.4f}" if (key := (model, layer, name)) in means else "-" for name in METHODS]
         for method in (L2, LINF, RADIUS_MATCHED):
             row = quotients.get((model, layer, method))
-            line.append("-" if row is None else _ratio(row))
+            line.append("-" if row is None else told_ratio(row))
             if method in PAPER:
                 paper = paper_ratio(model, layer, method)
                 line.append("-" if paper is None else f"{paper:.3f}")
-        quotients_here = (quotients.get((model, layer, name)) for name in rivals)
-        line += ["-" if row is None else _ratio(row) for row in quotients_here]
         lines.append(line)
     return headings, lines
 
 
 def _key(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("model", "layer", "method")}
-
-
-def _ratio(row: dict[str, Any]) -> str:
-    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['mean']:.3f}{interval}"

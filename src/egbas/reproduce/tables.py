@@ -7,18 +7,41 @@ from pathlib import Path
 from typing import Any
 
 from egbas.evaluation.comparison import Score
-from egbas.evaluation.exact_methods import EXACT_METHODS, ExactSettings
+from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS, ExactSettings
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
+from egbas.reproduce.repeats import over_seeds
 from egbas.reproduce.shared_runs import Explored, Progress, beropt_at
 from egbas.storage import Store, write_json
 
 Rows = list[dict[str, Any]]
 
 
-def exact_methods_in(content: dict[str, Any]) -> list[str]:
-    """The exact methods that a table has rows of, in their order."""
+def exact_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]] | None:
+    """Headings and lines for the terminal: the means of the exact methods, and exact samples over each rival.
+
+    Args:
+        content: of a table; None is returned where it has no exact rows.
+    """
     drawn = {row["method"] for row in content["rows"]}
-    return [name for name in EXACT_METHODS if name in drawn]
+    shown = [name for name in EXACT_METHODS if name in drawn]
+    if not shown:
+        return None
+    rivals = [name for name in RIVALS if name in drawn]
+    means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
+    quotients = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
+    lines = []
+    for model, layer, metric in dict.fromkeys(key[:3] for key in means):
+        line = [model, str(layer), metric]
+        line += [f"{means[key]:.4f}" if (key := (model, layer, metric, name)) in means else "-" for name in shown]
+        over = [quotients.get((model, layer, f"{EXACT} / baseline, {metric}", name)) for name in rivals]
+        lines.append(line + ["-" if row is None else told_ratio(row) for row in over])
+    return ["model", "l", "metric", *shown, *(f"exact / {name}" for name in rivals)], lines
+
+
+def told_ratio(row: dict[str, Any]) -> str:
+    """A ratio with its interval over queries."""
+    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['mean']:.3f}{interval}"
 
 
 @dataclass(frozen=True)
@@ -46,6 +69,7 @@ class PaperTable:
         seeds: Sequence[int] | None = None,
         level: int | None = None,
         masks: int | None = None,
+        repeats: int = 1,
     ) -> dict[str, Any]:
         """Measure, make the table, and write it to ``out/NAME.json``.
 
@@ -60,15 +84,19 @@ class PaperTable:
             seeds: the numbers of the queries; None: from 0 on.
             level: of the supporting sets; None: as the paper has them, by a sparsity.
             masks: random ones a step of BerOpt; 0: none; None: egbas's own number.
+            repeats: seeds of BerOpt at each query; the table itself is of the first.
 
         Returns:
-            {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``.
+            {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``; with repeats "over_seeds", too, of
+            ``egbas.reproduce.repeats``.
 
         Raises:
+            ConfigError: without masks there is nothing to repeat.
             RunDirectoryError: the file cannot be written.
         """
         explored = Explored(beropt=beropt_at(level, masks), progress=progress, store=store)
-        return self.write(measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds), out)
+        measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats)
+        return self.write(measured, out)
 
     def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
         """Make the table of a measurement, and write it to ``out/NAME.json``.
@@ -85,5 +113,8 @@ class PaperTable:
         """
         rows, ratios = self.rows_and_ratios(measured.scores)
         content = {"rows": rows, "ratios": ratios, "config": measured.config, "note": OTHER_MODELS}
+        if measured.again:
+            sets = [measured.scores, *measured.again]
+            content["over_seeds"] = over_seeds(sets, lambda scores: self.rows_and_ratios(scores)[1])
         write_json(out / f"{self.name}.json", content)
         return content

@@ -35,9 +35,12 @@ class Part:
         """The key of what all tasks have in common."""
         return key_of(self.decides)
 
-    def task(self, layer: int | str, level: int | None, seed: int, row: int | None = None) -> Task:
-        """One of the tasks."""
-        query = {"drawn": seed} if row is None or self.rows is None else {"given": self.rows[row]}
+    def task(
+        self, layer: int | str, level: int | None, seed: int, row: int | None = None, drawn: int | None = None
+    ) -> Task:
+        """One of the tasks; where another seed than its own drew the query, ``drawn`` says which."""
+        by_seed = {"drawn": seed if drawn is None else drawn}
+        query = by_seed if row is None or self.rows is None else {"given": self.rows[row]}
         path = self.layers[layer]
         key = key_of({"common": self.common, "layer": path, "level": level, "query": query, "seed": seed})
         return Task(key=key, model=self.model, layer=layer, level=level, seed=seed, row=row)

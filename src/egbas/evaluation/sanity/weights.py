@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from egbas.errors import ConfigError, NetworkError
+from egbas.errors import ConfigError, LayerNotFoundError, NetworkError
 from egbas.evaluation.sanity.measured import Measured, rank_correlation
 from egbas.evaluation.sanity.randomised import KINDS, parameters_below, parameters_of, randomised
 from egbas.exploration.clock import Progress
@@ -22,6 +22,7 @@ from egbas.samplers.choice import rng_of
 UNITS, FREEDOM, MAP = "units", "freedom", "map"
 TIMES_THE_UNITS = 1.5  # share of the active units that are kept, from which two networks are told apart by it
 HOLDS = 0.9  # freedom, from which a region holds hardly anything: its map is noise, and says nothing
+EXPECTED = (ConfigError, NetworkError, LayerNotFoundError)  # of a copy with random weights
 ALIKE = 0.5  # rank correlation of two maps, from which they are alike
 
 
@@ -156,7 +157,7 @@ def randomised_weights(  # noqa: PLR0913
         made = randomised(generator, names, latent, rng=rng_of("randomised weights", seed), conditions=conditions)
         try:
             copies.append(Copy.of(kind, trained, explore(made)))
-        except (ConfigError, NetworkError) as error:  # no active unit, an empty set, images that are all alike
+        except EXPECTED as error:  # no active unit, an empty set, images that are all alike, a layer that is constant
             copies.append(Copy.without_region(kind, str(error)))
     if progress:
         progress("weights", len(kinds), len(kinds), "")
