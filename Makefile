@@ -6,10 +6,8 @@ OUT ?= runs/demo
 DATA ?= ../shared/data/mnist
 MODEL ?= dcgan-mnist-2d
 
+# One process for each core; tests/conftest.py says in which order, and which files run without the checks of types.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
-# The longest ones first. They run without the checks of types and shapes, which would take more than half of their time; what
-# they call is checked where its own tests call it.
-LONGEST := $(addprefix tests/,$(shell cat tests/longest.txt))
 
 PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 # As pip does for packages that are not editable. Where Python must not write it (PYTHONDONTWRITEBYTECODE), every start would compile 230 files.
@@ -27,8 +25,7 @@ demo: $(VENV)/demo.stamp ## the main job on an embedded model
 	@echo "         $(OUT)/samples.png"
 
 test: lint ## lint, then the whole test suite
-	$(PYTEST) --jaxtyping-packages= $(LONGEST)
-	$(PYTEST) $(addprefix --ignore=,$(LONGEST))
+	$(PYTEST)
 
 lint: $(VENV)/dev.stamp ## ruff, pyright and the direction of imports
 	$(BIN)/ruff check .

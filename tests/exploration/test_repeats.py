@@ -17,8 +17,13 @@ def halves(repeats: int, **settings: Any) -> Exploration:
     return explore(HalvesNet(), HALVES_QUERY, 1, repeats=repeats, **settings)
 
 
-def test_the_answer_is_that_of_the_first() -> None:
-    once, again = halves(1), halves(3)
+@pytest.fixture(scope="module")
+def thrice() -> Exploration:
+    return halves(3)
+
+
+def test_the_answer_is_that_of_the_first(thrice: Exploration) -> None:
+    once, again = halves(1), thrice
     assert once.certainty is None
     assert torch.equal(once.exact.latents, again.exact.latents)
     assert torch.equal(once.theta, again.theta)
@@ -32,9 +37,9 @@ def test_the_answer_is_that_of_the_first() -> None:
     assert torch.equal(found.core, again.beropt.units)
 
 
-def test_the_same_seed_repeats_all_of_it() -> None:
-    assert halves(3).certainty.record() == halves(3).certainty.record()
-    assert halves(3, rng=4).certainty.record() != halves(3).certainty.record()
+def test_the_same_seed_repeats_all_of_it(thrice: Exploration) -> None:
+    assert halves(3).certainty.record() == thrice.certainty.record()
+    assert halves(3, rng=4).certainty.record() != thrice.certainty.record()
 
 
 def test_without_samples_the_sets_are_repeated() -> None:

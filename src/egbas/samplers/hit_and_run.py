@@ -11,7 +11,12 @@ the move leaves the target, restricted to the region, as it is. No smoothness, c
 
 All chains go on side by side, with one membership call a round for all. Each does a fixed number of moves, and one
 that is done with a move begins the next at once: to stop a chain when it happens to be inside would be wrong.
+
+In few dimensions most moves after the warm-up are leaps to draws of a mixture that was fitted in it (``independence``).
+A call's first moves go along curves, which reach what the mixture may have missed.
 """
+
+import math
 
 import numpy as np
 import torch
@@ -21,11 +26,13 @@ from torch import Tensor
 from egbas.region import Region
 from egbas.samplers.covariance import shrunk_covariance
 from egbas.samplers.curves import Brackets, curves_of
+from egbas.samplers.independence import FEW_DIMENSIONS, Leaps, Mixture
 from egbas.samplers.kernel import Array, Membership
-from egbas.samplers.target import Target
+from egbas.samplers.target import Target, UniformSphere
 
 _ROUNDS = 4  # of the warm-up, each twice as long as the one before
 _SNAPSHOTS = 4  # of each chain in the first of them, a draw's worth of moves in all, or four moves each
+_FEW = 0.2  # share of leaps that are accepted, below which curves do better
 _MOST_TRIES = 100  # after which a bracket has no length left
 
 
@@ -57,6 +64,7 @@ class HitAndRunKernel:
         self._target, self._is_inside = target, Membership(region, device)
         self._curves = curves_of(target, np.eye(target.d))
         self._most = most
+        self._leaps: Leaps | None = None
         self.moves = max(2, target.d // 2) if moves is None else moves
 
     @property
@@ -67,18 +75,48 @@ class HitAndRunKernel:
     def adapt(self, z: Float[Tensor, "chains d"], rng: np.random.Generator) -> Float[Tensor, "chains d"]:
         """Learn how the target is stretched, from states of all chains."""
         state, every = z.numpy(force=True).astype(np.float64), max(4, self.moves // _SNAPSHOTS)
+        is_low = self._target.d <= FEW_DIMENSIONS and not isinstance(self._target, UniformSphere)
         for level in range(_ROUNDS):
-            states = self._move(state, _SNAPSHOTS * 2**level, every, rng, share=0.5)
+            states, accepted = self._warm(state, _SNAPSHOTS * 2**level, every, rng)
             if not states.shape[1]:
                 break
-            state = states[:, -1]
-            covariance = shrunk_covariance(states.reshape(-1, states.shape[2]))
+            state, flat = states[:, -1], states.reshape(-1, states.shape[2])
+            covariance = shrunk_covariance(flat)
             self._curves = curves_of(self._target, np.linalg.cholesky(covariance).T.astype(np.float64))
+            is_worth_it = is_low and (accepted > _FEW or level < _ROUNDS - 1)  # the last round has tried it
+            self._leaps = self._leaps_of(flat) if is_worth_it else None
         return torch.from_numpy(state.copy())
+
+    def _warm(
+        self, z: Float[Array, "chains d"], n: int, every: int, rng: np.random.Generator
+    ) -> tuple[Float[Array, "chains m d"], float]:
+        """States of a round of the warm-up, and the share of leaps that were accepted."""
+        accepted = 0.0
+        if self._leaps is not None:
+            states = self._move(z, n, 1, rng, share=0.5)
+            room = math.inf if self._most is None else self._most // 2 - self.evaluations
+            if states.shape[1] < n or room < n * len(z):
+                return states, accepted
+            leapt, accepted = self._leaps(states[:, -1], n, 1, rng)
+            if accepted > _FEW:
+                return np.concatenate([states, leapt], axis=1), accepted
+            z = leapt[:, -1]
+        return self._move(z, n, every, rng, share=0.5), accepted
+
+    def _leaps_of(self, states: Float[Array, "n d"]) -> Leaps:
+        return Leaps(mixture=Mixture.of(states), target=self._target, is_inside=self._is_inside)
 
     def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:
         """The states after every ``moves`` moves; fewer, maybe none, where the limit was met."""
-        return torch.from_numpy(self._move(z.numpy(force=True).astype(np.float64), n, self.moves, rng))
+        state = z.numpy(force=True).astype(np.float64)
+        if self._leaps is None:
+            return torch.from_numpy(self._move(state, n, self.moves, rng))
+        along = self._move(state, 1, self.moves, rng)
+        if self._most is not None:
+            n = min(n, (self._most - self.evaluations) // (len(state) * self.moves))
+        if n < 1 or not along.shape[1]:
+            return torch.from_numpy(along[:, :0])
+        return torch.from_numpy(self._leaps(along[:, 0], n, self.moves, rng)[0])
 
     def _move(
         self, z: Float[Array, "chains d"], n: int, every: int, rng: np.random.Generator, *, share: float = 1.0
