@@ -114,6 +114,7 @@ def test_a_quantile_lies_between_two_draws() -> None:
 
 
 @pytest.mark.parametrize("told", ["middle", "quantile", "quantile:1", "quantile:0", "quantile:nan", 0.5, "turning:2"])
+@pytest.mark.usefixtures("without_type_checks")
 def test_what_is_no_boundary_is_refused(told: str) -> None:
     with pytest.raises(ConfigError, match="expected zero, turning, or quantile:Q"):
         Boundary.of(told)  # pyright: ignore[reportArgumentType]

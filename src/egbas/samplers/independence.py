@@ -67,7 +67,7 @@ class Mixture:
 
     def _log_density(self, z: Float[Array, "n d"]) -> Float[Array, " n"]:
         k, d = self.centres.shape
-        z, centres = (np.linalg.solve(self.factor.T, x.T).T for x in (z, self.centres))
+        z, centres = (np.linalg.solve(self.factor.T, x.T).T.astype(np.float64) for x in (z, self.centres))
         squares = sum((z[:, None, i] - centres[None, :, i]) ** 2 for i in range(d))  # (n, k)
         narrow = math.log((1 - _SHARE) / k) - d * math.log(self.width) - squares / (2 * self.width**2)
         wide = math.log(_SHARE) - d * math.log(_WIDE) - ((z - centres.mean(axis=0)) ** 2).sum(axis=1) / (2 * _WIDE**2)
