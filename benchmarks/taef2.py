@@ -89,12 +89,24 @@ def _loaded(network: nn.Sequential, name: str) -> nn.Module:
 
 
 def photographs() -> dict[str, Tensor]:
-    """The photographs (3, h, w) in 0..1 that come with matplotlib and, where it is there, scikit-learn."""
-    files = [Path(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))]
+    """The three photographs (3, h, w) in 0..1 that come with matplotlib and scikit-learn.
+
+    Raises:
+        MissingExtraError: scikit-learn is not there. A bank without its photographs would be another one.
+    """
     found = importlib.util.find_spec("sklearn")
-    if found is not None and found.origin is not None:
-        files += sorted((Path(found.origin).parent / "datasets" / "images").glob("*.jpg"))
-    return {file.stem: as_tensor(Image.open(file)) for file in files}
+    if found is None or found.origin is None:
+        raise egbas.MissingExtraError(
+            "scikit-learn is not installed; two of the three photographs of TAEF2's bank come with it, and a bank "
+            "without them is another prior: pip install scikit-learn"
+        )
+    files = sorted((Path(found.origin).parent / "datasets" / "images").glob("*.jpg"))
+    return {"grace_hopper": portrait()} | {file.stem: as_tensor(Image.open(file)) for file in files}
+
+
+def portrait() -> Tensor:
+    """The photograph (3, h, w) in 0..1 that comes with matplotlib."""
+    return as_tensor(Image.open(str(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))))
 
 
 def as_tensor(picture: Image.Image) -> Tensor:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a patch of a photograph may become where a layer of TAEF2's decoder holds what it holds, the rest left alone.
 
-    python -m benchmarks.taef2_patches portrait flower --level 3 --out benchmarks/taef2_patches.json --pictures FOLDER
+    python -m benchmarks.taef2_patches portrait flower --level 3 --side 2 --out OUT.json --pictures FOLDER
 
 All positions of the latent but a few are those of the photograph. The few have the Gaussian of the bank there, and
 BerOpt's distance is measured in the pixels above them. EGBAS_TAEF2 names the folder of weights. What is in the
@@ -22,20 +22,29 @@ from benchmarks import taef2
 from benchmarks.attribution import without
 from egbas.figures.panel import frame, new_figure, show_picture
 
-# Photograph, left, top and side of its square; the positions that vary: a mouth, the heart of a flower.
-PHOTOS = {
-    "portrait": (("grace_hopper", 90, 20, 330), (3, 5, 5, 7)),
-    "flower": (("flower", 190, 60, 330), (2, 3, 4, 5)),
+# Photograph, left, top and side of its square.
+PHOTOS = {"portrait": ("grace_hopper", 90, 20, 330), "flower": ("flower", 190, 60, 330)}
+# The positions that vary, by how many there are on a side: a mouth and the lower face, the heart of a flower and more.
+BOXES = {
+    2: {"portrait": (3, 5, 5, 7), "flower": (2, 3, 4, 5)},
+    4: {"portrait": (2, 3, 6, 7), "flower": (1, 2, 5, 6)},
 }
 LAYERS = ("decoder.whole.3.fuse", "decoder.whole.8.fuse", "decoder.whole.13.fuse")
 PIXELS = taef2.SIDE // taef2.LATENT[1]  # of a position
 SHOWN = 6
 
 
-def explored(name: str, layer: str, level: int, settings: dict[str, int], latents: Tensor) -> egbas.Exploration:
+def square(name: str) -> Tensor:
+    """The square (3, 64, 64) of a photograph."""
+    photo, left, top, side = PHOTOS[name]
+    return taef2.crop(taef2.photographs()[photo], left, top, side)
+
+
+def explored(
+    name: str, layer: str, level: int, box: tuple[int, int, int, int], settings: dict[str, int], latents: Tensor
+) -> egbas.Exploration:
     """One patch at one layer."""
-    (photo, left, top, side), box = PHOTOS[name]
-    generator, z0 = taef2.patch_of(taef2.crop(taef2.photographs()[photo], left, top, side), box, latents)
+    generator, z0 = taef2.patch_of(square(name), box, latents)
     return egbas.explore(
         generator,
         z0,
@@ -103,6 +112,7 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", choices=list(PHOTOS))
     parser.add_argument("--layers", nargs="+", default=list(LAYERS))
     parser.add_argument("--level", type=int, default=3)
+    parser.add_argument("--side", type=int, choices=list(BOXES), default=2, help="positions on a side of the patch")
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--max-evaluations", type=int, default=500_000)
     parser.add_argument("--out", type=Path, required=True)
@@ -112,20 +122,22 @@ def main() -> None:
     latents = taef2.bank()
     for layer in given.layers:
         for photo in given.photos:
-            place = {"photo": photo, "layer": layer, "level": given.level}
+            box = BOXES[given.side][photo]
+            place = {"photo": photo, "layer": layer, "level": given.level, "box": list(box)}
             settings = {"samples": given.samples, "max_evaluations": given.max_evaluations}
             others, is_known = without(content["rows"], place, settings)
             if is_known:
                 continue
             begin = time.process_time()
-            run = explored(photo, layer, given.level, settings, latents)
-            row = place | {"settings": settings, "box": PHOTOS[photo][1]} | measured(run)
+            run = explored(photo, layer, given.level, box, settings, latents)
+            row = place | {"settings": settings} | measured(run)
             row["cpu_s"] = time.process_time() - begin
             print(json.dumps(row), flush=True)
             content["rows"] = [*others, row]
             given.out.write_text(json.dumps(content, indent=1) + "\n")
             depth = LAYERS.index(layer) + 1 if layer in LAYERS else 0
-            picture(run, PHOTOS[photo][1], given.pictures / f"taef2-patch-{photo}-{depth}.png")
+            name = f"taef2-patch-{photo}-{given.side}-{depth}-{given.level}.png"
+            picture(run, box, given.pictures / name)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@
 import pytest
 import torch
 
+import egbas
 from benchmarks import taef2
 
 
 def test_a_photograph_comes_back() -> None:
     if not (taef2.FOLDER / "taef2_decoder.pth").is_file():
         pytest.skip("needs the weights of TAEF2: set EGBAS_TAEF2 to their folder")
-    photo = taef2.crop(taef2.photographs()["grace_hopper"], 100, 20, 330)[None]
+    photo = taef2.crop(taef2.portrait(), 100, 20, 330)[None]
     with torch.no_grad():
         z = taef2.encoder()(photo)
         again = taef2.decoder()(z)
@@ -18,7 +19,14 @@ def test_a_photograph_comes_back() -> None:
     assert float((again - photo).norm() / photo.norm()) < 0.15
 
 
-def test_crops_are_squares_of_photographs() -> None:
+def test_fewer_photographs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taef2.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(egbas.MissingExtraError, match="pip install scikit-learn"):
+        taef2.crops(2)
+
+
+def test_crops_are_squares_of_photographs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(taef2, "photographs", lambda: {"a": taef2.portrait(), "b": taef2.portrait().flip(1)})
     some = taef2.crops(4)
     assert some.shape == (4, 3, taef2.SIDE, taef2.SIDE)
     assert 0 <= float(some.min()) < float(some.max()) <= 1
