@@ -70,7 +70,7 @@ def rank_correlations(run: egbas.Exploration, maps: dict[str, Tensor]) -> dict[s
 
 
 def corrected(estimate: float, resampled: Sequence[float]) -> list[float]:
-    """An estimate less its bias, with its 95 % basic bootstrap interval: what is resampled, mirrored at the estimate."""
+    """An estimate less its bias, with its 95 % basic bootstrap interval: the resampled ones, mirrored at it."""
     low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
     return [2 * estimate - float(np.mean(resampled)), 2 * estimate - high, 2 * estimate - low]
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.taef2_path import largest_share, share_of
+from benchmarks.taef2_path import inside_of, interval_of
 
 
 class _Half:
@@ -11,23 +11,25 @@ class _Half:
         return z[:, 0] > 0
 
 
-def test_all_draws_are_asked_about() -> None:
-    inside, asked = share_of(_Half(), 700, 3)
-    assert asked == 700
-    assert inside == pytest.approx(350, abs=6 * 13)  # six deviations of a count
-    assert share_of(_Half(), 300, 3) == share_of(_Half(), 300, 3)
+def test_draws_that_lie_inside_are_kept() -> None:
+    inside, asked = inside_of(_Half(), 700, 3)
+    assert asked == 700 and inside.shape[1] == 3
+    assert len(inside) == pytest.approx(350, abs=6 * 13)  # six deviations of a count
+    assert bool((inside[:, 0] > 0).all())
+    assert torch.equal(inside_of(_Half(), 300, 3)[0], inside_of(_Half(), 300, 3)[0])
 
 
-def test_none_of_a_thousand_is_at_most_three_in_a_thousand() -> None:
-    assert largest_share(0, 1000) == pytest.approx(1 - 0.05**0.001)
-    assert largest_share(1000, 1000) == 1
-    assert 0.5 < largest_share(350, 700) < 0.54
-
-
-def test_draws_have_their_size() -> None:
-    class Sizes:
+def test_where_no_draw_lies_inside_there_is_none() -> None:
+    class Nothing:
         def contains(self, z: Tensor) -> Tensor:
-            assert z.shape[1] == 5 and z.dtype == torch.float32
             return torch.zeros(len(z), dtype=torch.bool)
 
-    assert share_of(Sizes(), 10, 5) == [0, 10]
+    inside, asked = inside_of(Nothing(), 10, 5)
+    assert inside.shape == (0, 5) and asked == 10
+
+
+def test_shares_have_exact_intervals() -> None:
+    assert interval_of(0, 1000) == pytest.approx((0, 1 - 0.025**0.001))
+    assert interval_of(1000, 1000)[1] == 1
+    low, high = interval_of(350, 700)
+    assert 0.46 < low < 0.5 < high < 0.54
