@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jaxtyping
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 
 Function = Callable[..., Any]
 
+_with_errors = BeartypeConf(violation_type=jaxtyping.TypeCheckError)  # a TypeError, as that of jaxtyping is
 _scope = jaxtyping.jaxtyped("context")  # in which the letters of shapes have one size each
 
 
@@ -52,11 +53,13 @@ def _checked(function: Function) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        if jaxtyping.config.jaxtyping_disable or getattr(call, "__no_type_check__", False):
+        if (
+            jaxtyping.config.jaxtyping_disable
+        ):  # ``call`` itself is not asked: what a nested one holds would stay for long
             return function(*args, **kwargs)
         nonlocal with_checks
         if with_checks is None:
-            with_checks = beartype(_resolved(function))
+            with_checks = beartype(_resolved(function), conf=_with_errors)
         with _scope:
             return with_checks(*args, **kwargs)
 
