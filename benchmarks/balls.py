@@ -16,10 +16,12 @@ from typing import Any
 import torch
 
 import egbas
+from benchmarks import markdown
 from egbas import BerOptConfig
 from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli.settings import class_judges
 from egbas.evaluation.equal_mass import ball_of_equal_mass
+from egbas.evaluation.exact_methods import MASS as QUICK_MASS
 from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.sanity.measured import independent
 from egbas.exploration.facts import Facts, facts_of
@@ -36,8 +38,6 @@ MOST, MOST_OF_FACES = 300_000, 100_000  # evaluations of costly layers and of fa
 SAMPLES, DRAWS = 50, 400  # effective ones of the region (100 in rows that do not say so); independent ones of the ball
 FEWEST = 5  # queries, from which an interval over them is told
 MASS = MassConfig(repetitions=2)
-# A decade more or less changes the radius of a ball in 64 dimensions by 4 %.
-QUICK_MASS = MassConfig(repetitions=2, chains=16, effective=16)
 
 
 def measure(name: str, path: str, layer: int, seed: int) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         "ball",
     )
     more = ("median distance: region", "ball", "lie at: region", "ball")
-    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    lines = []
     for row in sorted(rows, key=lambda row: (row["model"], row["layer"], row["seed"])):
         region, ball = row["region"], row["ball"]
         mark = "" if row["status"] == "CONVERGED" else " !"
@@ -125,14 +125,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         for key in ("freedom", "class_kept", "median_distance", "lie_at"):
             line += [f"{region[key]:.2f}", f"{ball[key]:.2f}"]
         lines.append(line)
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown.table([*names, *more], lines)
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each layer, over its queries: means, ratios of means with intervals, and the largest R-hat."""
     names = ("model", "layer", "queries", "converged", "R-hat", "freedom: region", "ball", "ratio")
     more = ("class kept: region", "ball", "difference", "median distance: region", "ball", "lie at: region", "ball")
-    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    lines = []
     by_layer = itertools.groupby(
         sorted(rows, key=lambda row: (row["model"], row["layer"])), lambda row: (row["model"], row["layer"])
     )
@@ -153,7 +153,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
                 gaps = [a - b for a, b in zip(*both, strict=True) if a is not None and b is not None]
                 line.append(_told(gaps, key))
         lines.append(line)
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown.table([*names, *more], lines)
 
 
 def _told(values: Sequence[float | None], key: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 import egbas
+from benchmarks import markdown
 from benchmarks.stability import QUERY, agreement
 from egbas import BerOptConfig
 from egbas.beropt import BerOptResult, optimize
@@ -84,7 +85,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each case; "!" marks cases in which chains did not converge."""
     names = ("model", "layer", "level", "kept as one", "groups", "units", "of active", "error", "Jaccard (chance)")
     more = ("shared (prior)", "map correlation", "freedom") if any("regions" in row for row in rows) else ()
-    lines = [[*names, "Jaccard at 0.01", *more], ["---"] * (len(names) + 1 + len(more))]
+    lines = []
     for row in sorted(rows, key=lambda row: (row["level"], row["model"], row["layer"], row["grouped"])):
         lines.append(
             [
@@ -101,7 +102,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 *(_of_regions(row.get("regions")) if more else ()),
             ]
         )
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown.table([*names, "Jaccard at 0.01", *more], lines)
 
 
 def _span(values: Sequence[int]) -> str:

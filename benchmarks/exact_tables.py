@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import markdown
 from benchmarks.exact_samples import WANTED
 
 Row = dict[str, Any]
@@ -31,7 +32,7 @@ def samples_table(rows: Sequence[Row]) -> str:
         cells = (f"`{row['model']}`", row["layer"], row["seed"], row["units_kept"], f"{seconds:.0f}")
         more = (f"{row['evaluations']:,}", f"{row['r_hat']:.3f}{mark}", f"{row['ess']:.0f}", _mass(row["log10_mass"]))
         lines.append((*cells, *more, f"{row['distance_exact']:.2f}", f"{row['distance_tree']:.2f}"))
-    return _table((*names, "log10 mass", "exact samples lie at", "the tree's at"), lines)
+    return markdown.table((*names, "log10 mass", "exact samples lie at", "the tree's at"), lines)
 
 
 def freedom_table(rows: Sequence[Row]) -> str:
@@ -44,7 +45,7 @@ def freedom_table(rows: Sequence[Row]) -> str:
         freedom = (_interval([row[key] for row in some]) for key in ("freedom", "freedom_tree"))
         far = (f"{np.mean([row['image_distance'][k] for row in some]):.2f}" for k in (1, 2))
         lines.append((f"`{model}`", layer, len(some), units, *freedom, *far))
-    return _table((*names, "95 %"), lines)
+    return markdown.table((*names, "95 %"), lines)
 
 
 def _place(row: Row) -> tuple[str, int, int]:
@@ -63,11 +64,6 @@ def _interval(values: Sequence[float]) -> str:
     means = np.random.default_rng(0).choice(values, (_RESAMPLES, len(values))).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _table(names: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
-    rows = (names, ["---"] * len(names), *lines)
-    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
 def main(path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import markdown
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, DEVIATION, SIMILARITY
 from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS
 
@@ -39,7 +40,7 @@ def gathered(folders: Iterable[Path]) -> dict[str, list[Row]]:
 def deviations(content: dict[str, list[Row]]) -> str:
     """Table 1: one line for each layer, deviations and ratios; how many of the queries' chains did not converge."""
     names = ["model", "l", "queries", "not converged", *EXACT_METHODS, *(f"exact / {name}" for name in RIVALS)]
-    return _table(names, _lines(content, DEVIATION, with_queries=True))
+    return markdown.table(names, _lines(content, DEVIATION, with_queries=True))
 
 
 def similarities(content: dict[str, list[Row]]) -> str:
@@ -47,7 +48,7 @@ def similarities(content: dict[str, list[Row]]) -> str:
     told = (ROUGH, CLASS_CONSISTENCY)
     lines = [[*line[:2], metric, *line[2:]] for metric in told for line in _lines(content, metric)]
     names = ["model", "l", "metric", *EXACT_METHODS, *(f"exact / {name}" for name in RIVALS)]
-    return _table(names, sorted(lines, key=lambda line: line[:2]))
+    return markdown.table(names, sorted(lines, key=lambda line: line[:2]))
 
 
 def seeds(content: dict[str, list[Row]]) -> str:
@@ -57,7 +58,7 @@ def seeds(content: dict[str, list[Row]]) -> str:
     for key in dict.fromkeys((row["model"], row["layer"], row["query"]) for row in wanted):
         here = {row["method"]: row for row in wanted if (row["model"], row["layer"], row["query"]) == key}
         lines.append([f"`{key[0]}`", *map(str, key[1:]), *(_ratio(here.get(name)) for name in RIVALS)])
-    return _table(["model", "l", "query", *(f"exact / {name}" for name in RIVALS)], lines)
+    return markdown.table(["model", "l", "query", *(f"exact / {name}" for name in RIVALS)], lines)
 
 
 def _lines(content: dict[str, list[Row]], metric: str, *, with_queries: bool = False) -> list[list[str]]:
@@ -109,10 +110,6 @@ def _ratio(row: Row | None) -> str:
     if row is None:
         return ""
     return f"{row['mean']:.2f}" + ("" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]")
-
-
-def _table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [names, ["---"] * len(names), *lines])
 
 
 def main(folders: Sequence[str]) -> None:

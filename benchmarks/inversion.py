@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import egbas
+from benchmarks import markdown
 from egbas import InversionConfig
 
 ROWS = Path(__file__).parent / "inversion.json"
@@ -49,7 +50,7 @@ def measure(name: str, seed: int) -> list[dict[str, Any]]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each model and method."""
     names = ("model", "method", f"below {NEAR:g}", "median error", "largest error", "nearest start", "evaluations")
-    lines = [[*names, "CPU seconds an image"], ["---"] * (len(names) + 1)]
+    lines = []
     for model in MODELS:
         for method in METHODS:
             some = [row for row in rows if (row["model"], row["method"]) == (model, method)]
@@ -72,7 +73,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                     f"{middle['cpu_seconds']:.1f}",
                 ]
             )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table([*names, "CPU seconds an image"], lines)
 
 
 def main(out: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import egbas
+from benchmarks import markdown
 from egbas import BerOptConfig
 from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli.settings import class_judges
@@ -100,7 +101,7 @@ def weights_table(rows: Sequence[dict[str, Any]]) -> str:
             by = ", ".join(copy["separated_by"]) or "**nothing**"
             lines.append([*line, _kept(copy), _freedom(copy), _two(copy["freedom_correlation"]), by])
     names = ("model", "layer", "weights", "units kept", "freedom", "correlation of the maps", "told apart by")
-    return _table(names, lines)
+    return markdown.table(names, lines)
 
 
 def sets_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -114,7 +115,7 @@ def sets_table(rows: Sequence[dict[str, Any]]) -> str:
         error = f"{trained['error']:.2f} ({min(errors):.2f} to {max(errors):.2f})"
         lines.append([f"`{row['model']}`", row["layer"], error, _freedom(trained), *spans, ball])
     names = ("model", "layer", "error (random sets)", "BerOpt's freedom", "random, equal number", "random, equal mass")
-    return _table((*names, "BerOpt / ball"), lines)
+    return markdown.table((*names, "BerOpt / ball"), lines)
 
 
 def necessity_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -127,7 +128,7 @@ def necessity_table(rows: Sequence[dict[str, Any]]) -> str:
             line += [_median(kept[key]), _median(dropped[key]) + ("*" if _apart(kept[key], dropped[key]) else "")]
         lines.append(line)
     names = ("model", "layer", "crossed: kept", "dropped", "by distance: kept", "dropped", "masked: kept", "dropped")
-    return _table(names, lines)
+    return markdown.table(names, lines)
 
 
 def separated(rows: Sequence[dict[str, Any]]) -> str:
@@ -189,11 +190,6 @@ def _apart(a: Sequence[float | None], b: Sequence[float | None]) -> bool:
 
 def _two(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _table(names: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:
-    every = [names, ["---"] * len(names), *lines]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in every)
 
 
 def tables(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

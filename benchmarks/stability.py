@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import egbas
+from benchmarks import markdown
 from egbas import BerOptConfig
 from egbas.zoo.models import Model
 
@@ -78,7 +79,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each case; "!" marks cases in which chains did not converge."""
     names = ("model", "layer", "masks", "units", "error", "Jaccard (chance)", "core", "shared (prior)")
     more = ("freedom [95 %]", "map correlation", "ceiling", "mean of five", "CPU seconds")
-    lines = [[*names, *more], ["---"] * (len(names) + len(more))]
+    lines = []
     for row in sorted(rows, key=lambda row: (row["model"], row["layer"], row["masks"])):
         one, units = row["agreement"], [each["units"] for each in row["rows"]]
         mark = "" if all(each["status"] == "CONVERGED" for each in row["rows"]) else " !"
@@ -100,7 +101,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 f"{row['cpu_seconds']:.0f}",
             ]
         )
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return markdown.table([*names, *more], lines)
 
 
 def _of_mean(correlation: float) -> float:

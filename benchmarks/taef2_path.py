@@ -30,6 +30,7 @@ from egbas.exploration.supports import levels_of, region_of
 from egbas.figures.panel import frame, new_figure, show_picture
 from egbas.region import certify
 from egbas.samplers.chains import Chains
+from egbas.samplers.mass import share_interval
 from egbas.samplers.rejection import Independent, as_chains
 
 LAYERS = ("decoder.3.fuse", "decoder.8.fuse", "decoder.13.fuse")
@@ -71,14 +72,6 @@ def inside_of(region: egbas.Region, draws: int, size: int) -> tuple[Tensor, int]
     return torch.cat(kept), asked
 
 
-def interval_of(inside: int, asked: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share (Clopper and Pearson 1934)."""
-    from scipy import stats
-
-    low = 0.0 if inside == 0 else float(stats.beta.ppf(0.025, inside, asked - inside + 1))
-    return low, 1.0 if inside == asked else float(stats.beta.ppf(0.975, inside + 1, asked - inside))
-
-
 def explored(
     generator: egbas.Decoder, z0: Tensor, layer: str, levels: list[int], settings: dict[str, int]
 ) -> list[Point]:
@@ -106,7 +99,7 @@ def explored(
             "units": support.theta.numel(),
             "kept": len(support.units),
             "error": support.fidelity,
-            "inside_of_prior": [len(inside), asked, *interval_of(len(inside), asked)],
+            "inside_of_prior": [len(inside), asked, *share_interval(len(inside), asked)],
             **measured(exact, facts, z0),
             "certificate": [sure.n_inside, sure.n_samples, sure.smallest_margin],
             "cpu_s": time.process_time() - begin,

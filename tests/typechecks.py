@@ -53,9 +53,8 @@ def _checked(function: Function) -> Function:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        if (
-            jaxtyping.config.jaxtyping_disable
-        ):  # ``call`` itself is not asked: what a nested one holds would stay for long
+        # ``call`` itself is not asked: what a nested one holds would stay for long.
+        if jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
         nonlocal with_checks
         if with_checks is None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.taef2_path import inside_of, interval_of
+from benchmarks.taef2_path import inside_of
 
 
 class _Half:
@@ -26,10 +26,3 @@ def test_where_no_draw_lies_inside_there_is_none() -> None:
 
     inside, asked = inside_of(Nothing(), 10, 5)
     assert inside.shape == (0, 5) and asked == 10
-
-
-def test_shares_have_exact_intervals() -> None:
-    assert interval_of(0, 1000) == pytest.approx((0, 1 - 0.025**0.001))
-    assert interval_of(1000, 1000)[1] == 1
-    low, high = interval_of(350, 700)
-    assert 0.46 < low < 0.5 < high < 0.54

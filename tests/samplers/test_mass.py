@@ -21,6 +21,7 @@ from egbas.samplers.mass import (
     measure_mass,
     prior_draws,
     reflection_levels,
+    share_interval,
 )
 from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 from tests.samplers.curved_forms import Told, cone, constraints
@@ -153,3 +154,10 @@ def test_settings_out_of_range() -> None:
         MassConfig(repetitions=1)
     with pytest.raises(ConfigError, match="plain is 0"):
         MassConfig(plain=0)
+
+
+def test_shares_have_exact_intervals() -> None:
+    assert share_interval(0, 1000) == pytest.approx((0, 1 - 0.025**0.001))
+    assert share_interval(1000, 1000)[1] == 1
+    low, high = share_interval(350, 700)
+    assert 0.46 < low < 0.5 < high < 0.54

@@ -5,9 +5,10 @@ In: an exploration. Out: samples of each, to be judged like those of the paper's
 """
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from egbas.errors import ConfigError
 from egbas.evaluation.baselines import BaselineSamples
@@ -42,7 +43,7 @@ class ExactSettings:
 
     samples: int = 100
     max_evaluations: int = 200_000
-    mass: MassConfig = field(default=MASS)
+    mass: MassConfig = MASS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,20 +100,7 @@ def draw_exact(run: Exploration, settings: ExactSettings) -> ExactSamples:
 
 
 def _sampled(run: Exploration, region: SupportingRegion, settings: ExactSettings) -> Exploration:
-    return explore(
-        run.generator,
-        run.query,
-        region=region,
-        rng=run.seed,
-        samplers=[PRIOR],
-        samples=settings.samples,
-        max_evaluations=settings.max_evaluations,
-        latent=run.latent,
-        geometry=run.latent.geometry,
-        model_name=run.model_name,
-        output=run.network.output,
-        inputs=run.network.inputs,
-    )
+    return _explored(run, run.generator, settings, region=region)
 
 
 def _untrained(run: Exploration, settings: ExactSettings) -> Exploration:
@@ -125,12 +113,15 @@ def _untrained(run: Exploration, settings: ExactSettings) -> Exploration:
         rng=rng_of("randomised weights", run.seed),
         conditions=run.network.conditions,
     )
+    return _explored(run, copy, settings, layer=run.layer.path, beropt=run.beropt.config)
+
+
+def _explored(run: Exploration, generator: nn.Module, settings: ExactSettings, **what: Any) -> Exploration:
+    """Exact samples at a run's query, with all that the run has set; ``what`` says of which region."""
     return explore(
-        copy,
+        generator,
         run.query,
-        run.layer.path,
         rng=run.seed,
-        beropt=run.beropt.config,
         samplers=[PRIOR],
         samples=settings.samples,
         max_evaluations=settings.max_evaluations,
@@ -139,6 +130,7 @@ def _untrained(run: Exploration, settings: ExactSettings) -> Exploration:
         model_name=run.model_name,
         output=run.network.output,
         inputs=run.network.inputs,
+        **what,
     )
 
 

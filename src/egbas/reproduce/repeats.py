@@ -47,10 +47,16 @@ def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]] | Non
     columns = list(dict.fromkeys((_short(row["metric"]), row["method"]) for row in rows))
     cells: dict[tuple[Any, ...], dict[tuple[str, str], str]] = {}
     for row in rows:
-        told = f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-        cells.setdefault((row["model"], row["layer"], row["query"]), {})[_short(row["metric"]), row["method"]] = told
+        line = cells.setdefault((row["model"], row["layer"], row["query"]), {})
+        line[_short(row["metric"]), row["method"]] = told_ratio(row)
     headings = ["model", "l", "query", *(f"{ours} / {method}" for ours, method in columns)]
     return headings, [[*map(str, key), *(line.get(one, "-") for one in columns)] for key, line in cells.items()]
+
+
+def told_ratio(row: dict[str, Any]) -> str:
+    """A ratio with its interval, where it has one."""
+    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['mean']:.3f}{interval}"
 
 
 def _short(metric: str) -> str:

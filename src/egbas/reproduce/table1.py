@@ -8,7 +8,8 @@ from egbas.evaluation.baselines import L2, LINF, METHODS, RADIUS_MATCHED
 from egbas.evaluation.comparison import DEVIATION, Score, ratios, summarise
 from egbas.evaluation.exact_methods import EXACT, RIVALS
 from egbas.reproduce.measurement import LAYERS, MODELS
-from egbas.reproduce.tables import PaperTable, Rows, told_ratio
+from egbas.reproduce.repeats import told_ratio
+from egbas.reproduce.tables import PaperTable, Rows
 
 # DCGAN-MNIST, l = 1..4, as printed; there is no radius-matched baseline in the paper.
 PAPER_E_GBAS = (0.0781, 0.0694, 0.0675, 0.0323)

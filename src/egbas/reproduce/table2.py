@@ -14,7 +14,7 @@ from egbas.evaluation.baselines import E_GBAS, L2, LINF, METHODS
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, SIMILARITY, Score, ratios, summarise
 from egbas.evaluation.exact_methods import EXACT, RIVALS
 from egbas.reproduce.measurement import MODELS
-from egbas.reproduce.tables import PaperTable, Rows
+from egbas.reproduce.tables import PaperTable, Rows, by_place
 
 # DCGAN-MNIST, discriminator layers 1..4, as printed.
 PAPER = {E_GBAS: (0.747, 0.838, 0.878, 0.992), L2: (0.722, 0.819, 0.864, 0.991), LINF: (0.727, 0.823, 0.867, 0.991)}
@@ -68,13 +68,12 @@ run = TABLE.run
 def as_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines for the terminal: every method's means, and E-GBAS over each ball beside the paper's."""
     headings = ["model", "l", "metric", *METHODS, f"/ {L2}", "paper", f"/ {LINF}", "paper"]
-    means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
-    quotients = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
+    means, quotients = by_place(content["rows"]), by_place(content["ratios"])
     lines = []
     for key in dict.fromkeys(name[:3] for name in means):
         model, layer, metric = key
         line = [model, str(layer), metric]
-        line += [f"{means[*key, name]:.4f}" if (*key, name) in means else "-" for name in METHODS]
+        line += [f"{means[*key, name]['mean']:.4f}" if (*key, name) in means else "-" for name in METHODS]
         for method in (L2, LINF):
             row = quotients.get((model, layer, f"E-GBAS / baseline, {metric}", method))
             line += ["-", "-"] if row is None else [f"{row['mean']:.3f}", _plain(row["paper"])]

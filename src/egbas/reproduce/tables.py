@@ -9,7 +9,7 @@ from typing import Any
 from egbas.evaluation.comparison import Score
 from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS, ExactSettings
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
-from egbas.reproduce.repeats import over_seeds
+from egbas.reproduce.repeats import over_seeds, told_ratio
 from egbas.reproduce.shared_runs import Explored, Progress, beropt_at
 from egbas.storage import Store, write_json
 
@@ -27,21 +27,21 @@ def exact_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]] | 
     if not shown:
         return None
     rivals = [name for name in RIVALS if name in drawn]
-    means = {(row["model"], row["layer"], row["metric"], row["method"]): row["mean"] for row in content["rows"]}
-    quotients = {(row["model"], row["layer"], row["metric"], row["method"]): row for row in content["ratios"]}
+    means, quotients = by_place(content["rows"]), by_place(content["ratios"])
     lines = []
     for model, layer, metric in dict.fromkeys(key[:3] for key in means):
         line = [model, str(layer), metric]
-        line += [f"{means[key]:.4f}" if (key := (model, layer, metric, name)) in means else "-" for name in shown]
+        line += [
+            f"{means[key]['mean']:.4f}" if (key := (model, layer, metric, name)) in means else "-" for name in shown
+        ]
         over = [quotients.get((model, layer, f"{EXACT} / baseline, {metric}", name)) for name in rivals]
         lines.append(line + ["-" if row is None else told_ratio(row) for row in over])
     return ["model", "l", "metric", *shown, *(f"exact / {name}" for name in rivals)], lines
 
 
-def told_ratio(row: dict[str, Any]) -> str:
-    """A ratio with its interval over queries."""
-    interval = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['mean']:.3f}{interval}"
+def by_place(rows: Rows) -> dict[tuple[str, int | str, str, str], dict[str, Any]]:
+    """Rows by their model, layer, metric and method."""
+    return {(row["model"], row["layer"], row["metric"], row["method"]): row for row in rows}
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,9 @@ class HitAndRunKernel:
             covariance = shrunk_covariance(flat)
             self._curves = curves_of(self._target, np.linalg.cholesky(covariance).T.astype(np.float64))
             is_worth_it = is_low and (accepted > _FEW or level < _ROUNDS - 1)  # the last round has tried it
-            self._leaps = self._leaps_of(flat) if is_worth_it else None
+            self._leaps = (
+                Leaps(mixture=Mixture.of(flat), target=self._target, is_inside=self._is_inside) if is_worth_it else None
+            )
         return torch.from_numpy(state.copy())
 
     def _warm(
@@ -102,9 +104,6 @@ class HitAndRunKernel:
                 return np.concatenate([states, leapt], axis=1), accepted
             z = leapt[:, -1]
         return self._move(z, n, every, rng, share=0.5), accepted
-
-    def _leaps_of(self, states: Float[Array, "n d"]) -> Leaps:
-        return Leaps(mixture=Mixture.of(states), target=self._target, is_inside=self._is_inside)
 
     def draw(self, z: Float[Tensor, "chains d"], n: int, rng: np.random.Generator) -> Float[Tensor, "chains n d"]:
         """The states after every ``moves`` moves; fewer, maybe none, where the limit was met."""

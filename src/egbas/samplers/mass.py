@@ -387,14 +387,24 @@ def _smallest(constraints: Constraints, z: Float[Tensor, "n d"]) -> Float[Tensor
     return constraints.margins(z).amin(dim=1)
 
 
-def _counted(n_inside: int, latents: Tensor, n: int) -> Mass:
-    """The mass by draws of the prior, with Clopper and Pearson's interval."""
+def share_interval(n_inside: int, n: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share of which n draws were counted (Clopper and Pearson 1934).
+
+    Args:
+        n_inside: draws that count.
+        n: all draws, at least 1.
+    """
     from scipy import stats
 
-    high = 0.0 if n_inside == n else math.log10(float(stats.beta.ppf(0.975, n_inside + 1, n - n_inside)))
-    low, centre = -math.inf, high
-    if n_inside:
-        low, centre = math.log10(float(stats.beta.ppf(0.025, n_inside, n - n_inside + 1))), math.log10(n_inside / n)
+    low = 0.0 if n_inside == 0 else float(stats.beta.ppf(0.025, n_inside, n - n_inside + 1))
+    return low, 1.0 if n_inside == n else float(stats.beta.ppf(0.975, n_inside + 1, n - n_inside))
+
+
+def _counted(n_inside: int, latents: Tensor, n: int) -> Mass:
+    """The mass by draws of the prior that were counted."""
+    least, most = share_interval(n_inside, n)
+    high = math.log10(most)
+    low, centre = (math.log10(least), math.log10(n_inside / n)) if n_inside else (-math.inf, high)
     return Mass(
         log10=centre,
         low=low,

@@ -22,11 +22,8 @@ from egbas.samplers.diagnostics import Diagnostics
 
 REJECTION = "Rejection"  # in place of a kernel's name
 
-_FIRST, _LOOK, _LEAST = (
-    64,
-    256,
-    8,
-)  # draws that are looked at first; in all; of them inside, with which rejection goes on
+# Draws that are looked at first; in all; of them inside, with which rejection goes on.
+_FIRST, _LOOK, _LEAST = 64, 256, 8
 _BUDGET_OF_LOOK = 4  # part of the evaluations that the look may take
 _AT_ONCE = 1024
 
