@@ -40,6 +40,15 @@ def encoder(images):
     return images[:, 0, ::4, ::4].flatten(1) / 1.02
 
 
+class Brightest(nn.Module):
+    def forward(self, images):
+        return images[:, 0, ::4, ::4].flatten(1)
+
+
+def judge():
+    return Brightest().eval()
+
+
 def coded():
     return egbas.Decoder(Squares().eval(), shape=(4,), scale=2.0, encoder=encoder, image_range=(0.0, 1.0))
 '''
@@ -109,6 +118,32 @@ def test_an_encoder_comes_before_inversion(model: str, words: list[str]) -> None
     assert config["source"]["error"] < 0.01
     scale = 2.0 if model == "coded" else 1.0
     assert np.array(config["query"]) * 1.02 / scale == pytest.approx(LEVELS.ravel(), abs=0.003)
+
+
+@pytest.mark.parametrize("words", [[], ["--encoder", "starting_networks:encoder"]], ids=["own", "named"])
+def test_an_encoder_comes_before_inversion_behind_a_classifier_too(words: list[str]) -> None:
+    judged = ["--classifier", "starting_networks:judge", "--region", "class", "--samples", "0", "--iterations", "20"]
+    result = called("explore", "--image", "own.png", *words, *judged, "--out", "run", model="coded")
+    assert result.exit_code == 0, result.stderr
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["source"]["how"], config["class"]) == ("encoder", 1)
+    assert config["image"]["range"] == {"low": 0.0, "high": 1.0, "source": "generator"}
+    assert np.array(config["query"]) * 1.02 / 2.0 == pytest.approx(LEVELS.ravel(), abs=0.003)
+
+
+def test_in_input_space_a_picture_is_its_own_latent() -> None:
+    words = ["--model", "pixels", "--latent-size", "1x8x8", "--classifier", "starting_networks:judge"]
+    words = ["explore", *words, "--region", "class", "--samples", "0", "--iterations", "20", "--image", "own.png"]
+    result = CliRunner().invoke(app, [*words, "--out", "run"])
+    assert result.exit_code == 0, result.stderr
+    assert "own.png itself" in result.stdout
+    config = json.loads(Path("run/config.json").read_text())
+    assert (config["source"]["how"], config["source"]["error"]) == ("itself", 0.0)
+    assert np.array(config["query"]).reshape(8, 8)[::4, ::4] == pytest.approx(2 * LEVELS - 1, abs=0.005)
+    run = egbas.load_run("run", allow_code=True)
+    assert run.source is not None and run.source.how == "itself"
+    result = CliRunner().invoke(app, [*words, "--bank", "5", "--out", "other"])
+    assert result.exit_code == 2 and "the image itself" in " ".join(result.stderr.split())
 
 
 def test_another_image_is_refused_unless_forced() -> None:

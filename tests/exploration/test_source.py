@@ -3,13 +3,11 @@ import pytest
 import torch
 
 from egbas.errors import ConfigError
-from egbas.exploration.source import INVERSION, MOST_ERROR, Source
+from egbas.exploration.source import INVERSION, ITSELF, MOST_ERROR, Source
 
 
-def source(error: float) -> Source:
-    return Source(
-        image=torch.ones(1, 2, 2), file="seven.png", sha256="0" * 64, how=INVERSION, error=error, evaluations=9
-    )
+def source(error: float, how: str = INVERSION) -> Source:
+    return Source(image=torch.ones(1, 2, 2), file="seven.png", sha256="0" * 64, how=how, error=error, evaluations=9)
 
 
 def test_a_near_image_is_taken_without_a_word() -> None:
@@ -27,6 +25,7 @@ def test_what_is_told() -> None:
     assert source(0.0123).sentence == (
         "The query's image differs from seven.png by 1.2% of its norm; found by inversion."
     )
+    assert source(0.0, ITSELF).sentence == "The query is seven.png itself: the latent is the image."
     assert source(0.1).record() == {
         "file": "seven.png",
         "sha256": "0" * 64,

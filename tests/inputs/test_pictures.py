@@ -117,6 +117,7 @@ def bad(name: str) -> Network:
     Path("text.png").write_text("no picture")
     Path("cut.png").write_bytes(Path("good.png").read_bytes()[:40])
     np.save("wrong.npy", np.zeros(3))
+    np.save("nan.npy", np.full((1, 2, 2), np.nan, dtype=np.float32))
     Image.fromarray(np.full((2, 2), 0.5, dtype=np.float32)).save("float.tiff")
     return {
         "video": network(3, 4, 2, 2),
@@ -132,7 +133,8 @@ def bad(name: str) -> Network:
         (".", "", "there is no such file"),
         ("text.png", "", "the picture cannot be read"),
         ("cut.png", "", "the picture cannot be read"),
-        ("wrong.npy", "", r"array of shape \(3,\); expected finite values \(1, 2, 2\)"),
+        ("wrong.npy", "", r"array of shape \(3,\); expected \(1, 2, 2\)"),
+        ("nan.npy", "", "nan.npy holds NaN or infinite values; expected finite ones"),
         ("float.tiff", "", "no known black and white"),
         ("good.png", "video", "which is no image"),
         ("good.png", "two", "images of 2 channels are no pictures"),

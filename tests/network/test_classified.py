@@ -6,7 +6,7 @@ from torch import Tensor, nn
 import egbas
 from egbas.errors import ConfigError, NetworkError, ShapeError
 from egbas.network import Classified, Network, Pixels
-from egbas.network.classified import Logits, Margins
+from egbas.network.classified import Logits, Margins, maker_of
 from tests.problems import linear
 
 Z = torch.tensor([[1.0, 2.0], [0.0, -3.0]])
@@ -37,6 +37,17 @@ def test_layers_of_both_in_order() -> None:
     network = Network(Classified(generator, nn.Sequential(judge(), nn.Tanh())), (2,))
     assert [layer.path for layer in network.layers] == ["generator.1", "classifier.1"]
     assert network.image_shape == (1, 1, 2) and not network.notices
+
+
+def test_what_the_generator_says_of_its_pixels_is_said_of_both() -> None:
+    pixels = Pixels((1, 1, 2), bound=2.0)
+    both = Classified(pixels, judge())
+    assert maker_of(both) is pixels and maker_of(pixels) is pixels
+    for network in (pixels, both):
+        known = Network(network, (1, 1, 2)).image_range
+        assert known is not None and (known.limits, known.source) == ((-2.0, 2.0), "generator")
+    silent = nn.Sequential(linear([[9.0, 0.0], [0.0, 9.0]]), nn.Unflatten(1, (1, 1, 2)))
+    assert Classified(silent, judge()).image_range is None
 
 
 @pytest.mark.parametrize("output", ["pixels", "1", 1, -1])

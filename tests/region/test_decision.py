@@ -89,6 +89,8 @@ def test_bad_classes_and_networks_are_refused() -> None:
         DecisionRegion(nn.Sequential(linear([[1.0, 0.0]])), 0, latent=PLANE)
     with pytest.raises(NetworkError, match="1 x 28 x 28 values"):
         DecisionRegion(egbas.load_model("dcgan-mnist-2d"), 0)
+    with pytest.raises(NetworkError, match="gives every latent the same logits"):
+        DecisionRegion(nn.Sequential(linear([[0.0, 0.0], [0.0, 0.0]])), 0, latent=PLANE)
 
 
 def test_parts_of_intersections_are_told_apart() -> None:

@@ -67,28 +67,36 @@ def query_of_image(  # noqa: PLR0913
         CheckpointError, ShapeError: the bank cannot be read, or holds other latents.
         NetworkError: the encoder fails.
     """
-    from egbas.exploration.source import ENCODER, INVERSION, Source
+    from egbas.exploration.source import ENCODER, INVERSION, ITSELF, Source
     from egbas.inputs.models import find_callable
     from egbas.inputs.pictures import find_picture
     from egbas.inputs.queries import find_bank, seeded
     from egbas.inversion import invert, target_of
+    from egbas.network.classified import Pixels, maker_of
     from egbas.network.decoder import Decoder, encoded_by
 
     picture = find_picture(image, network)
     target = target_of(picture.image, network)
     own = find_callable(encoder, "--encoder") if encoder is not None else None
-    generator, found = network.generator, None
-    if bank is not None and isinstance(generator, Decoder) and generator.has_encoder:
+    maker, found, how = maker_of(network.generator), None, ENCODER
+    if bank is not None and isinstance(maker, Decoder) and maker.has_encoder:
         raise ConfigError(
             f"got --bank {bank}, and the model has an encoder, which gives the latent of --image; leave --bank out"
         )
-    if isinstance(generator, Decoder) and (own is not None or generator.has_encoder):
-        z0 = generator.encode(target[None], own)[0]
+    if isinstance(maker, Pixels):
+        if own is not None or bank is not None:
+            raise ConfigError(
+                "in the space of images the latent of --image is the image itself; leave --encoder and --bank out"
+            )
+        z0, how = target.reshape(-1).cpu(), ITSELF
+    elif isinstance(maker, Decoder) and (own is not None or maker.has_encoder):
+        z0 = maker.encode(target[None], own)[0]
     elif own is not None:
         z0 = encoded_by(own, target[None], latent.shape).reshape(-1)
     else:
+        how = INVERSION
         found = invert(
-            generator,
+            network.generator,
             target,
             latent,
             rng=seed,
@@ -103,7 +111,7 @@ def query_of_image(  # noqa: PLR0913
         image=picture.image,
         file=picture.name,
         sha256=picture.sha256,
-        how=ENCODER if found is None else INVERSION,
+        how=how,
         encoder=encoder,
         error=float((nearest - target).norm() / target.norm()),
         start_error=None if found is None else found.start_error,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from egbas.network import Layer, Network, kinds
-from egbas.network.classified import Classified
+from egbas.network.classified import Classified, maker_of
 from egbas.network.decoder import Decoder
 from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR
@@ -98,8 +98,7 @@ def config_of(run: "Exploration") -> dict[str, Any]:
 
 def choices_of(generator: nn.Module) -> dict[str, str]:
     """What had to be said for a checkpoint file to be read, such as the key of a network in it; mostly nothing."""
-    generator = generator.generator if isinstance(generator, Classified) else generator
-    carried = getattr(generator, "zoo_choices", None)
+    carried = getattr(maker_of(generator), "zoo_choices", None)
     return dict(carried) if isinstance(carried, dict) else {}
 
 
@@ -110,8 +109,8 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 def decoder_record(generator: nn.Module) -> dict[str, Any] | None:
     """What whitens the latents of a decoder, and their scale and shift; None of other generators."""
-    generator = generator.generator if isinstance(generator, Classified) else generator
-    return generator.record() if isinstance(generator, Decoder) else None
+    maker = maker_of(generator)
+    return maker.record() if isinstance(maker, Decoder) else None
 
 
 def image_record(network: Network) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 
-ENCODER, INVERSION = "encoder", "inversion"
+ENCODER, INVERSION, ITSELF = "encoder", "inversion", "itself"
 KEYS = "file", "sha256", "how", "encoder", "error", "start_error", "evaluations"
 MOST_ERROR = 0.2  # of an image's norm: beyond it the query shows something else
 
@@ -22,7 +22,7 @@ class Source:
         image: as it was given, of the shape and in the range of the generator's.
         file: name of the file that it came from.
         sha256: of that file.
-        how: ``"encoder"`` or ``"inversion"``.
+        how: ``"encoder"``, ``"inversion"``, or ``"itself"`` where the latent is the image.
         encoder: ``module:name`` of the encoder; None: the generator's own, or none.
         error: ||G(z0) - x|| / ||x||.
         start_error: of an inversion, that of its nearest start; None of an encoder.
@@ -45,6 +45,8 @@ class Source:
     @property
     def sentence(self) -> str:
         """How near the query's image is to it."""
+        if self.how == ITSELF:
+            return f"The query is {self.file} itself: the latent is the image."
         by = "the encoder" if self.how == ENCODER else "inversion"
         return f"The query's image differs from {self.file} by {self.error:.1%} of its norm; found by {by}."
 

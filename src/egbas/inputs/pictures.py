@@ -59,8 +59,10 @@ def find_picture(given: str, network: Network) -> Picture:
     shape = tuple(network.image_shape)
     if path.suffix.lower() in _ARRAYS:
         image = read_latent(path, "--image")
-        if tuple(image.shape) not in {shape, (1, *shape)} or not bool(image.isfinite().all()):
-            raise ShapeError(f"{path} holds an array of shape {tuple(image.shape)}; expected finite values {shape}")
+        if tuple(image.shape) not in {shape, (1, *shape)}:
+            raise ShapeError(f"{path} holds an array of shape {tuple(image.shape)}; expected {shape}")
+        if not bool(image.isfinite().all()):
+            raise ShapeError(f"{path} holds NaN or infinite values; expected finite ones")
         return Picture(image.reshape(shape), path.name, digest, ())
     if kind_of(shape) != "image":
         raise ConfigError(

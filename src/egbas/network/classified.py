@@ -48,6 +48,7 @@ class Pixels(nn.Module):
         """
         super().__init__()
         self.latent = LatentSpace(shape=shape_of(shape), prior=Uniform(bound))
+        self.image_range = (-bound, bound)
 
     def forward(self, images: Traced) -> Traced:
         """Give the images back."""
@@ -109,6 +110,11 @@ class Classified(nn.Module):
             self.latent = latent  # egbas.explore reads it
 
     @property
+    def image_range(self) -> Any:
+        """What the generator says of its pixel values; None where it says nothing."""
+        return getattr(self.generator, "image_range", None)
+
+    @property
     def zoo_name(self) -> str:
         """That of the generator, or of its class."""
         return str(getattr(self.generator, "zoo_name", type(self.generator).__name__))
@@ -143,6 +149,11 @@ class Classified(nn.Module):
                 f"{low:.3g} to {high:.3g}: {reason}; where it wants another size, range or number of channels, wrap it "
                 "in a module that resizes and rescales them"
             ) from error
+
+
+def maker_of(network: nn.Module) -> nn.Module:
+    """What makes the images: the generator of one that is joined with a classifier, or the network itself."""
+    return network.generator if isinstance(network, Classified) else network
 
 
 def _named_in(returned: Any) -> dict[str, Traced]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from egbas.errors import ConfigError, NetworkError, ShapeError
+from egbas.errors import ConfigError, LayerNotFoundError, NetworkError, ShapeError
 from egbas.latent import LatentSpace
 from egbas.machine.settings import alone
 from egbas.network import Network
@@ -72,7 +72,13 @@ class DecisionRegion(SupportingRegion):
         if not is_class or not 0 <= target_class < n_classes:
             raise ConfigError(f"got class {target_class!r}; expected one from 0 to {n_classes - 1}, as the logits have")
         margins = Network(Margins(module, target_class, n_classes), latent.shape)
-        precisions = Precisions.of(margins, margins.resolve(_LAYER))
+        try:
+            precisions = Precisions.of(margins, margins.resolve(_LAYER))
+        except LayerNotFoundError as error:
+            raise NetworkError(
+                "the classifier gives every latent the same logits, so its classes have no boundaries in the latent "
+                "space; it may want images of another range or size"
+            ) from error
         split, exact = precisions.split, precisions.exact
         units = torch.arange(n_classes - 1, device=split.device)
         signs = torch.ones(n_classes - 1, dtype=torch.int8, device=split.device)

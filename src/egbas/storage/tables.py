@@ -8,7 +8,7 @@ from torch import Tensor
 
 from egbas.beropt import BerOptStatus
 from egbas.beropt.config import FINEST
-from egbas.exploration.source import ENCODER, INVERSION
+from egbas.exploration.source import ENCODER, INVERSION, ITSELF
 from egbas.samplers.gbrrt import GbRrtStatus
 from egbas.samplers.gbrrt.tree import OUTSIDE, TOO_CLOSE
 from egbas.storage.expected import (
@@ -60,7 +60,7 @@ CONFIG = {
     "source?": {
         "file": TEXT,
         "sha256": _CHECKSUM,
-        "how": one_of((ENCODER, INVERSION)),
+        "how": one_of((ENCODER, INVERSION, ITSELF)),
         "encoder?": TEXT,
         "error": NOT_NEGATIVE,
         "start_error?": NOT_NEGATIVE,
