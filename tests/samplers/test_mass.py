@@ -31,7 +31,7 @@ def measured(weight: Tensor, offset: Tensor, seed: int = 0, *, by_flights: bool 
     walls = AffineConstraints(weight=weight, offset=offset)
     region, target = LevelRegion(walls, 0.0), Gaussian(weight.shape[1])
     levels = flight_levels if by_flights else reflection_levels
-    config = MassConfig(chains=32, block=2, most_draws=8, repetitions=3, plain=512)
+    config = MassConfig(chains=32, block=2, most_draws=8, repetitions=3, plain=512, plain_most=512)
     return measure_mass(
         region, walls, target, lambda: levels(region, walls, target), np.random.default_rng(seed), config
     )
@@ -41,6 +41,34 @@ def test_a_large_mass_is_counted() -> None:
     mass = measured(torch.eye(3), torch.zeros(3))
     assert mass.low <= -3 * math.log10(2) <= mass.high
     assert mass.evaluations == 512
+
+
+def never() -> None:
+    raise AssertionError("chains climb although counting is enough")
+
+
+def test_counting_goes_on_where_it_finds_some() -> None:
+    # 1 in 128: some 16 of the first 2,048 draws are inside, which is not enough, and some 50 of 6,400.
+    walls = AffineConstraints(weight=torch.eye(7), offset=torch.zeros(7))
+    mass = measure_mass(LevelRegion(walls, 0.0), walls, Gaussian(7), never, np.random.default_rng(0))
+    assert 2048 < mass.evaluations <= 16384
+    assert mass.low <= -7 * math.log10(2) <= mass.high
+    assert len(mass.latents) >= 50
+
+
+def test_counting_is_given_up_where_it_finds_few() -> None:
+    config = MassConfig(chains=16, effective=16, repetitions=2)
+    walls = AffineConstraints(weight=torch.eye(12), offset=torch.zeros(12))
+    region, target = LevelRegion(walls, 0.0), Gaussian(12)
+    levels = reflection_levels(region, walls, target)
+    counted = []
+
+    def factory():
+        counted.append(True)
+        return levels
+
+    measure_mass(region, walls, target, factory, np.random.default_rng(0), config)
+    assert len(counted) == 2
 
 
 CORRELATED = torch.linalg.cholesky(0.5 * torch.eye(7) + 0.5 * torch.ones(7, 7))
@@ -78,7 +106,7 @@ def test_closed_forms_by_reflection(name: str) -> None:
 def test_a_cone() -> None:
     region, target = Told(cone), Gaussian(3)
     normals = constraints(cone, 1)
-    config = MassConfig(plain=64, enough=64)
+    config = MassConfig(plain=64, enough=64, plain_most=64)
     mass = measure_mass(
         region, normals, target, lambda: reflection_levels(region, normals, target), np.random.default_rng(0), config
     )

@@ -71,6 +71,8 @@ class MassConfig:
         block: draws of each chain between two checks of what they are worth.
         most_draws: of each chain in a region.
         plain: draws of the prior that are counted first.
+        plain_most: draws that are counted at most, as long as that many are expected to find ``enough``; a climb takes
+            about as many evaluations, and each of them longer.
         plain_alone: draws that are counted where there is nothing but membership.
         enough: of them inside the region, with which that is the answer.
         max_evaluations: latents whose membership is asked at most, up to a block of draws for each repetition.
@@ -84,7 +86,8 @@ class MassConfig:
     block: int = 4
     most_draws: int = 16
     plain: int = 2048
-    plain_alone: int = 32768
+    plain_most: int = 131_072
+    plain_alone: int = 32_768
     enough: int = 50
     max_evaluations: int = 4_000_000
 
@@ -95,7 +98,17 @@ class MassConfig:
                 f"got {self.repetitions} repetitions of {self.chains} chains that keep {self.share}; expected at "
                 "least 2 of at least 8, and a share between 0 and 1"
             )
-        for name in ("first", "effective", "block", "most_draws", "plain", "plain_alone", "enough", "max_evaluations"):
+        for name in (
+            "first",
+            "effective",
+            "block",
+            "most_draws",
+            "plain",
+            "plain_most",
+            "plain_alone",
+            "enough",
+            "max_evaluations",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"the measurement's {name} is {getattr(self, name)}; it must be at least 1")
 
@@ -197,13 +210,13 @@ def measure_mass(  # noqa: PLR0913, PLR0917
         progress: see ``mass_of``.
     """
     config = config or MassConfig()
-    z = prior_draws(target, min(config.plain, config.max_evaluations), rng)
-    inside = region.contains(z)
-    if (n_inside := int(inside.sum())) >= config.enough:
-        return _counted(n_inside, z[inside], len(z))
+    counted = _plain(region, lambda n: prior_draws(target, n, rng), config, is_alone=False)
+    if len(counted.latents) >= config.enough:
+        return counted
     climbs: list[_Climb] = []
+    most = (config.max_evaluations - counted.evaluations) // config.repetitions
     for number in range(config.repetitions):
-        climb = _Climb(region, constraints, factory(), config)
+        climb = _Climb(region, constraints, factory(), config, most)
         climbs.append(climb.run(prior_draws(target, config.first, rng), rng))
         if progress:
             progress(number + 1, config.repetitions, f"prior mass 10^{climb.log / math.log(10):.1f}")
@@ -216,8 +229,8 @@ def measure_mass(  # noqa: PLR0913, PLR0917
         low=centre - half if is_complete else -math.inf,
         high=min(centre + half, 0.0),
         is_complete=is_complete,
-        evaluations=len(z) + sum(climb.evaluations for climb in climbs),
-        latents=torch.cat([climb.latents.to(z) for climb in climbs]),
+        evaluations=counted.evaluations + sum(climb.evaluations for climb in climbs),
+        latents=torch.cat([climb.latents for climb in climbs]).to(counted.latents),
         repetition=torch.cat(
             [torch.full((len(climb.latents),), number, dtype=torch.int64) for number, climb in enumerate(climbs)]
         ),
@@ -303,11 +316,13 @@ def prior_draws(target: Any, n: int, rng: np.random.Generator) -> Float[Tensor, 
 class _Climb:
     """One repetition: chains from the prior to the region."""
 
-    def __init__(self, region: Region, constraints: Constraints, factory: Factory, config: MassConfig) -> None:
+    def __init__(
+        self, region: Region, constraints: Constraints, factory: Factory, config: MassConfig, most: int
+    ) -> None:
         self.region, self.constraints, self.factory, self.config = region, constraints, factory, config
         self.log, self.variance, self.evaluations, self.is_complete = 0.0, 0.0, 0, False
         self.latents = torch.zeros(0, dtype=torch.float32)
-        self._most = (config.max_evaluations - config.plain) // config.repetitions
+        self._most = most
 
     def run(self, z: Float[Tensor, "n d"], rng: np.random.Generator) -> "_Climb":
         draws, level, before = z[:, None], -math.inf, -math.inf
@@ -372,15 +387,18 @@ def _effective(inside: Bool[Tensor, "chains n"]) -> float:
     return share * (1 - share) / max(_variance(inside), 1e-12)
 
 
-def _plain(region: Region, draws: Draws, config: MassConfig) -> Mass:
-    """By membership alone."""
-    n, inside = 0, []
-    most = min(config.plain_alone, config.max_evaluations)
-    while n < most and sum(map(len, inside)) < config.enough:
+def _plain(region: Region, draws: Draws, config: MassConfig, *, is_alone: bool = True) -> Mass:
+    """By membership; given up, where that is not all there is, as soon as too few draws are inside."""
+    n = n_inside = 0
+    inside: list[Tensor] = []
+    most = min(config.plain_alone if is_alone else config.plain_most, config.max_evaluations)
+    while n < most and n_inside < config.enough:
         z = draws(min(config.plain, most - n))
-        n += len(z)
         inside.append(z[region.contains(z)])
-    return _counted(sum(map(len, inside)), torch.cat(inside), n)
+        n, n_inside = n + len(z), n_inside + len(inside[-1])
+        if not is_alone and n_inside * most < config.enough * n:
+            break
+    return _counted(n_inside, torch.cat(inside), n)
 
 
 def _smallest(constraints: Constraints, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
