@@ -80,7 +80,8 @@ def test_exact_in_float64_behind_the_embedded_generator() -> None:
 
 
 def test_bad_classes_and_networks_are_refused() -> None:
-    for wrong in (3, -1, True):
+    assert type(DecisionRegion(thirds(), np.int64(2), latent=PLANE).target_class) is int
+    for wrong in (3, -1, True, np.int64(3)):
         with pytest.raises(ConfigError, match="expected one from 0 to 2"):
             DecisionRegion(thirds(), wrong, latent=PLANE)
     with pytest.raises(ConfigError, match="latent space of the network is not known"):

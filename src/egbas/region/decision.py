@@ -7,6 +7,7 @@ layer with every sign +1: membership in two precisions, margins, gradients, wall
 """
 
 import math
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -52,7 +53,7 @@ class DecisionRegion(SupportingRegion):
     latent: LatentSpace
 
     @alone
-    def __init__(self, network: Given, target_class: int, *, latent: LatentSpace | None = None) -> None:
+    def __init__(self, network: Given, target_class: int | Integral, *, latent: LatentSpace | None = None) -> None:
         """Build the region of a class.
 
         Args:
@@ -68,9 +69,10 @@ class DecisionRegion(SupportingRegion):
         module = network_of(network)
         latent = _latent_of(module, latent)
         n_classes = _count_classes(module, latent)
-        is_class = isinstance(target_class, int) and not isinstance(target_class, bool)
-        if not is_class or not 0 <= target_class < n_classes:
+        is_class = isinstance(target_class, Integral) and not isinstance(target_class, bool)
+        if not is_class or not 0 <= int(target_class) < n_classes:
             raise ConfigError(f"got class {target_class!r}; expected one from 0 to {n_classes - 1}, as the logits have")
+        target_class = int(target_class)  # numpy's integers, as of an argmax, are classes, too
         margins = Network(Margins(module, target_class, n_classes), latent.shape)
         try:
             precisions = Precisions.of(margins, margins.resolve(_LAYER))
