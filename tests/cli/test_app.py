@@ -46,6 +46,21 @@ def test_a_console_without_the_letters_of_a_path(encoding: str, tmp_path: Path) 
     assert b"Traceback" not in again.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="streams are closed by the words of a Unix shell")
+@pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-", "2>&-"])
+def test_closed_streams_are_those_of_nowhere(closed: str, tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    code = (
+        "from egbas.cli.app import settle_surroundings; from egbas.cli import show; settle_surroundings()\n"
+        f"file = open({str(file)!r}, 'w'); show.table(['a'], [[1]]); show.error('b')\n"
+        "with show.progress_bar(quiet=False) as progress: progress('c', 1, 2, '')\n"
+        "assert file.fileno() > 2  # nor does what native code prints go into it"
+    )
+    words = ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code]
+    assert subprocess.run(words, check=False, stdout=subprocess.PIPE).returncode == 0
+    assert not file.read_text()
+
+
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["explore", "--help"], ["train", "--help"]])
 def test_help_tells_the_exit_codes_and_loads_no_torch(words: list[str]) -> None:
     code = (

@@ -105,6 +105,19 @@ def explore(d: int, **changes: object) -> Exploration:
     return egbas.explore(net, torch.zeros(d), region=Box(1.0), **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("half_width", [None, 1.0])
+def test_a_step_that_no_tree_can_have_is_refused_before_any_work(half_width: float | None) -> None:
+    config = GbRrtConfig(step_size=1e-320, half_width=half_width)
+    stages: list[str] = []
+    with pytest.raises(ConfigError, match="lost in the rounding"):
+        egbas.explore(
+            HalvesNet(), HALVES_QUERY, layer=1, rng=0, gbrrt=config, progress=lambda stage, *_: stages.append(stage)
+        )
+    assert not stages
+    run = egbas.explore(HalvesNet(), HALVES_QUERY, layer=1, rng=0, samplers=["prior"], samples=5, gbrrt=config)
+    assert run.tree is None  # who asks for no tree may leave its settings as they are
+
+
 def test_answers_are_there_where_exact_samples_are() -> None:
     both, alone = explore(2), explore(2, samples=0)
     assert both.exact is not None and both.facts is not None and both.mass is not None

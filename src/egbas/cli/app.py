@@ -161,9 +161,13 @@ def settle_surroundings() -> None:
     """Let neither the environment nor a console's encoding fail a command after its work is done.
 
     Figures go into files, whatever shows them where the command was typed: notebooks set ``MPLBACKEND`` to one of
-    theirs, which matplotlib may not have here. Letters that an encoding lacks are told by their numbers.
+    theirs, which matplotlib may not have here. Letters that an encoding lacks are told by their numbers. Where a stream
+    is closed (``2>&-``, some services), what goes to it is lost, and no file that is opened later takes its place.
     """
     os.environ["MPLBACKEND"] = "agg"
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

@@ -19,6 +19,7 @@ from egbas.exploration.problem import Problem
 from egbas.exploration.result import Exploration
 from egbas.exploration.supports import Found
 from egbas.exploration.warnings import warnings_of
+from egbas.geometry import geometry_around
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import Region, certify
@@ -26,7 +27,7 @@ from egbas.samplers.chains import Chains
 from egbas.samplers.choice import PRIOR, TREE, UNIFORM, choose_samplers, rng_of
 from egbas.samplers.contract import Sampler, Samples, checked
 from egbas.samplers.exact import ExactConfig, stay_apart
-from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.samplers.gbrrt import GbRrtConfig, check_step_size
 from egbas.samplers.mass import Mass, mass_of
 from egbas.samplers.parts import share_of_query
 from egbas.samplers.target import prior_target
@@ -73,8 +74,13 @@ class Sampling:
             max_evaluations: bound on those of an exact sampler; None: as many as minutes allow.
             gbrrt: settings of the tree.
             mass: whether the prior mass is measured also where that takes minutes.
+
+        Raises:
+            ConfigError: the tree's step size is too small or too large around a query.
         """
         named, notices = (samplers, ()) if samplers is not None else _default(samples, problem)
+        for query in problem.queries if TREE in named else ():  # before BerOpt, which may take minutes
+            check_step_size(gbrrt or GbRrtConfig(), geometry_around(problem.latent, query), query.dtype)
         exact = None
         if {PRIOR, UNIFORM} & {name for name in named if isinstance(name, str)}:
             most = largest_budget(problem.precisions) if max_evaluations is None else max_evaluations

@@ -7,7 +7,7 @@
 
 from egbas.samplers.gbrrt.algorithm_2 import grow_literally
 from egbas.samplers.gbrrt.config import GbRrtConfig
-from egbas.samplers.gbrrt.extent import exit_distances, with_automatic
+from egbas.samplers.gbrrt.extent import check_step_size, exit_distances, with_automatic
 from egbas.samplers.gbrrt.growth import Growth, Progress, grow
 from egbas.samplers.gbrrt.many import grow_many
 from egbas.samplers.gbrrt.sampler import TreeSampler
@@ -22,6 +22,7 @@ __all__ = [
     "Progress",
     "Tree",
     "TreeSampler",
+    "check_step_size",
     "exit_distances",
     "grow",
     "grow_literally",

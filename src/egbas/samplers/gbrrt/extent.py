@@ -65,6 +65,27 @@ def smallest_step(geometry: Geometry, half_width: float, dtype: torch.dtype) -> 
     return _LEAST_STEPS_OF_ROUNDING * geometry.rounding(half_width, dtype)
 
 
+def check_step_size(config: GbRrtConfig, geometry: Geometry, dtype: torch.dtype) -> None:
+    """Refuse a step size that no tree of the space can have; where there is no half-width yet, whatever that will be.
+
+    Raises:
+        ConfigError: the step size is given, and is too small or too large for the space.
+    """
+    if config.step_size is None:
+        return
+    if geometry.limit(config.step_size) < config.step_size:
+        raise ConfigError(
+            f"a step size of {config.step_size:.3g} is more than the largest distance on a {geometry.description}, "
+            f"{geometry.limit(config.step_size):.3g}; lower it"
+        )
+    least = smallest_step(geometry, config.half_width or 0.0, dtype)
+    if config.step_size < least:
+        raise ConfigError(
+            f"a step size of {config.step_size:.3g} is lost in the rounding of {dtype} latents; expected at "
+            f"least {least:.2g}: raise it, or use a network in float64"
+        )
+
+
 def step_and_half_width(config: GbRrtConfig, geometry: Geometry, dtype: torch.dtype) -> tuple[float, float]:
     """Step size and half-width, where both are given and the space has room and precision for them.
 
@@ -73,17 +94,7 @@ def step_and_half_width(config: GbRrtConfig, geometry: Geometry, dtype: torch.dt
     """
     if config.step_size is None or config.half_width is None:
         raise ConfigError("GB-RRT needs a step_size and a half_width; egbas.explore chooses them where they are None")
-    if geometry.limit(config.step_size) < config.step_size:
-        raise ConfigError(
-            f"a step size of {config.step_size:.3g} is more than the largest distance on a {geometry.description}, "
-            f"{geometry.limit(config.step_size):.3g}; lower it"
-        )
-    least = smallest_step(geometry, config.half_width, dtype)
-    if config.step_size < least:
-        raise ConfigError(
-            f"a step size of {config.step_size:.3g} is lost in the rounding of {dtype} latents; expected at "
-            f"least {least:.2g}: raise it, or use a network in float64"
-        )
+    check_step_size(config, geometry, dtype)
     return config.step_size, geometry.limit(config.half_width)
 
 
