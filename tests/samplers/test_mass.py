@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from egbas.network import Network
 from egbas.region import SupportingRegion
 from egbas.region.constraints import AffineConstraints
 from egbas.samplers.mass import (
+    Factory,
     LevelRegion,
     Mass,
     MassConfig,
     flight_levels,
+    leap_levels,
     mass_of,
     measure_mass,
     prior_draws,
@@ -27,10 +30,9 @@ from egbas.samplers.target import Gaussian, UniformBox, UniformSphere
 from tests.samplers.curved_forms import Told, cone, constraints
 
 
-def measured(weight: Tensor, offset: Tensor, seed: int = 0, *, by_flights: bool = False) -> Mass:
+def measured(weight: Tensor, offset: Tensor, seed: int = 0, levels: Callable[..., Factory] = reflection_levels) -> Mass:
     walls = AffineConstraints(weight=weight, offset=offset)
     region, target = LevelRegion(walls, 0.0), Gaussian(weight.shape[1])
-    levels = flight_levels if by_flights else reflection_levels
     config = MassConfig(chains=32, block=2, most_draws=8, repetitions=3, plain=512, plain_most=512)
     return measure_mass(
         region, walls, target, lambda: levels(region, walls, target), np.random.default_rng(seed), config
@@ -87,7 +89,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_closed_forms_by_flights(name: str) -> None:
     weight, offset, truth = FORMS[name]
-    masses = [measured(weight, offset, seed, by_flights=True) for seed in range(5)]
+    masses = [measured(weight, offset, seed, flight_levels) for seed in range(5)]
     assert all(mass.is_complete for mass in masses)
     # Of five intervals of 95 %, two miss with a chance of 2 %, three with one of 0.1 %.
     assert sum(mass.low <= truth <= mass.high for mass in masses) >= 3
@@ -101,6 +103,17 @@ def test_closed_forms_by_reflection(name: str) -> None:
     mass = measured(weight, offset)
     assert mass.low <= truth <= mass.high
     assert abs(mass.log10 - truth) < 0.5
+
+
+def test_closed_forms_by_leaps() -> None:
+    corner = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]), torch.tensor([-3.0, -3.0])
+    forms = {"slab": FORMS["slab"], "corner": (*corner, 2 * math.log10(stats.norm.sf(3)))}
+    for weight, offset, truth in forms.values():
+        masses = [measured(weight, offset, seed, leap_levels) for seed in range(5)]
+        assert all(mass.is_complete for mass in masses)
+        assert sum(mass.low <= truth <= mass.high for mass in masses) >= 3
+        assert all(abs(mass.log10 - truth) < 0.5 for mass in masses)
+        assert bool((masses[0].latents.double() @ weight.double().T + offset >= -1e-5).all())
 
 
 def test_a_cone() -> None:

@@ -6,18 +6,21 @@ from egbas.region import Intersection
 from egbas.region.constraints import AffineConstraints, Constraints, JoinedConstraints
 from egbas.samplers.normals import Reflections, constraints_for
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
-from egbas.samplers.target import Density, Gaussian
+from egbas.samplers.target import Density, Gaussian, UniformSphere
 from tests.runs import plane_run
 
 
 class Half:
     """x >= 0, with constraints of its own."""
 
+    def __init__(self, d: int = 2) -> None:
+        self.d = d
+
     def contains(self, z: Tensor) -> Tensor:
         return z[:, 0] >= 0
 
     def constraints(self) -> Constraints:
-        return AffineConstraints(weight=torch.tensor([[1.0, 0.0]]), offset=torch.zeros(1))
+        return AffineConstraints(weight=torch.eye(1, self.d), offset=torch.zeros(1))
 
 
 class Oracle:
@@ -46,10 +49,17 @@ def test_margins_have_the_sign_of_membership() -> None:
 
 def test_kernels_know_what_they_may_spend() -> None:
     reflections = Reflections(ReflectionConfig(rounds=6, steps=300))
-    kernel = reflections.kernel(Half(), Gaussian(2), 600)
+    kernel = reflections.kernel(Half(5), Gaussian(5), 600)
     assert isinstance(kernel, ReflectionKernel)
     assert kernel.config.most == 600
     assert reflections.kernel(Half(), Density(lambda z: z[:, 0], 2), 600) is None
+
+
+def test_leaps_take_the_place_of_reflections_in_few_dimensions() -> None:
+    for d in (2, 4):
+        assert Reflections().kernel(Half(d), Gaussian(d), 600) is None
+        assert isinstance(Reflections(fewest=1).kernel(Half(d), Gaussian(d), 600), ReflectionKernel)
+    assert isinstance(Reflections().kernel(Half(3), UniformSphere(3, 1.7), 600), ReflectionKernel)
 
 
 def test_starts_are_brought_inside() -> None:

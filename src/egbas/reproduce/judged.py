@@ -19,7 +19,7 @@ from egbas.storage import Store
 from egbas.storage.store import SCORES
 from egbas.sweep.fingerprint import answers_of, network_sha256
 
-SCHEMA = 6  # to be raised with every change of what is measured, or how, within a version of egbas
+SCHEMA = 7  # to be raised with every change of what is measured, or how, within a version of egbas
 
 
 @dataclass(frozen=True, kw_only=True)

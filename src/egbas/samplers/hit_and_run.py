@@ -26,9 +26,9 @@ from torch import Tensor
 from egbas.region import Region
 from egbas.samplers.covariance import shrunk_covariance
 from egbas.samplers.curves import Brackets, curves_of
-from egbas.samplers.independence import FEW_DIMENSIONS, Leaps, Mixture
+from egbas.samplers.independence import Leaps, Mixture, has_leaps
 from egbas.samplers.kernel import Array, Membership
-from egbas.samplers.target import Target, UniformSphere
+from egbas.samplers.target import Target
 
 _ROUNDS = 4  # of the warm-up, each twice as long as the one before
 _SNAPSHOTS = 4  # of each chain in the first of them, a draw's worth of moves in all, or four moves each
@@ -75,19 +75,20 @@ class HitAndRunKernel:
     def adapt(self, z: Float[Tensor, "chains d"], rng: np.random.Generator) -> Float[Tensor, "chains d"]:
         """Learn how the target is stretched, from states of all chains."""
         state, every = z.numpy(force=True).astype(np.float64), max(4, self.moves // _SNAPSHOTS)
-        is_low = self._target.d <= FEW_DIMENSIONS and not isinstance(self._target, UniformSphere)
         for level in range(_ROUNDS):
             states, accepted = self._warm(state, _SNAPSHOTS * 2**level, every, rng)
             if not states.shape[1]:
                 break
             state, flat = states[:, -1], states.reshape(-1, states.shape[2])
-            covariance = shrunk_covariance(flat)
-            self._curves = curves_of(self._target, np.linalg.cholesky(covariance).T.astype(np.float64))
-            is_worth_it = is_low and (accepted > _FEW or level < _ROUNDS - 1)  # the last round has tried it
-            self._leaps = (
-                Leaps(mixture=Mixture.of(flat), target=self._target, is_inside=self._is_inside) if is_worth_it else None
-            )
+            self.fit(flat, leaps=accepted > _FEW or level < _ROUNDS - 1)  # the last round has tried them
         return torch.from_numpy(state.copy())
+
+    def fit(self, states: Float[Array, "n d"], *, leaps: bool = True) -> None:
+        """Take directions, and leaps in few dimensions, from states in the region."""
+        self._curves = curves_of(self._target, np.linalg.cholesky(shrunk_covariance(states)).T.astype(np.float64))
+        self._leaps = None
+        if leaps and has_leaps(self._target):
+            self._leaps = Leaps(mixture=Mixture.of(states), target=self._target, is_inside=self._is_inside)
 
     def _warm(
         self, z: Float[Array, "chains d"], n: int, every: int, rng: np.random.Generator

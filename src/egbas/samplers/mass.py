@@ -27,6 +27,8 @@ from egbas.region.supporting import SupportingRegion
 from egbas.samplers.contract import Progress
 from egbas.samplers.flow import Flow
 from egbas.samplers.hamiltonian import HamiltonianKernel
+from egbas.samplers.hit_and_run import HitAndRunKernel
+from egbas.samplers.independence import has_leaps
 from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalRegion, is_wide
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
 from egbas.samplers.rejection import Draws
@@ -175,7 +177,8 @@ def mass_of(
     each = [constraints_of(part, probes) for part in parts]
     constraints = each[0] if len(each) == 1 else JoinedConstraints(parts=each)
 
-    coordinates = NormalBox(target) if is_wide(target) and not isinstance(constraints, AffineConstraints) else None
+    is_affine = isinstance(constraints, AffineConstraints)
+    coordinates = NormalBox(target) if is_wide(target) and not is_affine and not has_leaps(target) else None
     if coordinates is not None:
         region, constraints = NormalRegion(region, coordinates), NormalConstraints(constraints, coordinates)
         target = Gaussian(target.d)
@@ -183,6 +186,8 @@ def mass_of(
     def factory() -> Factory:
         if isinstance(constraints, AffineConstraints):
             return flight_levels(region, constraints, target)
+        if has_leaps(target):
+            return leap_levels(region, constraints, target)
         return reflection_levels(region, constraints, target)
 
     found = measure_mass(region, constraints, target, factory, random, config, progress)
@@ -269,6 +274,17 @@ def flight_levels(region: Region, constraints: AffineConstraints, target: Any) -
         walls = constraints.weight, constraints.offset - min(level, 0.0)
         moves = HamiltonianKernel(around, walls, target)
         moves.adapt(z[:_PILOTS], rng)
+        return moves
+
+    return kernel
+
+
+def leap_levels(region: Region, constraints: Constraints, target: Any) -> Factory:
+    """Kernels of hit-and-run in few dimensions: the draws that the level begins with say where to leap."""
+
+    def kernel(level: float, z: Tensor, _: np.random.Generator) -> HitAndRunKernel:
+        moves = HitAndRunKernel(_at(region, constraints, level)[0], target)
+        moves.fit(z.numpy(force=True).astype(np.float64))
         return moves
 
     return kernel

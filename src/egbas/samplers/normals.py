@@ -15,6 +15,7 @@ from torch import Tensor
 from egbas.region import Intersection, Region, SupportingRegion
 from egbas.region.constraints import Constraints, JoinedConstraints
 from egbas.region.stem_constraints import constraints_of
+from egbas.samplers.independence import FEW_DIMENSIONS, has_leaps
 from egbas.samplers.kernel import Kernel
 from egbas.samplers.mass import prior_draws
 from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalKernel, NormalRegion, is_wide
@@ -44,20 +45,25 @@ def _constraints(region: Region, probes: Float[Tensor, "n d"]) -> Constraints | 
 class Reflections:
     """Kernels and starts for regions that have constraints, which are made once for each region and target."""
 
-    def __init__(self, config: ReflectionConfig | None = None) -> None:
-        """Take the settings of the kernels."""
-        self._config = config or ReflectionConfig()
+    def __init__(self, config: ReflectionConfig | None = None, *, fewest: int = FEW_DIMENSIONS + 1) -> None:
+        """Take the settings of the kernels.
+
+        Args:
+            config: those of all kernels.
+            fewest: dimensions in which reflections are offered; in fewer, leaps of hit-and-run do better.
+        """
+        self._config, self._fewest = config or ReflectionConfig(), fewest
         self._made: tuple[Region, Target, Constraints | None] | None = None
 
     def kernel(self, region: Region, target: Target, most: int) -> Kernel | None:
-        """A kernel that reflects at the boundaries of a region; None where it has no constraints.
+        """A kernel that reflects at the boundaries of a region; None where it has no constraints, or few dimensions.
 
         Args:
             region: to stay in.
             target: that is restricted to it.
             most: latents that it may ask about.
         """
-        constraints = self._of(region, target)
+        constraints = None if has_leaps(target, self._fewest - 1) else self._of(region, target)
         if constraints is None:
             return None
         config = replace(self._config, most=most)

@@ -8,6 +8,7 @@ import torch
 
 from egbas.cli.selftest import small_network
 from egbas.evaluation.sanity.rival import (
+    REFLECTION,
     SLICE,
     OnlyMembership,
     RivalSampler,
@@ -17,7 +18,7 @@ from egbas.evaluation.sanity.rival import (
     largest_by_chance,
     rival_sampler,
 )
-from egbas.samplers.exact import ExactConfig
+from egbas.samplers.exact import ExactConfig, PriorSampler
 from egbas.samplers.rejection import Independent, as_chains
 from tests.sanities import QUERY, problem_of, small_sanity
 
@@ -85,9 +86,22 @@ def test_what_cannot_converge_is_skipped_with_a_reason() -> None:
     assert found.agrees is None and f"{SLICE} did not converge" in found.verdict
     run = small_sanity().run
     assert run.exact is not None
-    alone = replace(run.exact, facts={**run.exact.facts, "kernel": SLICE})
-    found = rival_sampler(problem, replace(run, samples={"prior": alone}), ExactConfig())
-    assert "membership alone" in found.verdict
+    alone = {"prior": replace(run.exact, facts={**run.exact.facts, "kernel": SLICE})}
+    oracle = replace(run, samples=alone, region=OnlyMembership(run.region))
+    assert "membership alone" in rival_sampler(problem, oracle, ExactConfig()).verdict
+
+
+def test_reflection_is_the_rival_of_slices_with_leaps() -> None:
+    problem, _ = problem_of(small_network(), QUERY)
+    run = small_sanity().run
+    assert run.exact is not None
+    leapt = PriorSampler(config=ExactConfig(samples=100)).sample(
+        OnlyMembership(run.region), run.query, run.latent, torch.Generator().manual_seed(0)
+    )
+    assert leapt.facts["kernel"] == SLICE
+    config = ExactConfig(samples=100, max_evaluations=200_000)
+    found = rival_sampler(problem, replace(run, samples={"prior": leapt}), config)
+    assert found.rival == REFLECTION and found.agrees, found.verdict
 
 
 def test_samplers_that_disagree_are_told() -> None:

@@ -2,7 +2,8 @@
 """Sampler against sampler: do two kernels that have little in common give the same distribution in a region?
 
 The rival of a deeper layer's sampler is slice sampling, which asks for membership alone. In a polytope of more than
-eight dimensions slices would take too long; there reflection at the boundaries stands against flights between them.
+eight dimensions slices would take too long; there reflection at the boundaries stands against flights between them. In
+few dimensions slices with leaps are the region's own; reflection is their rival.
 """
 
 import math
@@ -23,7 +24,7 @@ from egbas.samplers.choice import rng_of
 from egbas.samplers.contract import Progress
 from egbas.samplers.exact import ExactConfig, PriorSampler
 from egbas.samplers.normals import Reflections, constraints_for
-from egbas.samplers.target import prior_target
+from egbas.samplers.target import Density, prior_target
 
 SLICE, REFLECTION = "HitAndRunKernel", "ReflectionKernel"
 _FEW_DIMENSIONS = 8
@@ -196,14 +197,15 @@ def largest_by_chance(n: int) -> float:
 
 def _rival(run: Exploration, kernel: str, config: ExactConfig) -> tuple[Region | None, PriorSampler | None, str | None]:
     """The region as the rival sees it, the rival, and the name of its kernel."""
-    if kernel == SLICE:
-        return None, None, None
-    if kernel == "HamiltonianKernel" and run.latent.size > _FEW_DIMENSIONS:
-        constraints = constraints_for(run.region, prior_target(run.latent, run.query))
+    if kernel == SLICE or (kernel == "HamiltonianKernel" and run.latent.size > _FEW_DIMENSIONS):
+        target = prior_target(run.latent, run.query)
+        constraints = None if isinstance(target, Density) else constraints_for(run.region, target)
         if constraints is not None:
-            hooks = Reflections()
+            hooks = Reflections(fewest=1)
             sampler = PriorSampler(config=config, reflection=hooks.kernel, starts=hooks.starts)
             return WithConstraints(run.region, constraints), sampler, REFLECTION
+    if kernel == SLICE:
+        return None, None, None
     return OnlyMembership(run.region), PriorSampler(config=config), SLICE
 
 
