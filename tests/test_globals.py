@@ -3,19 +3,25 @@
 
 import ast
 import contextlib
+import dataclasses
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import egbas
 from egbas.beropt import BerOptConfig
 
 SOURCE = Path(__file__).parents[1] / "src" / "egbas"
 FLOATS = {"rand", "randn", "zeros", "ones", "full", "linspace", "logspace", "eye", "empty", "tensor", "normal"}
+TORCH = str(Path(torch.__file__).parent)
 QUICK = BerOptConfig(sparsity=0.5, anneal_steps=30, max_steps=60)
 
 
@@ -55,6 +61,33 @@ SETTINGS: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
     "numpy raises": lambda: np.errstate(all="raise"),
     "deterministic algorithms": deterministic,
 }
+
+
+class FromWholeNumbers(TorchDispatchMode):
+    """Notes where egbas makes floats of whole numbers or truth values without a dtype: 0.5 * counts has the default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, Tensor) and made.is_floating_point():
+            given = tree_leaves((args, kwargs))
+            tensors = [value for value in given if isinstance(value, Tensor)]
+            is_told = any(
+                isinstance(value, torch.dtype) or getattr(value, "is_floating_point", bool)() for value in given
+            )
+            if tensors and not is_told:
+                self.places |= {f"{func} at {line}" for line in self._ours()}
+        return made
+
+    @staticmethod
+    def _ours() -> list[str]:
+        """The innermost line, where it is one of egbas."""
+        frames = [frame for frame in traceback.extract_stack() if not frame.filename.startswith(TORCH)]
+        last = [frame for frame in frames if Path(frame.filename) != Path(__file__)][-1]
+        return [f"{last.filename}:{last.lineno}"] if str(SOURCE) in last.filename else []
 
 
 def told(run: egbas.Exploration) -> list[Tensor]:
@@ -128,6 +161,28 @@ def test_a_saved_run_is_read_under_another_default_dtype(layer: list[Tensor], tm
 def test_the_default_dtype_does_not_change_beropt(layer: list[Tensor], tmp_path: Path) -> None:
     with default_dtype(torch.float64):
         assert same(at_a_layer(tmp_path / "run"), layer)
+
+
+@pytest.mark.parametrize("units", ["unit", "channel"])
+def test_no_number_of_ours_takes_the_default_dtype(units: str) -> None:
+    maps = [nn.Linear(2, 16), nn.Unflatten(1, (4, 2, 2)), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1)]
+    for module in (maps[0], maps[3]):
+        for weight in module.parameters():
+            weight.data = torch.sin(torch.arange(weight.numel()) * 1.7).view_as(weight)
+    beropt = dataclasses.replace(QUICK, units=units)
+    gbrrt = egbas.GbRrtConfig(iterations=10)
+    with FromWholeNumbers() as seen:
+        egbas.explore(
+            nn.Sequential(*maps),
+            torch.tensor([0.5, 0.3]),
+            1,
+            rng=7,
+            beropt=beropt,
+            gbrrt=gbrrt,
+            samples=2,
+            max_evaluations=200,
+        )
+    assert not seen.places, "the default dtype is the caller's: " + "; ".join(sorted(seen.places))
 
 
 def test_models_are_made_without_the_callers_random_numbers() -> None:

@@ -62,7 +62,8 @@ def _good_flips(
 ) -> Int[Tensor, " flips"]:
     """Units whose flip alone lowers the loss, the best first; from the first handful that has any."""
     mask = kept[None].float().requires_grad_()
-    slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0] + (price if sizes is None else price * sizes)
+    each = price if sizes is None else price * sizes.to(torch.float32)
+    slope = torch.autograd.grad(distance(mask).sum(), mask)[0][0] + each
     promise = torch.where(kept, slope, -slope)
     for units in promise.argsort(descending=True)[: _TRIED_AT_ONCE * _TRIES].split(_TRIED_AT_ONCE):
         losses = _loss(each_flipped(kept, units), distance, price, sizes)
@@ -77,4 +78,5 @@ def _loss(
     sets: Bool[Tensor, "sets units"], distance: Distance, price: float, sizes: Tensor | None
 ) -> Float[Tensor, " sets"]:
     counts = sets.sum(dim=1) if sizes is None else (sets * sizes).sum(dim=1)
-    return errors_of(sets, distance) + price * counts
+    # A whole number times a Python float would have the default dtype, which is the caller's.
+    return errors_of(sets, distance) + price * counts.to(torch.float32)

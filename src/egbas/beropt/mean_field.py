@@ -34,7 +34,7 @@ def descend(objective: Objective, initial_theta: float, *, progress: Progress | 
     config = objective.config
     logits = objective.tail.a.new_full((objective.n_candidates,), math.log(initial_theta / (1 - initial_theta)))
     price = config.sparsity / objective.n_units
-    prices = price if objective.sizes is None else price * objective.sizes
+    prices = price if objective.sizes is None else price * objective.sizes.to(torch.float32)
     take, status = Adam(logits), BerOptStatus.MAX_STEPS
     best, lowest, since = logits.clone(), math.inf, 0
     distances, sizes = [logits.new_zeros(())], []

@@ -187,7 +187,7 @@ class _Model:
 
     def _side(self) -> Float[Tensor, " candidates"]:
         """What a unit's mask changes by: 1 where it would be added, -1 where it would leave."""
-        return torch.where(self._kept, -1.0, 1.0).to(self._slope)
+        return 1 - 2 * self._kept.to(self._slope)
 
     def _picked(
         self, may: Tensor, is_enough: Callable[[float, float], bool], *, alike: float, at_least: int = 0
