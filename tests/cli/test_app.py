@@ -113,3 +113,34 @@ def test_errors_become_messages(monkeypatch: pytest.MonkeyPatch, error: BaseExce
 
 def test_a_defect_keeps_its_traceback() -> None:
     assert explain(RuntimeError("a defect")) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where root has permission in vain")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "explore",
+        "path",
+        "sanity",
+        "compare",
+        "neighbours",
+        "exits runs/one",
+        "sweep",
+        "reproduce table1",
+        "train dcgan-mnist --data .",
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egbas.network.replica.Replica.__call__", lambda *_: pytest.fail("a network has been run"))
+    result = CliRunner().invoke(app, [*words.split(), "--out", "/proc/x"])
+    assert (result.exit_code, "/proc cannot be written" in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="as above")
+def test_so_are_a_store_and_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egbas.network.replica.Replica.__call__", lambda *_: pytest.fail("a network has been run"))
+    monkeypatch.setattr("egbas.zoo.convert.convert", lambda *_, **__: pytest.fail("a file has been read"))
+    run = str(tmp_path / "run")
+    for words in (["explore", "--store", "/proc/x", "--out", run], ["convert", "some.pt", "/proc/x/y.safetensors"]):
+        result = CliRunner().invoke(app, words)
+        assert (result.exit_code, "/proc cannot be written" in result.stderr) == (2, True), result.stderr

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from egbas.errors import RunDirectoryError
 from egbas.storage import check_destination
-from egbas.storage.destination import FILES, finished_before
+from egbas.storage.destination import FILES, check_writable, finished_before
 
 
 def test_new_and_empty_directories_are_fine(tmp_path: Path) -> None:
@@ -53,10 +54,26 @@ def test_the_current_directory_is_no_destination(tmp_path: Path, monkeypatch: py
         check_destination(".")
 
 
-def test_no_permission_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # as root every folder can be written
-    with pytest.raises(RunDirectoryError, match="no permission"):
-        check_destination(tmp_path / "run")
+def nothing_is_made(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("check", [check_destination, check_writable])
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(
+    check: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(tmp_path / "a" / "run")
+    assert not list(tmp_path.iterdir())  # what was tried is taken back
+    monkeypatch.setattr(os, "mkdir", nothing_is_made)
+    with pytest.raises(RunDirectoryError, match="cannot be written"):
+        check(tmp_path / "a" / "run")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc, where root has permission in vain")
+def test_permission_is_not_enough() -> None:
+    for check in (check_destination, check_writable):
+        with pytest.raises(RunDirectoryError, match="cannot be written"):
+            check("/proc/x")
 
 
 @pytest.mark.parametrize("path", ["a" * 300, "nul\0byte", "~nobody-of-that-name/run"])

@@ -51,8 +51,10 @@ def convert(
 ) -> None:
     """Write a checkpoint as one neutral file: plain weights and a header; it gives the same networks bit for bit."""
     from egbas.storage import write_file
+    from egbas.storage.destination import check_writable
     from egbas.zoo.convert import convert as convert_file
 
+    check_writable(out.expanduser().parent)
     name = convert_file(
         file.expanduser(), out.expanduser(), write_file, overwrite=overwrite, key=key, activation=activation
     )

@@ -210,6 +210,7 @@ def _asked(
 def _check(name: str, out: Path, *, exact: bool) -> None:
     """Refuse what cannot be meant, before any work."""
     from egbas.errors import ConfigError
+    from egbas.storage.destination import check_writable
 
     if name not in WHAT:
         raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
@@ -217,6 +218,7 @@ def _check(name: str, out: Path, *, exact: bool) -> None:
         raise ConfigError(f"got --exact for {name}; it adds rows to {', '.join(EXACT)}: leave it out")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file; name a folder")
+    check_writable(out)
 
 
 def _run(  # noqa: PLR0913, PLR0917

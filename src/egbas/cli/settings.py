@@ -19,6 +19,7 @@ from egbas.network.boundary import told_of
 from egbas.network.classified import IMAGE, Classified, Logits
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.samplers.mass import told_mass
+from egbas.storage.destination import check_writable
 from egbas.zoo.models import Model, load_classifier
 
 LARGEST = 1_000_000  # number of a layer
@@ -155,10 +156,13 @@ def check_store(store: Path | None, others: Mapping[str, object]) -> None:
 
     Raises:
         ConfigError: there is a store, and one of them was given.
+        RunDirectoryError: the store cannot be written.
     """
     given = [name for name, value in others.items() if value is not None]
     if store is not None and given:
         raise ConfigError(f"got --store with {', '.join(given)}, which a task of a store does not have; leave one out")
+    if store is not None:
+        check_writable(store)
 
 
 def summary(run: Exploration, directory: Path) -> list[str]:

@@ -15,7 +15,7 @@ from egbas.exploration.estimate import estimate
 from egbas.exploration.explore import explore
 from egbas.exploration.path import level_within
 from egbas.exploration.result import Exploration
-from egbas.geometry import choose_geometry
+from egbas.geometry import choose_geometry, geometry_around
 from egbas.inputs.conditions import find_inputs
 from egbas.inputs.devices import find_device
 from egbas.inputs.focus import find_focus
@@ -24,6 +24,7 @@ from egbas.inputs.queries import find_query, find_rows, warnings_of
 from egbas.network import Layer, Network
 from egbas.network.boundary import Boundary
 from egbas.region.precisions import keep_splits
+from egbas.samplers.gbrrt import check_step_size
 from egbas.storage import Store, key_of, load_run, run_files
 from egbas.sweep.identity import decides_of
 from egbas.sweep.plan import Part
@@ -133,6 +134,17 @@ class ModelWorkshop:
         self._rows: Tensor | None = None
         if self._samples == 0 and given.get("delta") is not None:
             raise ConfigError("got --delta and --samples 0; a distance is told by exact samples: ask for some")
+
+    def check_step_size(self, seed: int) -> None:
+        """Refuse a step size that no tree can have around the queries of the file, or that of a seed; before any task.
+
+        Raises:
+            ConfigError: it is too small or too large.
+        """
+        rows = self._latents()
+        queries = find_query(str(seed), self.model.latent)[None] if rows is None else rows
+        for z0 in queries.to(self.network.dtype) if self._gbrrt.step_size is not None else ():
+            check_step_size(self._gbrrt, geometry_around(self.space, z0), z0.dtype)
 
     def start_at(self, latents: Tensor) -> None:
         """Take the queries (n, d), where no file and no seed gives them; before any task."""

@@ -3,6 +3,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -150,8 +151,35 @@ def _check_parent(directory: Path) -> None:
         above = above.parent
     if not above.is_dir():
         raise RunDirectoryError(f"{above} is a file, so {directory} cannot be made; name another directory")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise RunDirectoryError(f"no permission to write in {above}; name a directory elsewhere")
+    _check_writable(above)
+
+
+def check_writable(directory: str | os.PathLike[str]) -> None:
+    """Refuse a folder that cannot be written, or cannot be made; before any work.
+
+    Raises:
+        RunDirectoryError: so it is.
+    """
+    try:
+        place = Path(directory).expanduser().resolve()
+        if place.is_dir():
+            _check_writable(place)
+        elif place.exists():
+            raise RunDirectoryError(f"{place} is a file; name a folder")
+        else:
+            _check_parent(place)
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, RunDirectoryError):
+            raise
+        raise RunDirectoryError(f"{directory} cannot be used as a folder: {reason(error)}; name another one") from error
+
+
+def _check_writable(folder: Path) -> None:
+    """Make a folder in it and take it back: root has every permission, also where nothing can be made."""
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".egbas.", suffix=".partial", dir=folder))
+    except OSError as error:
+        raise RunDirectoryError(f"{folder} cannot be written ({reason(error)}); name a directory elsewhere") from error
 
 
 def reason(error: Exception) -> str:

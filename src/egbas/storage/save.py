@@ -43,6 +43,7 @@ from egbas.storage.destination import (
     REPORT,
     SAMPLES,
     check_destination,
+    check_writable,
     finished_before,
     reason,
 )
@@ -212,8 +213,9 @@ def folder_for(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Make a folder with its parents, and take back those that are still empty in the end.
 
     Raises:
-        RunDirectoryError: it cannot be made.
+        RunDirectoryError: it cannot be made, or not be written.
     """
+    check_writable(path)
     place = Path(path)
     made = _first_missing(place)
     try:

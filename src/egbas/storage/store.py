@@ -23,7 +23,7 @@ from typing import Any, overload
 
 from egbas.errors import RunDirectoryError
 from egbas.storage.claims import Claims
-from egbas.storage.destination import DONE
+from egbas.storage.destination import DONE, check_writable
 from egbas.storage.save import folder_for, save_failed, write_folder, write_json
 
 TASKS, SCORES, FAILED = "tasks", "scores", "failed"
@@ -316,6 +316,7 @@ def _check_given(path: Path) -> None:
     """Refuse a folder that is no store, before any work."""
     if path.exists() and not path.is_dir():
         raise RunDirectoryError(f"--store {path} is a file; name a folder")
+    check_writable(path)
     names = {each.name for each in path.iterdir()} if path.exists() else set[str]()
     if names and not names & PARTS_OF_STORE:
         raise RunDirectoryError(

@@ -65,6 +65,8 @@ def test_a_sweep_as_a_user_types_it(here: Path) -> None:
         (["--latent", "none.npy"], "there is no file none.npy"),
         (["none.toml"], "none.toml cannot be read"),
         (["--model", "dcgan-mist"], "did you mean"),
+        (["--step-size", "1e-320"], "is lost in the rounding"),
+        (["--step-size", "1e-320", "--plan"], "is lost in the rounding"),
     ],
 )
 def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) -> None:
@@ -72,6 +74,12 @@ def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) 
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert not list(here.iterdir())
+
+
+def test_a_step_below_rounding_in_a_file_is_refused_before_the_work(here: Path) -> None:
+    (here / "study.toml").write_text("step-size = 1e-320\n")
+    result = sweep("study.toml", "--plan")
+    assert (result.exit_code, "is lost in the rounding" in result.stderr) == (2, True)
 
 
 def test_a_folder_of_something_else_is_left_alone(here: Path) -> None:

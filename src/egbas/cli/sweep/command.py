@@ -2,7 +2,6 @@
 """``egbas sweep``: many queries, layers, levels and models, each task once, on this machine's cores or on a cluster."""
 
 import functools
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -173,17 +172,14 @@ def check_folder(path: Path) -> None:
     """
     from egbas.cli.sweep.outcome import SUMMARY
     from egbas.errors import RunDirectoryError
+    from egbas.storage.destination import check_writable
     from egbas.storage.results import PARTS, TABLE
     from egbas.storage.store import PARTS_OF_STORE
 
     ours = {*PARTS_OF_STORE, PARTS, TABLE, SUMMARY}
     if path.exists() and not path.is_dir():
         raise RunDirectoryError(f"--out {path} is a file; name a folder")
-    above = path
-    while not above.exists():
-        above = above.parent
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise RunDirectoryError(f"no permission to write in {above}; name a folder elsewhere")
+    check_writable(path)
     foreign = sorted(each.name for each in path.iterdir() if each.name not in ours) if path.exists() else []
     foreign = [name for name in foreign if not name.endswith(".partial")]
     if foreign and not any((path / name).is_dir() for name in PARTS_OF_STORE):

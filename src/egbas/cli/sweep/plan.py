@@ -18,13 +18,15 @@ def plan_of(shops: Mapping[str, Any], layer: str, level: str | None, seed: str, 
     """The plan of the options.
 
     Raises:
-        ConfigError, LayerNotFoundError: a list cannot be read, or names what there is not.
+        ConfigError, LayerNotFoundError: a list cannot be read, or names what there is not; no tree can have the step
+            size around the first query of the seeds, or one of the file.
     """
     seeds = Spans(ranges.spans(seed, "--seed", MOST_SEEDS))
     levels = None if level is None else ranges.levels(level)
     settings.check_one(level=levels[0] if levels else None, delta=given["delta"], sparsity=given["sparsity"])
     parts = []
     for name, shop in shops.items():
+        shop.check_step_size(seeds[0])
         named = {key: shop.layer(key) for key in ranges.layers(layer, shop.network.layers, shop.network.image_size)}
         parts.append(
             Part(
