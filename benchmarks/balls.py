@@ -123,7 +123,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         mass = f"{row['log10_mass'][0]:.1f}{mark}"
         line = [f"`{row['model']}`", row["layer"], row["seed"], row["units_kept"], mass]
         for key in ("freedom", "class_kept", "median_distance", "lie_at"):
-            line += [f"{region[key]:.2f}", f"{ball[key]:.2f}"]
+            line += ["" if one[key] is None else f"{one[key]:.2f}" for one in (region, ball)]
         lines.append(line)
     return markdown.table([*names, *more], lines)
 

@@ -73,7 +73,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                     f"{middle['cpu_seconds']:.1f}",
                 ]
             )
-    return markdown.table([*names, "CPU seconds an image"], lines)
+    return markdown.table([*names, "median CPU seconds"], lines)
 
 
 def main(out: Path) -> None:

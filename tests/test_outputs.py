@@ -65,6 +65,7 @@ def test_outputs_of_any_shape_are_explored_saved_and_read_back(name: str, tmp_pa
     is_image = told["kind"] == "image"
     assert ("the pixels (from" in page) == is_image
     assert ("the values (from" in page) == (not is_image)
+    assert ("averaged over channels" in page) == (told["kind"] in {"image", "frames"})
 
 
 def test_a_damaged_freedom_of_a_vector_is_told(tmp_path: Path) -> None:

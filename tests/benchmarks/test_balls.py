@@ -24,3 +24,9 @@ def test_a_summary_tells_means_and_intervals_where_queries_are_enough() -> None:
     few, many = (balls.summary(rows[:n]).splitlines()[-1] for n in (2, 6))
     assert "| 2 |" in few and "| 0.25 |" in few and "[" not in few
     assert "| 6 |" in many and "| 0.45 |" in many and many.count("[") == 4
+
+
+def test_a_row_without_a_judge_of_classes_has_an_empty_cell() -> None:
+    (row,) = [one for one in ROWS if one["model"] == "faces"][:1]
+    assert row["region"]["class_kept"] is None
+    assert "|  |  |" in balls.table([row]) and "|  |  |" in balls.summary([row])

@@ -75,6 +75,7 @@ def test_exits_of_a_run(own_run: Path) -> None:
     tensors = load_file(out / "exits.safetensors")
     lengths = {name: float((z - tensors["query"]).norm()) for name, z in tensors.items() if name.startswith("routes/")}
     assert lengths == pytest.approx({f"routes/{name}": row["distance"] for name, row in told["routes"].items()})
+    assert float((tensors["back"] - tensors["back_start"]).norm()) == pytest.approx(told["back"]["distance"])
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 2 and "--overwrite" in again.output
 

@@ -129,7 +129,9 @@ def _tensors(found: "Exits") -> bytes:
 
     tensors = {f"routes/{name}": one.latent for name, one in found.routes.items()}
     tensors |= {f"classes/{one.next_class}": one.latent for one in found.classes}
-    tensors |= {"query": found.nearest.start} | ({} if found.back is None else {"back": found.back.latent})
+    tensors |= {"query": found.nearest.start}
+    if found.back is not None:
+        tensors |= {"back": found.back.latent, "back_start": found.back.start}
     return save({name: value.cpu().clone().contiguous() for name, value in tensors.items()})
 
 

@@ -283,8 +283,8 @@ def _of_beropt(run: Exploration, layer: Layer, beropt: BerOptResult) -> dict[str
             "fixed."
         ),
         "fidelity_sentence": (
-            f"The {carried} of the kept units alone differs from the query's by {beropt.fidelity:.1%} of its "
-            f"norm (0% would be the same {carried}). A finer --level keeps more units and brings it closer."
+            f"With the kept units alone, the distance to the query's {carried} is {beropt.fidelity:.1%} of the norm "
+            "(0% would be no difference). A finer --level keeps more units and brings it closer."
         ),
         "status_sentence": f"{beropt.steps:,} steps; {beropt.status.value}.",
     }
@@ -308,7 +308,15 @@ def _in_groups(run: Exploration) -> str:
 
 def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
     if not gallery.count:
-        names = ("freedom_chart", "freedom_sentence", "deviation_chart", "acceptance_sentence", "deviation_of", "words")
+        names = (
+            "freedom_chart",
+            "freedom_sentence",
+            "deviation_chart",
+            "acceptance_sentence",
+            "deviation_of",
+            "words",
+            "of_each",
+        )
         return {**dict.fromkeys(names, ""), "free_sentence": "There are no samples.", "n_free": 0, "judged": []}
     deviation = gallery.spread
     low, high = gallery.look.values
@@ -325,6 +333,7 @@ def _free(run: Exploration, gallery: Gallery) -> dict[str, Any]:
         "judged": [] if run.facts is None else [_judged(name, score) for name, score in run.facts.scores.items()],
         "deviation_chart": chart(deviation_drawing(gallery.deviation)),
         "n_free": gallery.count,
+        "of_each": "pixel, averaged over channels" if gallery.look.kind in ("image", "frames") else "value",
         "deviation_of": "samples of the tree" if isinstance(leading, Tree) else _called(run.shown),
         "free_sentence": (
             f"Over the samples the {noun} (from {low:g} to {high:g}) deviate by {float(deviation.mean()):.3f} on "
