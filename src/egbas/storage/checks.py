@@ -27,7 +27,8 @@ from egbas.storage.expected import NUMBER, Wanted, check_json, check_tensors, jo
 
 _IMAGE = (1, 1, 1)  # a shape of an image, where one is missing
 _STRAY = 0.01  # of a step: an edge of a tree is as long as a step, up to rounding
-_SLACK = 30.0  # another processor, or a GPU, rounds otherwise, and networks enlarge that
+# Another processor rounds otherwise, a GPU more so, and networks enlarge that: a thousandth of the largest value, or 1 %.
+_SLACK, _SLACK_OF_GPUS = 3.0, 30.0
 _ULPS = 8  # of the largest coordinate, for the same
 _FROM_CODE = ("left_support", "sentence")  # another version may count and word otherwise
 
@@ -59,7 +60,8 @@ def check_network(contents: Contents, network: Network) -> None:
     if told is None:  # of a version that did not store them
         return
     got = outputs_of(network, contents.samples["query"])
-    if not close(got, told.to(got.dtype), slack=_SLACK):
+    is_cpu = contents.config["device"] == "cpu" == str(network.device)
+    if not close(got, told.to(got.dtype), slack=_SLACK if is_cpu else _SLACK_OF_GPUS):
         raise RunDirectoryError(
             f"the run was made with another network than this {contents.config['model']['name']}: its parameters and "
             "buffers are those of the run, and its images are others; weights that it keeps elsewhere, such as in a "
