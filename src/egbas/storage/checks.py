@@ -27,7 +27,7 @@ from egbas.storage.expected import NUMBER, Wanted, check_json, check_tensors, jo
 
 _IMAGE = (1, 1, 1)  # a shape of an image, where one is missing
 _STRAY = 0.01  # of a step: an edge of a tree is as long as a step, up to rounding
-# Another processor rounds otherwise, a GPU more so, and networks enlarge that: a thousandth of the largest value, or 1 %.
+# Another processor rounds otherwise, a GPU more so, and networks enlarge that: a thousandth of the largest, or 1 %.
 _SLACK, _SLACK_OF_GPUS = 3.0, 30.0
 _ULPS = 8  # of the largest coordinate, for the same
 _FROM_CODE = ("left_support", "sentence")  # another version may count and word otherwise
