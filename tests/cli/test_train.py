@@ -41,4 +41,4 @@ def test_an_output_that_is_a_file(tmp_path: Path) -> None:
     words = ["train", "lenet-mnist", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
-    assert "name another folder" in result.stderr
+    assert "is a file; name a folder" in result.stderr
