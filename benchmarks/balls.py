@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -86,12 +87,13 @@ def measure(name: str, path: str, layer: int, seed: int) -> dict[str, Any]:
         "r_hat": run.exact.facts["r_hat"],
         "radius": ball.radius,
         "cpu_seconds": time.process_time() - start,
-        "region": _row(run.facts) | {"lie_at": float((run.exact.latents - query).norm(dim=1).mean())},
-        "ball": _row(beside) | {"lie_at": float((ball.latents - query).norm(dim=1).mean())},
+        "region": row_of(run.facts) | {"lie_at": float((run.exact.latents - query).norm(dim=1).mean())},
+        "ball": row_of(beside) | {"lie_at": float((ball.latents - query).norm(dim=1).mean())},
     }
 
 
-def _row(facts: Facts) -> dict[str, Any]:
+def row_of(facts: Facts) -> dict[str, Any]:
+    """What samples of a region or a ball say, as a row has it."""
     kept = next((score.region_mean for name, score in facts.scores.items() if name.startswith("class ")), None)
     return {
         "freedom": facts.mean,
@@ -141,11 +143,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         free = [[row[which]["freedom"] for row in some] for which in ("region", "ball")]
         line = [f"`{model}`", layer, len(some), sum(row["status"] == "CONVERGED" for row in some)]
         line.append(f"{max(row['r_hat'] for row in some):.2f}")
-        line += [f"{_mean(free[0]):.2f}", f"{_mean(free[1]):.2f}"]
-        ends = bootstrap_ratio(*free) if len(some) >= FEWEST else None
-        line.append(
-            f"{_mean(free[0]) / _mean(free[1]):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
-        )
+        line += [f"{fmean(free[0]):.2f}", f"{fmean(free[1]):.2f}"]
+        line.append(told_ratio(*free))
         for key in ("class_kept", "median_distance", "lie_at"):
             both = [[row[which][key] for row in some] for which in ("region", "ball")]
             line += [_told(values, key) for values in both]
@@ -156,17 +155,20 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     return markdown.table([*names, *more], lines)
 
 
+def told_ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """The ratio of two means, with its interval over queries where these are enough."""
+    ends = bootstrap_ratio(ours, theirs) if len(ours) >= FEWEST else None
+    ratio = f"{fmean(ours) / fmean(theirs):.2f}"
+    return ratio if ends is None else f"{ratio} [{ends[0]:.2f}, {ends[1]:.2f}]"
+
+
 def _told(values: Sequence[float | None], key: str) -> str:
     """A mean, with its interval over queries where these are enough and it is a share; empty where nothing judges."""
     known = [value for value in values if value is not None]
     if not known:
         return ""
     ends = bootstrap_interval(known) if key == "class_kept" and len(known) >= FEWEST else None
-    return f"{_mean(known):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return f"{fmean(known):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
 
 
 def main(path: Path, models: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -52,8 +53,8 @@ def sets(name: str, layer: int, level: int, units: str) -> dict[str, Any]:
         "units": [len(one.units) for one in found],
         "errors": [one.fidelity for one in found],
         "active": active,
-        "jaccard": _mean([_jaccard(one, other) for one, other in combinations(found, 2)]),
-        "jaccard_chance": _mean([_chance(one, other, active) for one, other in combinations(found, 2)]),
+        "jaccard": fmean([_jaccard(one, other) for one, other in combinations(found, 2)]),
+        "jaccard_chance": fmean([_chance(one, other, active) for one, other in combinations(found, 2)]),
         "jaccard_near": _jaccard(found[0], near),
         "cpu_seconds": time.process_time() - start,
     }
@@ -77,10 +78,6 @@ def _chance(one: BerOptResult, other: BerOptResult, active: int) -> float:
     return n * m / active / (n + m - n * m / active)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line for each case; "!" marks cases in which chains did not converge."""
     names = ("model", "layer", "level", "kept as one", "groups", "units", "of active", "error", "Jaccard (chance)")
@@ -93,9 +90,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 row["layer"],
                 row["level"],
                 row["grouped"],
-                "" if row["groups"] is None else f"{_span(row['groups_kept'])} of {row['groups']}",
-                _span(row["units"]),
-                f"{_mean(row['units']) / row['active']:.0%}",
+                "" if row["groups"] is None else f"{markdown.span(row['groups_kept'])} of {row['groups']}",
+                markdown.span(row["units"]),
+                f"{fmean(row['units']) / row['active']:.0%}",
                 f"{max(row['errors']):.3f}",
                 f"{row['jaccard']:.2f} ({row['jaccard_chance']:.2f})",
                 f"{row['jaccard_near']:.2f}",
@@ -103,10 +100,6 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             ]
         )
     return markdown.table([*names, "Jaccard at 0.01", *more], lines)
-
-
-def _span(values: Sequence[int]) -> str:
-    return str(values[0]) if len(set(values)) == 1 else f"{min(values)} to {max(values)}"
 
 
 def _of_regions(told: dict[str, Any] | None) -> list[str]:

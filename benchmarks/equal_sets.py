@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,13 +21,13 @@ from torch import Tensor
 import egbas
 from benchmarks import markdown
 from benchmarks.balls import ROWS as OWN
-from benchmarks.balls import SAMPLES
-from egbas import BerOptConfig, GbRrtConfig
+from benchmarks.balls import SAMPLES, row_of, told_ratio
 from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli.settings import class_judges
 from egbas.evaluation.exact_methods import MASS
-from egbas.evaluation.metrics.bootstrap import bootstrap_ratio
 from egbas.evaluation.sanity.measured import region_of_set, set_errors
+from egbas.geometry import choose_geometry
+from egbas.network import Network
 from egbas.region.precisions import Precisions
 from egbas.samplers.choice import rng_of
 from egbas.samplers.mass import Mass, mass_of
@@ -34,7 +35,6 @@ from egbas.samplers.mass import Mass, mass_of
 ROWS = Path(__file__).parent / "equal_sets.json"
 MOST = 300_000  # evaluations of a region
 NEAR, TRIES = 0.3, 6  # decades of mass that are equal enough; sizes that are tried for it
-FEWEST = 5  # queries, from which an interval over them is told
 NUMBER, EQUAL = "equal number", "equal mass"
 
 
@@ -72,17 +72,10 @@ def measure(own: dict[str, Any]) -> dict[str, Any]:
     model = egbas.load_model(name)
     query = model.latent.sample(1, rng=torch.Generator().manual_seed(seed))[0]
     judges = class_judges(model, query)
-    base = egbas.explore(
-        model.generator,
-        query,
-        layer,
-        rng=seed,
-        latent=model.latent,
-        beropt=BerOptConfig(level=DEFAULT_LEVEL),
-        gbrrt=GbRrtConfig(iterations=1),
-    )
-    precisions = Precisions.of(base.network, base.support.region.layer)
-    tail = precisions.split.at(base.query)
+    network = Network(model.generator, model.latent.shape)
+    latent = choose_geometry(model.latent, network)
+    precisions = Precisions.of(network, network.resolve(layer))
+    tail = precisions.split.at(query)
     active = tail.is_active.nonzero()[:, 0]
     order = active[torch.randperm(len(active), generator=rng_of("random sets", seed))]
     masses: dict[int, Mass] = {}
@@ -93,10 +86,10 @@ def measure(own: dict[str, Any]) -> dict[str, Any]:
         return kept
 
     def region_of(n: int) -> Any:
-        return region_of_set(precisions, tail, mask_of(n), base.latent)
+        return region_of_set(precisions, tail, mask_of(n), latent)
 
     def log10_mass(n: int) -> float:
-        masses[n] = mass_of(region_of(n), base.query, base.latent, rng_of("mass", seed), config=MASS)
+        masses[n] = mass_of(region_of(n), query, latent, rng_of("mass", seed), config=MASS)
         return masses[n].log10
 
     n_equal = size_of_mass(log10_mass, own["log10_mass"][0], own["units_kept"], len(order))
@@ -107,27 +100,20 @@ def measure(own: dict[str, Any]) -> dict[str, Any]:
             query,
             region=region_of(n),
             rng=seed,
-            latent=base.latent,
-            geometry=base.latent.geometry,
+            latent=latent,
+            geometry=latent.geometry,
             samplers=["prior"],
             samples=SAMPLES,
             max_evaluations=MOST,
             judges=judges,
         )
         assert run.exact is not None and run.facts is not None
-        facts = run.facts
         found[which] = {
             "units": n,
             "error": set_errors(tail, mask_of(n)[None])[0],
             "log10_mass": [masses[n].log10, masses[n].low, masses[n].high],
             "is_complete": masses[n].is_complete,
-            "freedom": facts.mean,
-            "freedom_low": facts.low,
-            "freedom_high": facts.high,
-            "class_kept": next(
-                (one.region_mean for name, one in facts.scores.items() if name.startswith("class ")), None
-            ),
-            "median_distance": facts.distance.q50,
+            **row_of(run.facts),
             "status": run.exact.status,
             "r_hat": run.exact.facts["r_hat"],
         }
@@ -144,7 +130,7 @@ def measure(own: dict[str, Any]) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> str:
     """One line for each layer: means over its queries, and ratios of BerOpt's freedom to that of the random sets."""
-    regions = {(row["model"], row["layer"], row["seed"]): row for row in own}
+    regions = {_place(row): row for row in own}
     names = ("model", "layer", "queries", "units: BerOpt", "equal number", "equal mass")
     more = ("log10 mass: BerOpt", "equal number", "equal mass", "freedom: BerOpt", "equal number", "equal mass")
     last = ("class kept: BerOpt", "equal number", "equal mass", "BerOpt / equal number", "BerOpt / equal mass")
@@ -152,22 +138,19 @@ def table(rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> str:
     key = lambda row: (row["model"], row["layer"])  # noqa: E731
     for (model, layer), each in itertools.groupby(sorted(rows, key=key), key):
         some = list(each)
-        beside = [regions[row["model"], row["layer"], row["seed"]] for row in some]
+        beside = [regions[_place(row)] for row in some]
         own_facts = [row["region"] for row in beside]
-        line: list[Any] = [f"`{model}`", layer, len(some), _span([row["units_kept"] for row in beside])]
-        line += [_span([row[which]["units"] for row in some]) for which in (NUMBER, EQUAL)]
-        line.append(f"{_mean([row['log10_mass'][0] for row in beside]):.1f}")
-        line += [f"{_mean([row[which]['log10_mass'][0] for row in some]):.1f}" for which in (NUMBER, EQUAL)]
+        line: list[Any] = [f"`{model}`", layer, len(some), markdown.span([row["units_kept"] for row in beside])]
+        line += [markdown.span([row[which]["units"] for row in some]) for which in (NUMBER, EQUAL)]
+        line.append(f"{fmean([row['log10_mass'][0] for row in beside]):.1f}")
+        line += [f"{fmean([row[which]['log10_mass'][0] for row in some]):.1f}" for which in (NUMBER, EQUAL)]
         for name in ("freedom", "class_kept"):
-            line += [f"{_mean([one[name] for one in own_facts]):.2f}"]
+            line += [f"{fmean([one[name] for one in own_facts]):.2f}"]
             line += [
-                f"{_mean([row[which][name] for row in some]):.2f}{_mark(some, which)}" for which in (NUMBER, EQUAL)
+                f"{fmean([row[which][name] for row in some]):.2f}{_mark(some, which)}" for which in (NUMBER, EQUAL)
             ]
         for which in (NUMBER, EQUAL):
-            free = [one["freedom"] for one in own_facts], [row[which]["freedom"] for row in some]
-            ends = bootstrap_ratio(*free) if len(some) >= FEWEST else None
-            ratio = f"{_mean(free[0]) / _mean(free[1]):.2f}"
-            line.append(ratio if ends is None else f"{ratio} [{ends[0]:.2f}, {ends[1]:.2f}]")
+            line.append(told_ratio([one["freedom"] for one in own_facts], [row[which]["freedom"] for row in some]))
         lines.append(line)
     return markdown.table([*names, *more, *last], lines)
 
@@ -176,27 +159,19 @@ def _mark(rows: Sequence[dict[str, Any]], which: str) -> str:
     return "" if all(row[which]["status"] == "CONVERGED" for row in rows) else " !"
 
 
-def _span(sizes: Sequence[int]) -> str:
-    return f"{min(sizes)} to {max(sizes)}" if len(set(sizes)) > 1 else str(sizes[0])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def main(path: Path, layers: Sequence[str]) -> None:
     """Measure what is not in the file yet, and print the table."""
     torch.set_num_threads(1)
     own = json.loads(OWN.read_text())["rows"]
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    regions = {_place(row): row for row in own}
     wanted = [(name, int(layer)) for name, _, layer in (one.partition(":") for one in layers)]
     for seed, (name, layer) in itertools.product(sorted({row["seed"] for row in own}), wanted):
         place = (name, layer, seed)
-        for row in own:
-            if (row["model"], row["layer"], row["seed"]) == place and all(place != _place(done) for done in rows):
-                rows.append(measure(row))
-                path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-                print(rows[-1], flush=True)
+        if place in regions and place not in map(_place, rows):
+            rows.append(measure(regions[place]))
+            path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+            print(rows[-1], flush=True)
     print(table(rows, own))
 
 

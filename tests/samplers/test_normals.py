@@ -58,7 +58,7 @@ def test_kernels_know_what_they_may_spend() -> None:
 def test_leaps_take_the_place_of_reflections_in_few_dimensions() -> None:
     for d in (2, 4):
         assert Reflections().kernel(Half(d), Gaussian(d), 600) is None
-        assert isinstance(Reflections(fewest=1).kernel(Half(d), Gaussian(d), 600), ReflectionKernel)
+        assert isinstance(Reflections(always=True).kernel(Half(d), Gaussian(d), 600), ReflectionKernel)
     assert isinstance(Reflections().kernel(Half(3), UniformSphere(3, 1.7), 600), ReflectionKernel)
 
 

@@ -216,8 +216,6 @@ def _check(name: str, out: Path, *, exact: bool) -> None:
         raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
     if exact and name not in EXACT:
         raise ConfigError(f"got --exact for {name}; it adds rows to {', '.join(EXACT)}: leave it out")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; name a folder")
     check_writable(out)
 
 

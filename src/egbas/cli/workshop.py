@@ -141,9 +141,11 @@ class ModelWorkshop:
         Raises:
             ConfigError: it is too small or too large.
         """
+        if self._gbrrt.step_size is None:
+            return
         rows = self._latents()
         queries = find_query(str(seed), self.model.latent)[None] if rows is None else rows
-        for z0 in queries.to(self.network.dtype) if self._gbrrt.step_size is not None else ():
+        for z0 in queries.to(self.network.dtype):
             check_step_size(self._gbrrt, geometry_around(self.space, z0), z0.dtype)
 
     def start_at(self, latents: Tensor) -> None:

@@ -119,9 +119,9 @@ class Leaps:
         return log_density(self.target, z) - self.mixture.log_density(z)
 
 
-def has_leaps(target: Target, most: int = FEW_DIMENSIONS) -> bool:
-    """Whether a target has so few dimensions that leaps pay: at most ``most``; a sphere has no density in its space."""
-    return target.d <= most and not isinstance(target, UniformSphere)
+def has_leaps(target: Target) -> bool:
+    """Whether a target has so few dimensions that leaps pay; a sphere has no density in its space."""
+    return target.d <= FEW_DIMENSIONS and not isinstance(target, UniformSphere)
 
 
 def log_density(target: Target, z: Float[Array, "n d"]) -> Float[Array, " n"]:

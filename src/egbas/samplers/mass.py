@@ -100,19 +100,9 @@ class MassConfig:
                 f"got {self.repetitions} repetitions of {self.chains} chains that keep {self.share}; expected at "
                 "least 2 of at least 8, and a share between 0 and 1"
             )
-        for name in (
-            "first",
-            "effective",
-            "block",
-            "most_draws",
-            "plain",
-            "plain_most",
-            "plain_alone",
-            "enough",
-            "max_evaluations",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"the measurement's {name} is {getattr(self, name)}; it must be at least 1")
+        for name, value in vars(self).items():
+            if name != "share" and value < 1:
+                raise ConfigError(f"the measurement's {name} is {value}; it must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ from torch import Tensor
 from egbas.region import Intersection, Region, SupportingRegion
 from egbas.region.constraints import Constraints, JoinedConstraints
 from egbas.region.stem_constraints import constraints_of
-from egbas.samplers.independence import FEW_DIMENSIONS, has_leaps
+from egbas.samplers.independence import has_leaps
 from egbas.samplers.kernel import Kernel
 from egbas.samplers.mass import prior_draws
 from egbas.samplers.normal_box import NormalBox, NormalConstraints, NormalKernel, NormalRegion, is_wide
@@ -27,7 +27,12 @@ _N_PROBES = 256  # draws of the target, of which the scale of each margin is the
 
 
 def constraints_for(region: Region, target: Target) -> Constraints | None:
-    """The constraints of a region, their margins scaled by their deviation under the target; None where it has none."""
+    """The constraints of a region, their margins scaled by their deviation under the target.
+
+    None where it has none, or where the target is a density: no flow is known that leaves one as it is.
+    """
+    if isinstance(target, Density):
+        return None
     return _constraints(region, prior_draws(target, _N_PROBES, np.random.default_rng(0)))
 
 
@@ -45,14 +50,14 @@ def _constraints(region: Region, probes: Float[Tensor, "n d"]) -> Constraints | 
 class Reflections:
     """Kernels and starts for regions that have constraints, which are made once for each region and target."""
 
-    def __init__(self, config: ReflectionConfig | None = None, *, fewest: int = FEW_DIMENSIONS + 1) -> None:
+    def __init__(self, config: ReflectionConfig | None = None, *, always: bool = False) -> None:
         """Take the settings of the kernels.
 
         Args:
             config: those of all kernels.
-            fewest: dimensions in which reflections are offered; in fewer, leaps of hit-and-run do better.
+            always: whether reflections are offered also in few dimensions, where leaps of hit-and-run do better.
         """
-        self._config, self._fewest = config or ReflectionConfig(), fewest
+        self._config, self._always = config or ReflectionConfig(), always
         self._made: tuple[Region, Target, Constraints | None] | None = None
 
     def kernel(self, region: Region, target: Target, most: int) -> Kernel | None:
@@ -63,7 +68,7 @@ class Reflections:
             target: that is restricted to it.
             most: latents that it may ask about.
         """
-        constraints = None if has_leaps(target, self._fewest - 1) else self._of(region, target)
+        constraints = None if has_leaps(target) and not self._always else self._of(region, target)
         if constraints is None:
             return None
         config = replace(self._config, most=most)
@@ -85,8 +90,6 @@ class Reflections:
         return coordinates.out(u)
 
     def _of(self, region: Region, target: Target) -> Constraints | None:
-        if isinstance(target, Density):  # no flow is known that leaves it as it is
-            return None
         if self._made is None or self._made[0] is not region or self._made[1] is not target:
             self._made = region, target, constraints_for(region, target)
         return self._made[2]

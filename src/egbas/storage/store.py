@@ -314,8 +314,6 @@ def kept_in(given: str | os.PathLike[str] | None, own: Path, *, keeps_scores: bo
 
 def _check_given(path: Path) -> None:
     """Refuse a folder that is no store, before any work."""
-    if path.exists() and not path.is_dir():
-        raise RunDirectoryError(f"--store {path} is a file; name a folder")
     check_writable(path)
     names = {each.name for each in path.iterdir()} if path.exists() else set[str]()
     if names and not names & PARTS_OF_STORE:

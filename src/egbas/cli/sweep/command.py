@@ -177,8 +177,6 @@ def check_folder(path: Path) -> None:
     from egbas.storage.store import PARTS_OF_STORE
 
     ours = {*PARTS_OF_STORE, PARTS, TABLE, SUMMARY}
-    if path.exists() and not path.is_dir():
-        raise RunDirectoryError(f"--out {path} is a file; name a folder")
     check_writable(path)
     foreign = sorted(each.name for each in path.iterdir() if each.name not in ours) if path.exists() else []
     foreign = [name for name in foreign if not name.endswith(".partial")]

@@ -24,7 +24,7 @@ from egbas.samplers.choice import rng_of
 from egbas.samplers.contract import Progress
 from egbas.samplers.exact import ExactConfig, PriorSampler
 from egbas.samplers.normals import Reflections, constraints_for
-from egbas.samplers.target import Density, prior_target
+from egbas.samplers.target import prior_target
 
 SLICE, REFLECTION = "HitAndRunKernel", "ReflectionKernel"
 _FEW_DIMENSIONS = 8
@@ -198,10 +198,9 @@ def largest_by_chance(n: int) -> float:
 def _rival(run: Exploration, kernel: str, config: ExactConfig) -> tuple[Region | None, PriorSampler | None, str | None]:
     """The region as the rival sees it, the rival, and the name of its kernel."""
     if kernel == SLICE or (kernel == "HamiltonianKernel" and run.latent.size > _FEW_DIMENSIONS):
-        target = prior_target(run.latent, run.query)
-        constraints = None if isinstance(target, Density) else constraints_for(run.region, target)
+        constraints = constraints_for(run.region, prior_target(run.latent, run.query))
         if constraints is not None:
-            hooks = Reflections(fewest=1)
+            hooks = Reflections(always=True)
             sampler = PriorSampler(config=config, reflection=hooks.kernel, starts=hooks.starts)
             return WithConstraints(run.region, constraints), sampler, REFLECTION
     if kernel == SLICE:
