@@ -216,7 +216,7 @@ def _check(name: str, out: Path, *, exact: bool) -> None:
         raise ConfigError(f"no experiment is called {name!r}; there are: {', '.join(WHAT)}")
     if exact and name not in EXACT:
         raise ConfigError(f"got --exact for {name}; it adds rows to {', '.join(EXACT)}: leave it out")
-    check_writable(out)
+    check_writable(out, "--out")
 
 
 def _run(  # noqa: PLR0913, PLR0917

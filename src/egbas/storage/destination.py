@@ -154,8 +154,12 @@ def _check_parent(directory: Path) -> None:
     _check_writable(above)
 
 
-def check_writable(directory: str | os.PathLike[str]) -> None:
+def check_writable(directory: str | os.PathLike[str], option: str = "") -> None:
     """Refuse a folder that cannot be written, or cannot be made; before any work.
+
+    Args:
+        directory: the folder.
+        option: that named it, such as ``--store``.
 
     Raises:
         RunDirectoryError: so it is.
@@ -165,7 +169,7 @@ def check_writable(directory: str | os.PathLike[str]) -> None:
         if place.is_dir():
             _check_writable(place)
         elif place.exists():
-            raise RunDirectoryError(f"{place} is a file; name a folder")
+            raise RunDirectoryError(f"{option} {directory} is a file; name a folder".lstrip())
         else:
             _check_parent(place)
     except (OSError, RuntimeError, ValueError) as error:

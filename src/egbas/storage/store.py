@@ -314,7 +314,7 @@ def kept_in(given: str | os.PathLike[str] | None, own: Path, *, keeps_scores: bo
 
 def _check_given(path: Path) -> None:
     """Refuse a folder that is no store, before any work."""
-    check_writable(path)
+    check_writable(path, "--store")
     names = {each.name for each in path.iterdir()} if path.exists() else set[str]()
     if names and not names & PARTS_OF_STORE:
         raise RunDirectoryError(

@@ -177,7 +177,7 @@ def check_folder(path: Path) -> None:
     from egbas.storage.store import PARTS_OF_STORE
 
     ours = {*PARTS_OF_STORE, PARTS, TABLE, SUMMARY}
-    check_writable(path)
+    check_writable(path, "--out")
     foreign = sorted(each.name for each in path.iterdir() if each.name not in ours) if path.exists() else []
     foreign = [name for name in foreign if not name.endswith(".partial")]
     if foreign and not any((path / name).is_dir() for name in PARTS_OF_STORE):
