@@ -122,6 +122,26 @@ class Crowded(problems.Plain):
         return self[2](self[1](h)).repeat(1, self.size // 2)
 
 
+class Grouped(Crowded):
+    """Takes statistics over batches of some sizes alone, as a minibatch standard deviation over groups of four does."""
+
+    def __init__(self, takes: Callable[[int], bool], size: int = 2) -> None:
+        super().__init__(0, size)
+        self.takes = takes
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.most = 0 if self.takes(len(z)) else len(z)
+        return super().forward(z)
+
+
+SIZES: dict[str, Callable[[int], bool]] = {
+    "even": lambda n: n % 2 == 0,
+    "fours": lambda n: n % 4 == 0,
+    "odd above 3": lambda n: n % 2 == 1 and n > 3,
+    "17 to 255": lambda n: 16 < n < 256,
+}
+
+
 class Deviating(problems.Plain):
     """The standard deviation of a large batch is one more value of each of its images."""
 
@@ -139,6 +159,20 @@ def test_a_network_that_depends_on_the_size_of_the_batch_is_refused(generator: n
         Network(generator, (2,))
 
 
+@pytest.mark.parametrize("size", [2, 784, 3072, 3 * 64**2])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_network_that_mixes_batches_of_some_sizes_alone_is_refused(sizes: str, size: int) -> None:
+    with pytest.raises(NetworkError, match=r"another one in a batch of \d+ than in one of 3; expected each row"):
+        Network(Grouped(SIZES[sizes], size), (2,))
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_layer_of_a_network_of_large_images_that_mixes_some_batches_is_refused(sizes: str) -> None:
+    network = Network(Grouped(SIZES[sizes], 300_000), (2,))
+    with pytest.raises(NetworkError, match="the pre-activation of a latent is another one in a batch of"):
+        network.split(1)
+
+
 @pytest.mark.parametrize("most", [8, 16])
 def test_a_network_of_large_images_is_refused_at_a_layer(most: int) -> None:
     network = Network(Crowded(most, 100_000), (2,))
@@ -152,12 +186,12 @@ def test_a_large_head_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Replica, "__call__", lambda replica, z: (sizes.append(len(z)), plain(replica, z))[1])
     network.split(1)
     network.split(1)
-    assert sizes == [3, 64]
+    assert sizes == [3, 64, 5]
 
 
 def test_the_large_batch_of_large_images_is_small() -> None:
     assert [large_batch(values) for values in (4, 784, 3072, 3 * 64**2, 3 * 256**2, 3 * 1024**2)] == [
-        257, 257, 130, 32, 2, 1,
+        257, 257, 128, 32, 2, 1,
     ]  # fmt: skip
 
 

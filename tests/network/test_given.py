@@ -10,7 +10,7 @@ from torch import nn
 
 import egbas
 from egbas.network import Network
-from egbas.network.given import network_of, shape_of
+from egbas.network.given import as_index, network_of, shape_of
 from tests import problems
 
 PLAIN = problems.Plain()
@@ -87,6 +87,24 @@ def test_a_shape_may_be_one_size() -> None:
     for given in (0, (), (2, -1), "2x", True, 1.5, None):
         with pytest.raises(egbas.ShapeError, match="not a list of positive sizes"):
             shape_of(given)
+
+
+@pytest.mark.parametrize("shape", [(10**9,), (2**32, 2**32), (99_999_999_999, 99_999_999_999)])
+def test_a_shape_that_no_machine_has_room_for_is_out_of_range(shape: tuple[int, ...]) -> None:
+    with pytest.raises(egbas.ShapeError, match="is out of range; expected at most 100,000,000 values"):
+        shape_of(shape)
+    with pytest.raises(egbas.ConfigError, match="is out of range; expected at most 100,000,000 values"):
+        egbas.LatentSpace(shape=shape)
+
+
+def test_an_index_of_thousands_of_digits_is_none() -> None:
+    digits = "9" * 5000  # Python refuses to read it
+    assert [as_index(text) for text in (digits, f"-{digits}", "", "-", "x", "1.0")] == [None] * 6
+    assert [as_index(text) for text in ("0", "-1", "12")] == [0, -1, 12]
+    with pytest.raises(egbas.NetworkError, match="there is no output"):
+        Network(PLAIN, (2,), output=digits)
+    with pytest.raises(egbas.LayerNotFoundError):
+        Network(PLAIN, (2,)).resolve(f"1#{digits}")
 
 
 class Numbered(nn.Module):

@@ -19,6 +19,8 @@ from egbas.machine.settings import settles
 
 GeometryName = Literal["flat", "sphere"]
 
+MOST_COORDINATES = 100_000_000  # more is a typing error: no machine has room for some hundred latents of them
+
 
 @runtime_checkable
 class LatentSpaceLike(Protocol):
@@ -102,6 +104,10 @@ class LatentSpace:
         """
         if not shape or any(size < 1 for size in shape):
             raise ConfigError(f"latent shape {shape} is not a list of positive sizes, such as (64,)")
+        if math.prod(shape) > MOST_COORDINATES:
+            raise ConfigError(
+                f"latent shape {shape} is out of range; expected {MOST_COORDINATES:,} coordinates at most"
+            )
         check_positive(bound, "bound")
         if isinstance(prior, str):
             if prior not in ("normal", "uniform"):

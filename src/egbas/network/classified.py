@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from egbas.errors import EgbasError, NetworkError
 from egbas.latent import LatentSpace, Uniform
 from egbas.network.conditions import Conditions
-from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
+from egbas.network.given import Given, Inputs, Shape, as_index, network_of, shape_of
 from egbas.network.images import check_choice, parts_of
 
 Traced = Any  # a Tensor, or what stands in for one where torch.fx writes a pass down
@@ -227,7 +227,7 @@ def _part(returned: Any, name: str, choice: int | str | None, who: str) -> Any:
     at = returned
     for step in [choice] if choice in parts else str(choice).split("."):
         inside = parts_of(at)
-        index = int(step) if isinstance(step, int) or step.removeprefix("-").isdecimal() else None
+        index = as_index(str(step))
         key = step if step in inside else index if index in inside else None
         if key is None and index is not None and -len(inside) <= index < len(inside):
             key = list(inside)[index]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is given where a network is expected: the network that it plainly means, or a message that says what to give."""
 
+import math
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -9,10 +10,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from egbas.errors import NetworkError, ShapeError
+from egbas.latent.space import MOST_COORDINATES
 
 Given = Any  # where a network is expected: a module is meant, and other things come
 Inputs = Mapping[str, Any]  # of a network beside the latent, by the names of forward's arguments
 Shape = Any  # likewise, of a latent: a tuple of sizes
+
+_DIGITS = 18  # of an index; Python refuses to read more than 4,300
 
 
 def network_of(given: Any) -> nn.Module:
@@ -34,6 +38,12 @@ def network_of(given: Any) -> nn.Module:
     raise NetworkError(f"got {_told(given)} as the network; expected a torch.nn.Module in eval mode: {_todo(given)}")
 
 
+def as_index(text: str) -> int | None:
+    """The whole number that a text means, which may be negative; None where it means none, or one out of any range."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isdecimal() and len(digits) <= _DIGITS else None
+
+
 def shape_of(given: Any) -> tuple[int, ...]:
     """The latent shape that is meant: a list of sizes, or one size.
 
@@ -48,6 +58,8 @@ def shape_of(given: Any) -> tuple[int, ...]:
         is_shape, shape = False, ()
     if not is_shape:
         raise ShapeError(f"latent shape {given} is not a list of positive sizes, such as (64,)")
+    if math.prod(map(int, shape)) > MOST_COORDINATES:
+        raise ShapeError(f"latent shape {given} is out of range; expected at most {MOST_COORDINATES:,} values")
     return tuple(map(int, shape))
 
 

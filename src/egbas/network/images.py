@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a generator returns, and the image in it."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from egbas.errors import ConfigError, NetworkError
+from egbas.network.given import as_index
 
 Steps = tuple[Any, ...]  # keys, one after the other, that lead to a tensor in what a forward pass returned
 
@@ -185,8 +185,8 @@ def _chosen(output: Any, choice: int | str) -> Steps:
     for name in [choice] if choice in parts_of(output) else str(choice).split("."):
         parts = parts_of(at)
         keys, key = list(parts), name
-        if name not in parts and re.fullmatch(r"-?\d+", str(name)):
-            index = int(name)
+        index = as_index(str(name))
+        if name not in parts and index is not None:
             key = index if index in parts else keys[index] if -len(keys) <= index < len(keys) else name
         if key not in parts:
             known = _listed(dict(_tensors_in(output)))

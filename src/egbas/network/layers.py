@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from egbas.errors import LayerNotFoundError
+from egbas.network.given import as_index
 from egbas.network.trace import Call, Trace
 
 
@@ -54,9 +55,10 @@ def spelled(path: str) -> str:
 def split_index(path: str, modules: Container[str]) -> tuple[str, int | None]:
     """Divide a path into that of what is called and which call is meant; a module's own name may have a # in it."""
     base, mark, index = path.rpartition("#")
-    if not mark or not index.isdecimal() or path in modules:
+    number = as_index(index)
+    if not mark or number is None or number < 0 or path in modules:
         return path, None
-    return base, int(index)
+    return base, number
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
