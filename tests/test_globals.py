@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 import egbas
 from egbas.beropt import BerOptConfig
+from egbas.network import Network
 
 SOURCE = Path(__file__).parents[1] / "src" / "egbas"
 FLOATS = {"rand", "randn", "zeros", "ones", "full", "linspace", "logspace", "eye", "empty", "tensor", "normal"}
@@ -185,10 +186,81 @@ def test_no_number_of_ours_takes_the_default_dtype(units: str) -> None:
     assert not seen.places, "the default dtype is the caller's: " + "; ".join(sorted(seen.places))
 
 
-def test_models_are_made_without_the_callers_random_numbers() -> None:
+BANK = torch.tensor([[0.5, 1.0], [-1.0, 0.3], [0.2, -0.7], [1.4, 0.1]])
+PRIORS: dict[str, Callable[[], egbas.Prior]] = {
+    "normal": egbas.Normal,
+    "uniform": lambda: egbas.Uniform(2.0),
+    "sphere": egbas.Sphere,
+    "frozen": lambda: egbas.Frozen((0.5, 1.0)),
+    "product": lambda: egbas.Product(((1, egbas.Normal()), (1, egbas.Frozen((1.0,))))),
+    "empirical": lambda: egbas.Empirical(BANK, shrinkage=0.1),
+}
+
+
+@pytest.mark.parametrize("setting", ["autocast", "a default device"])
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_prior_alone_is_what_it_is_under_any_setting(name: str, setting: str) -> None:
+    def asked() -> list[Tensor]:
+        prior = PRIORS[name]()
+        drawn = prior.sample(3, 2, torch.Generator().manual_seed(0))
+        numbers = torch.tensor([prior.scale(2), prior.largest_half_width(2)], dtype=torch.float64, device="cpu")
+        density = getattr(prior, "log_density", lambda z: z)(BANK)
+        return [drawn, prior.contains(BANK), numbers, density]
+
+    expected = asked()
+    with SETTINGS[setting]():
+        got = asked()
+    assert same(got, expected)
+
+
+@pytest.mark.parametrize("setting", ["autocast", "a default device"])
+def test_a_decoder_is_made_and_encodes_under_any_setting(setting: str) -> None:
+    weights = torch.tensor([[0.37, -1.21], [0.93, 0.11]])
+    decoder = nn.Linear(2, 2)
+    decoder.weight.data = weights
+
+    def asked() -> list[Tensor]:
+        made = egbas.Decoder(decoder.eval(), shape=(2,), bank=BANK, scale=0.7, encoder=lambda images: images @ weights)
+        return [made.encode(BANK), made.latents_of(BANK), made.whiten(BANK), *made.state_dict().values()]
+
+    expected = asked()
+    with SETTINGS[setting]():
+        got = asked()
+    assert same(got, expected)
+
+
+class Listed(nn.Module):
+    """Has its weights in a plain list, or nowhere to be seen."""
+
+    def __init__(self, dtype: torch.dtype, *, is_hidden: bool) -> None:
+        super().__init__()
+        grid = [torch.arange(6, dtype=dtype).sin().view(3, 2), torch.arange(12, dtype=dtype).cos().view(4, 3)]
+        self.weights = [] if is_hidden else grid
+        self.run = lambda z: torch.relu(z @ grid[0].T) @ grid[1].T
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.run(z)
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_the_default_dtype_is_not_that_of_weights_outside_of_the_state_dict(
+    default: torch.dtype, is_hidden: bool
+) -> None:
+    expected = Network(Listed(torch.float32, is_hidden=is_hidden), (2,)).generate(BANK)
+    with default_dtype(default):
+        got = Network(Listed(torch.float32, is_hidden=is_hidden), (2,)).generate(BANK)
+        own = Network(Listed(default, is_hidden=is_hidden), (2,))
+    assert same([got], [expected])
+    assert own.dtype == default
+
+
+def test_nothing_is_made_with_the_callers_random_numbers() -> None:
     state = torch.get_rng_state()
     egbas.load_model("dcgan-mnist")
-    egbas.load_classifier("lenet-mnist")
+    classifier = egbas.load_classifier("lenet-mnist")
+    egbas.Decoder(nn.Identity().eval(), shape=(2,), bank=BANK)
+    egbas.DecisionRegion(egbas.Classified(egbas.Pixels((1, 28, 28)), classifier), 3)
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from egbas.errors import ConfigError
 from egbas.latent.normal import Normal
 from egbas.latent.prior import FAR
+from egbas.machine.settings import settles
 
 _EPS = torch.finfo(torch.float64).eps
 _FOLDS = 3
@@ -36,6 +37,7 @@ class Empirical:
     bank: Float[Tensor, "m d"]
     shrinkage: float = 0.0
 
+    @settles
     def __post_init__(self) -> None:
         """Check the bank and keep a copy."""
         if self.bank.ndim != 2 or len(self.bank) < 2 or not bool(torch.isfinite(self.bank).all()):
@@ -88,6 +90,7 @@ class Empirical:
         """The mean + L e, in float64."""
         return self.mean.to(e.device) + e.double() @ self.factor.to(e.device).T
 
+    @settles
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
         return self.unwhiten(torch.randn(n, self.size, generator=rng, dtype=torch.float32)).float()
@@ -114,6 +117,7 @@ class Empirical:
         return {"prior": "empirical", "n": len(self.bank), "bank_sha256": digest, "shrinkage": self.shrinkage}
 
 
+@settles
 def held_out_shrinkage(bank: Float[Tensor, "m d"]) -> float:
     """The shrinkage under which latents that were left out of a bank are most likely, of a grid from 0 to 1.
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.errors import ConfigError
+from egbas.machine.settings import settles
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class Frozen:
         """That they are frozen."""
         return "frozen"
 
+    @settles
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """The same latent n times; nothing is drawn."""
         return torch.tensor(self.values, dtype=torch.float32).repeat(n, 1)
 
+    @settles
     def contains(self, z: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
         """Those that are it, in their precision."""
         return (z == torch.tensor(self.values, dtype=torch.float64).to(z)).all(dim=1)

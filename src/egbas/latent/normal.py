@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.latent.prior import FAR
+from egbas.machine.settings import settles
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Normal:
         mean = math.sqrt(2) * math.exp(math.lgamma((size + 1) / 2) - math.lgamma(size / 2))
         return mean, math.sqrt(max(size - mean**2, 1e-12))
 
+    @settles
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
         return torch.randn(n, size, generator=rng, dtype=torch.float32)

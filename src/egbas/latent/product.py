@@ -16,6 +16,7 @@ from egbas.latent.normal import Normal
 from egbas.latent.prior import Prior, check_size, description_of, log_density_of
 from egbas.latent.sphere import Sphere
 from egbas.latent.uniform import Uniform
+from egbas.machine.settings import settles
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Product:
         """Of its blocks."""
         return ", ".join(f"{size} {description_of(prior)}" for size, prior in self.parts)
 
+    @settles
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents, block by block."""
         return torch.cat([prior.sample(n, size, rng) for size, prior in self.parts], dim=1)

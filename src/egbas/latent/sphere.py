@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.latent.prior import check_positive
+from egbas.machine.settings import settles
 
 _ON_SPHERE = 1e-4  # relative; more than the rounding of float32 in any dimension
 
@@ -34,6 +35,7 @@ class Sphere:
         """With its radius."""
         return f"sphere of radius {'sqrt(d)' if self.radius is None else format(self.radius, 'g')}"
 
+    @settles
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
         return self._radius(size) * torch.nn.functional.normalize(

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from egbas.latent.prior import check_positive
+from egbas.machine.settings import settles
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Uniform:
         """With its support."""
         return f"uniform on -{self.bound:g}..{self.bound:g}"
 
+    @settles
     def sample(self, n: int, size: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
         """Draw latents."""
         return self.bound * (2 * torch.rand(n, size, generator=rng, dtype=torch.float32) - 1)

@@ -192,9 +192,11 @@ class Margins(nn.Module):
             n_classes: at least 2, more than c.
         """
         super().__init__()
-        dtype, device = _place(network) or (torch.get_default_dtype(), torch.device("cpu"))
+        dtype, device = _place(network) or (torch.float32, torch.device("cpu"))
         self.logits = Logits(network)
-        self.margins = nn.Linear(n_classes, n_classes - 1, bias=False, dtype=dtype, device=device)
+        # No weights are drawn: that would move the caller's random numbers.
+        margins = nn.Linear(n_classes, n_classes - 1, bias=False, dtype=dtype, device="meta")
+        self.margins = margins.to_empty(device=device)
         others = [j for j in range(n_classes) if j != target_class]
         weight = torch.zeros(n_classes - 1, n_classes, dtype=dtype, device=device)
         weight[:, target_class] = 1.0

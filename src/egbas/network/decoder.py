@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from egbas.errors import ConfigError, NetworkError, ShapeError
 from egbas.latent import Empirical, LatentSpace
 from egbas.latent.empirical import held_out_shrinkage
+from egbas.machine.settings import as_caller, settles
 from egbas.network.given import Given, network_of
 from egbas.network.image_range import checked_range
 
@@ -54,6 +55,7 @@ class Decoder(nn.Module):
     weight: Tensor  # and bias: where there is no bank, what latents are multiplied by, and what is added
     bias: Tensor
 
+    @settles
     def __init__(  # noqa: PLR0913
         self,
         decoder: Given,
@@ -100,7 +102,9 @@ class Decoder(nn.Module):
         else:
             # Scale and shift are folded into the map, which is one product of a matrix then.
             flat = scale.flatten()
-            self.unwhiten = nn.Linear(self.latent.size, self.latent.size, dtype=torch.float32)
+            size = self.latent.size
+            # No weights are drawn: that would move the caller's random numbers.
+            self.unwhiten = nn.Linear(size, size, dtype=torch.float32, device="meta").to_empty(device="cpu")
             with torch.no_grad():
                 self.unwhiten.weight.copy_(self.prior.factor / flat[:, None])
                 self.unwhiten.bias.copy_(self.prior.mean / flat + shift.flatten())
@@ -158,6 +162,7 @@ class Decoder(nn.Module):
         }
 
 
+@settles
 def encoded_by(encoder: Encoder, images: Tensor, shape: tuple[int, ...]) -> Float[Tensor, "n ..."]:
     """The latents (n, *shape) that an encoder of the user's gives for images, without gradients.
 
@@ -165,7 +170,7 @@ def encoded_by(encoder: Encoder, images: Tensor, shape: tuple[int, ...]) -> Floa
         NetworkError: it raised, or returned something else.
     """
     try:
-        with torch.no_grad():
+        with torch.no_grad(), as_caller(images.device):
             encoded = encoder(images.clone())
     except (Exception, SystemExit) as error:
         raise NetworkError(

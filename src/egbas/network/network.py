@@ -27,6 +27,7 @@ from egbas.network.checks import (
 )
 from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
+from egbas.network.functions import tensors_in
 from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
 from egbas.network.graph.chain import chain_of
 from egbas.network.image_range import ImageRange, image_range_of
@@ -39,7 +40,7 @@ from egbas.network.images import (
     refuse_nonfinite,
 )
 from egbas.network.layers import Catalogue, Layer, catalogue
-from egbas.network.replica import freeze
+from egbas.network.replica import Replica, freeze
 from egbas.network.split import Split
 from egbas.network.tail import keeping_copies
 from egbas.network.torchscript import is_exported, is_scripted_activation, not_seen
@@ -104,10 +105,11 @@ class Network:
         refuse_unknown(generator, conditions)
         self.generator = generator
         self.latent_shape = tuple(latent_shape)
-        self.dtype, self.device = _dtype_and_device(generator)
+        replica = freeze(generator, conditions)
+        self.dtype, self.device = _dtype_and_device(replica, self.latent_shape)
         self._forward = Forward(
             generator=generator,
-            replica=freeze(generator, conditions),
+            replica=replica,
             latent_shape=self.latent_shape,
             dtype=self.dtype,
             device=self.device,
@@ -429,9 +431,10 @@ def count_units(generator: nn.Module, latent_shape: tuple[int, ...], inputs: Inp
         So many; 0 where the pass fails, for which ``Network`` has a message.
     """
     try:
-        replica, (dtype, device) = freeze(generator, Conditions.of(inputs)), _dtype_and_device(generator)
+        replica = freeze(generator, Conditions.of(inputs))
         if replica.borrowed is None:
             all_silenced(replica.module)  # whether these change the images is not asked here
+        dtype, device = _dtype_and_device(replica, latent_shape)
         latents = torch.ones(1, *latent_shape, dtype=dtype, device=device)
         with torch.no_grad(), replica.door:
             settled = replica.conditions.settled(
@@ -459,8 +462,21 @@ def _refuse_unfit(generator: nn.Module) -> None:
             )
 
 
-def _dtype_and_device(generator: nn.Module) -> tuple[torch.dtype, torch.device]:
-    for tensor in itertools.chain(generator.parameters(), generator.buffers()):
+def _dtype_and_device(replica: Replica, latent_shape: tuple[int, ...]) -> tuple[torch.dtype, torch.device]:
+    """Those of the weights, also of such as stand in plain lists; of a network that shows none, float32 on the CPU.
+
+    The default dtype, which is the caller's, is asked only where such a network does not run in float32.
+    """
+    module = replica.module
+    held = (tensor for part in module.modules() for tensor in tensors_in(vars(part)))
+    for tensor in itertools.chain(module.parameters(), module.buffers(), held):
         if tensor.is_floating_point():
             return tensor.dtype, tensor.device
-    return torch.get_default_dtype(), torch.device("cpu")
+    default, cpu = torch.get_default_dtype(), torch.device("cpu")
+    if default != torch.float32:
+        try:
+            with torch.no_grad(), replica.door:
+                replica(torch.ones(1, *latent_shape, dtype=torch.float32, device=cpu))
+        except EgbasError:
+            return default, cpu
+    return torch.float32, cpu
