@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from typing import Any
 
 import torch
@@ -23,9 +23,9 @@ from egbas.beropt.config import DEFAULT_LEVEL
 from egbas.cli.settings import class_judges
 from egbas.evaluation.equal_mass import ball_of_equal_mass
 from egbas.evaluation.exact_methods import MASS as QUICK_MASS
-from egbas.evaluation.metrics.bootstrap import bootstrap_interval, bootstrap_ratio
 from egbas.evaluation.sanity.measured import independent
 from egbas.exploration.facts import Facts, facts_of
+from egbas.reproduce.repeats import mean_interval, ratio_interval
 from egbas.samplers.choice import rng_of
 from egbas.samplers.mass import MassConfig, mass_of
 
@@ -131,7 +131,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """One line for each layer, over its queries: means, ratios of means with intervals, and the largest R-hat."""
+    """One line for each layer, over its queries: means, ratios and differences with intervals, the largest R-hat."""
     names = ("model", "layer", "queries", "converged", "R-hat", "freedom: region", "ball", "ratio")
     more = ("class kept: region", "ball", "difference", "median distance: region", "ball", "lie at: region", "ball")
     lines = []
@@ -147,28 +147,32 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
         line.append(told_ratio(*free))
         for key in ("class_kept", "median_distance", "lie_at"):
             both = [[row[which][key] for row in some] for which in ("region", "ball")]
-            line += [_told(values, key) for values in both]
+            line += [_told(values) for values in both]
             if key == "class_kept":
                 gaps = [a - b for a, b in zip(*both, strict=True) if a is not None and b is not None]
-                line.append(_told(gaps, key))
+                line.append(_told(gaps, is_told=True))
         lines.append(line)
     return markdown.table([*names, *more], lines)
 
 
 def told_ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """The ratio of two means, with its interval over queries where these are enough."""
-    ends = bootstrap_ratio(ours, theirs) if len(ours) >= FEWEST else None
-    ratio = f"{fmean(ours) / fmean(theirs):.2f}"
-    return ratio if ends is None else f"{ratio} [{ends[0]:.2f}, {ends[1]:.2f}]"
+    """The geometric mean of ratios, paired by query, with its interval where queries are enough."""
+    each = [a / b for a, b in zip(ours, theirs, strict=True)]
+    if len(each) < FEWEST:
+        return f"{geometric_mean(each):.2f}"
+    mean, low, high = ratio_interval(each)
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _told(values: Sequence[float | None], key: str) -> str:
-    """A mean, with its interval over queries where these are enough and it is a share; empty where nothing judges."""
+def _told(values: Sequence[float | None], *, is_told: bool = False) -> str:
+    """A mean, with its interval over queries where that is told and they are enough; empty where nothing judges."""
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    ends = bootstrap_interval(known) if key == "class_kept" and len(known) >= FEWEST else None
-    return f"{fmean(known):.2f}" + ("" if ends is None else f" [{ends[0]:.2f}, {ends[1]:.2f}]")
+    if not is_told or len(known) < FEWEST:
+        return f"{fmean(known):.2f}"
+    mean, low, high = mean_interval(known)
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def main(path: Path, models: Sequence[str]) -> None:

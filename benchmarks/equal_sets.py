@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ from egbas.evaluation.sanity.measured import region_of_set, set_errors
 from egbas.geometry import choose_geometry
 from egbas.network import Network
 from egbas.region.precisions import Precisions
+from egbas.reproduce.repeats import ratio_interval
 from egbas.samplers.choice import rng_of
 from egbas.samplers.mass import Mass, mass_of
 
@@ -155,6 +156,18 @@ def table(rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> str:
     return markdown.table([*names, *more, *last], lines)
 
 
+def overall(rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> str:
+    """BerOpt's freedom through that at equal mass, over all queries of all networks: a query's layers are averaged."""
+    regions = {_place(row): row["region"]["freedom"] for row in own}
+    of_query: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        ratio = regions[_place(row)] / row[EQUAL]["freedom"]
+        of_query.setdefault((row["model"], row["seed"]), []).append(ratio)
+    below = sum(ratio < 1 for ratios in of_query.values() for ratio in ratios)
+    mean, low, high = ratio_interval([geometric_mean(ratios) for ratios in of_query.values()])
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}] over {len(of_query)} queries; {below} of {len(rows)} ratios are below 1"
+
+
 def _mark(rows: Sequence[dict[str, Any]], which: str) -> str:
     return "" if all(row[which]["status"] == "CONVERGED" for row in rows) else " !"
 
@@ -172,7 +185,7 @@ def main(path: Path, layers: Sequence[str]) -> None:
             rows.append(measure(regions[place]))
             path.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
             print(rows[-1], flush=True)
-    print(table(rows, own))
+    print(table(rows, own), overall(rows, own), sep="\n\n")
 
 
 def _place(row: dict[str, Any]) -> tuple[str, int, int]:

@@ -52,3 +52,10 @@ def test_of_a_folder_with_repeats_the_seeds_alone_count(tmp_path: Path) -> None:
     found = fair_tables.gathered([table(tmp_path / "a"), table(tmp_path / "b", over_seeds=[over])])
     assert (len(found["rows"]), len(found["queries"])) == (2, 2)
     assert fair_tables.seeds(found).splitlines()[-1] == "| `faces` | 1 | 3 |  | 0.70 [0.60, 0.80] |  |"
+
+
+def test_too_few_queries_have_no_interval(tmp_path: Path) -> None:
+    for n, told in ((3, "0.50"), (5, "0.50 [0.40, 0.60]")):
+        over = row("random set", 0.5, "exact samples / baseline, deviation", low=0.4, high=0.6, n_queries=n)
+        found = fair_tables.gathered([table(tmp_path / str(n), ratios=[over])])
+        assert f"| {told} |" in fair_tables.deviations(found).splitlines()[-1]

@@ -3,7 +3,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import Result
+from torch import nn
 from typer.testing import CliRunner
 
 from egbas.cli import app
@@ -68,6 +70,15 @@ def test_the_page_has_the_command(small: tuple[Result, Path]) -> None:
     page = (small[1] / "sanity.html").read_text()
     assert "egbas sanity --model egbas.cli.selftest:small_network --layer 1 --seed 0 --level 6" in page
     assert "--samples 20 --max-evaluations 2000 --sets 1 --max-steps 100" in page
+
+
+def test_the_command_has_what_reads_the_checkpoint(tmp_path: Path) -> None:
+    decoder = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 64), nn.Tanh())
+    file, out = tmp_path / "m.pth", tmp_path / "sanity"
+    torch.save(decoder.state_dict(), file)
+    result = sanity("--model", str(file), "--latent-size", "3", "--activation", "relu,tanh", "--out", str(out))
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert "--activation relu,tanh" in (out / "sanity.html").read_text()
 
 
 def test_the_same_seed_gives_the_same_file_and_verdicts_are_printed(small: tuple[Result, Path], tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from egbas.errors import ConfigError
 from egbas.evaluation.equal_mass import BallDraws, ball_of_equal_mass
-from egbas.latent import LatentSpace
+from egbas.latent import LatentSpace, Uniform
+from egbas.latent.space import GeometryName
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -88,3 +89,41 @@ def test_a_small_disc_of_the_square_is_filled() -> None:
         found = ball(z0.double(), space, 1e-7, n=2000)
         assert bool(space.contains(found.latents.float()).all())
         assert share * math.pi * found.radius**2 == pytest.approx(4e-7, rel=0.1)
+
+
+def test_one_coordinate_has_two_directions() -> None:
+    z0 = torch.tensor([0.7]).double()
+    found = ball(z0, LatentSpace(shape=(1,)), 0.4)
+    prior = torch.randn(400_000, 1, generator=rng(1)).double()
+    inside = prior[(prior - z0).norm(dim=1) <= found.radius]
+    assert len(inside) / len(prior) == pytest.approx(0.4, abs=0.003)
+    assert float((found.latents - z0).norm(dim=1).max()) <= found.radius
+    for share in (0.1, 0.5, 0.9):
+        assert float(found.latents.quantile(share)) == pytest.approx(float(inside.quantile(share)), abs=0.04)
+
+
+@pytest.mark.parametrize(("size", "log10_mass"), [(512, -200.0), (512, -310.0), (64, -400.0), (64, -5000.0)])
+@pytest.mark.parametrize("geometry", ["flat", "sphere"])
+def test_a_mass_that_numbers_do_not_hold_is_refused(size: int, log10_mass: float, geometry: GeometryName) -> None:
+    z0, space = torch.randn(size, generator=rng(3)), LatentSpace(shape=(size,), geometry=geometry)
+    try:
+        found = ball_of_equal_mass(z0, space, log10_mass, 5, rng=rng())
+    except ConfigError as error:
+        assert "too small" in str(error)
+    else:  # a cap may be told where a ball is not
+        assert geometry == "sphere" and log10_mass > -320 and bool(found.latents.isfinite().all())
+
+
+def test_draws_of_large_latents_are_not_held_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    space = LatentSpace(shape=(2000,), prior="uniform", bound=1.0)
+    sample = Uniform.sample
+
+    def counted(self: Uniform, n: int, size: int, generator: torch.Generator) -> Tensor:
+        asked.append(n)
+        return sample(self, n, size, generator)
+
+    monkeypatch.setattr(Uniform, "sample", counted)
+    found = ball(torch.zeros(2000), space, 0.001, n=20)
+    assert sum(asked) == 20_000 and max(asked) < 10_000
+    assert float((found.latents.norm(dim=1)).max()) == pytest.approx(found.radius)

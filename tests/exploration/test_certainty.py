@@ -126,3 +126,10 @@ def test_chains_that_did_not_converge_are_told() -> None:
     doubtful = Repeat(**{**vars(one), "exact": dataclasses.replace(one.exact, status="NOT_CONVERGED")})
     assert "The chains of 1 of 2 seeds did not converge" in certainty(doubtful, repeat(Z1, 2)).sentence
     assert "did not converge" not in certainty(one, repeat(Z1, 2)).sentence
+
+
+def test_nearly_all_boundaries_are_not_all() -> None:
+    found = certainty(repeat([0, 1], 0), repeat([0, 1], 1))
+    assert found.agreement is not None
+    told = dataclasses.replace(found, agreement=dataclasses.replace(found.agreement, shared=0.9987)).sentence
+    assert "keep 99.9% of the boundaries" in told

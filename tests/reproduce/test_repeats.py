@@ -4,7 +4,7 @@ import math
 import pytest
 
 from egbas.evaluation.comparison import Score, ratios
-from egbas.reproduce.repeats import as_table, over_seeds
+from egbas.reproduce.repeats import as_table, mean_interval, over_seeds, ratio_interval
 
 
 def scores(*values: tuple[int, float, float]) -> list[Score]:
@@ -30,6 +30,13 @@ def test_each_query_has_its_mean_and_interval_over_the_seeds() -> None:
     assert first["high"] == pytest.approx(math.exp(4.3027 * math.log(2) / math.sqrt(3)), rel=1e-3)
     assert first["low"] == pytest.approx(1 / first["high"])
     assert (second["query"], second["low"], second["high"]) == (1, pytest.approx(1.0), pytest.approx(1.0))
+
+
+def test_few_values_have_the_interval_of_student() -> None:
+    # Mean 2, deviation 1, and t of two degrees of freedom is 4.303.
+    half = 4.3027 / math.sqrt(3)
+    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - half, 2 + half), rel=1e-4)
+    assert ratio_interval([0.5, 2.0])[0] == pytest.approx(1.0)
 
 
 def test_what_one_seed_has_and_what_is_zero_is_left_out() -> None:

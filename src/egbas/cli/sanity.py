@@ -123,6 +123,8 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
         "--force": force or None,
         "--bank": bank,
         "--latent-size": latent_size,
+        "--key": key,
+        "--activation": activation,
         "--output": output,
         "--input": input,
         "--boundary": boundary,

@@ -7,6 +7,7 @@ reached.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from egbas.latent import LatentSpace, Normal, Uniform
 
 EQUAL_MASS = "ball of equal mass"
 _MOST_DRAWS = 1_000_000  # of the prior, of which the nearest are taken where there is no formula
+_AT_ONCE = 2**24  # values of latents that are held together
+_INVERTED = 0.01  # relative error of a mass, within which its radius is right
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,15 +49,19 @@ def ball_of_equal_mass(
         rng: a CPU generator.
 
     Raises:
-        ConfigError: the mass is not below 1, or so small that no draws of a prior without a formula lie inside.
+        ConfigError: the mass is not below 1, or so small that no draws of a prior without a formula lie inside; with a
+            formula, that numbers do not hold it.
     """
     if not log10_mass < 0:
         raise ConfigError(f"got a log10 mass of {log10_mass}; expected a negative number")
     random = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=rng)))
     z0 = query.detach().cpu().double()
+    mass = 10.0**log10_mass
+    if mass == 0:
+        raise _too_small(f"10^{log10_mass:.0f}")
     if isinstance(latent.prior, Normal):
-        return (_in_cap if latent.geometry == "sphere" else _in_ball)(z0, 10.0**log10_mass, n, random)
-    return _nearest(z0, latent, 10.0**log10_mass, n, rng)
+        return (_in_cap if latent.geometry == "sphere" else _in_ball)(z0, mass, n, random)
+    return _nearest(z0, latent, mass, n, rng)
 
 
 def _in_ball(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Generator) -> BallDraws:
@@ -66,14 +73,31 @@ def _in_ball(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Genera
 
     d, length = len(z0), float(z0.norm())
     squares = stats.ncx2(d, length**2) if length > 0 else stats.chi2(d)
-    far = np.sqrt(squares.ppf(rng.random(n) * mass))
+    distances = np.sqrt(_quantiles(squares, np.append(rng.random(n), 1.0) * mass))
+    far, radius = distances[:-1], float(distances[-1])
     if length == 0:
         u = rng.standard_normal((n, d))
         u /= np.linalg.norm(u, axis=1, keepdims=True)
+    elif d == 1:  # two directions, which von Mises and Fisher do not have
+        is_away = rng.random((n, 1)) < 1 / (1 + np.exp(2 * length * far[:, None]))
+        u = np.where(is_away, 1.0, -1.0) * np.sign(z0.numpy())
     else:
         towards = (-z0 / length).numpy()
         u = np.concatenate([stats.vonmises_fisher(towards, s * length).rvs(1, random_state=rng) for s in far])
-    return BallDraws(latents=z0 + torch.from_numpy(far[:, None] * u), radius=math.sqrt(float(squares.ppf(mass))))
+    return BallDraws(latents=z0 + torch.from_numpy(far[:, None] * u), radius=radius)
+
+
+def _quantiles(distribution: Any, masses: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Below which a distribution has some masses. Where these are tiny the inverse fails in silence: it is checked."""
+    found = distribution.ppf(masses)
+    is_right = (found > 0) & np.isfinite(found) & (abs(distribution.cdf(found) - masses) <= _INVERTED * masses)
+    if not is_right.all():
+        raise _too_small(f"{masses.max():.2g}")
+    return found
+
+
+def _too_small(mass: str) -> ConfigError:
+    return ConfigError(f"a ball of prior mass {mass} is too small for its radius to be told; ask for a larger one")
 
 
 def _in_cap(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Generator) -> BallDraws:
@@ -82,13 +106,14 @@ def _in_cap(z0: Float[Tensor, " d"], mass: float, n: int, rng: np.random.Generat
 
     d, length = len(z0), float(z0.norm())
     halves = stats.beta((d - 1) / 2, (d - 1) / 2)
-    cosines = 1 - 2 * halves.ppf(rng.random(n) * mass)
+    all_cosines = 1 - 2 * _quantiles(halves, np.append(rng.random(n), 1.0) * mass)
+    cosines, edge = all_cosines[:-1], float(all_cosines[-1])
     axis = (z0 / length).numpy()
     across = rng.standard_normal((n, d))
     across -= (across @ axis)[:, None] * axis
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     z = length * (cosines[:, None] * axis + np.sqrt(1 - cosines**2)[:, None] * across)
-    return BallDraws(latents=torch.from_numpy(z), radius=length * math.acos(1 - 2 * float(halves.ppf(mass))))
+    return BallDraws(latents=torch.from_numpy(z), radius=length * math.acos(edge))
 
 
 def _nearest(z0: Float[Tensor, " d"], latent: LatentSpace, mass: float, n: int, rng: torch.Generator) -> BallDraws:
@@ -102,11 +127,15 @@ def _nearest(z0: Float[Tensor, " d"], latent: LatentSpace, mass: float, n: int, 
             f"a ball of prior mass {mass:.2g} holds {mass * _MOST_DRAWS:.0f} of {_MOST_DRAWS:,} draws; expected {n}: "
             "ask for fewer draws, or a larger ball"
         )
-    z = latent.sample(wanted, rng).double() if around is None else _uniform(*around, wanted, rng)
-    far = (z - z0).norm(dim=1)
-    order = far.argsort()[:n]
-    shuffled = order[torch.randperm(len(order), generator=rng)]
-    return BallDraws(latents=z[shuffled], radius=float(far[order[-1]]))
+    at_once = max(1, _AT_ONCE // len(z0))
+    z = torch.zeros(0, len(z0), dtype=torch.float64)
+    for first in range(0, wanted, at_once):
+        some = min(at_once, wanted - first)
+        more = latent.sample(some, rng).double() if around is None else _uniform(*around, some, rng)
+        z = torch.cat([z, more])
+        z = z[(z - z0).norm(dim=1).argsort()[:n]]
+    radius = float((z[-1] - z0).norm())
+    return BallDraws(latents=z[torch.randperm(len(z), generator=rng)], radius=radius)
 
 
 def _box_around(z0: Float[Tensor, " d"], prior: Uniform, mass: float) -> tuple[Tensor, Tensor]:

@@ -135,7 +135,7 @@ class Certainty:
         ceiling = "" if one.map_ceiling is None else f" (two runs of one set: {one.map_ceiling:.2f})"
         return (
             f"{sets} Freedom over the sets is {one.mean:.2f} [{one.low:.2f}, {one.high:.2f}], from {one.least:.2f} to "
-            f"{one.most:.2f}.{maps}{ceiling}{'.' if maps else ''} Samples of one region keep {one.shared:.0%} of the "
+            f"{one.most:.2f}.{maps}{ceiling}{'.' if maps else ''} Samples of one region keep {one.shared:.1%} of the "
             f"boundaries of another (the prior: {one.shared_prior:.0%}).{self._doubt}"
         )
 

@@ -65,8 +65,28 @@ def _short(metric: str) -> str:
     return ours if what == "deviation" else f"{what}: {ours}"
 
 
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of few values, and the ends of its 95 % interval (Student's t), which resampling would make too narrow.
+
+    Args:
+        values: two or more.
+    """
+    mean, n = statistics.fmean(values), len(values)
+    width = student_t(n) * statistics.stdev(values) / math.sqrt(n)
+    return mean, mean - width, mean + width
+
+
+def ratio_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Geometric mean of few ratios, and the ends of its 95 % interval (Student's t of the logarithms).
+
+    Args:
+        values: two or more, each above 0.
+    """
+    mean, low, high = map(math.exp, mean_interval([math.log(value) for value in values]))
+    return mean, low, high
+
+
 def _estimate(values: Sequence[float]) -> dict[str, Any]:
-    logs, n = [math.log(value) for value in values], len(values)
-    mean, width = statistics.fmean(logs), student_t(n) * statistics.stdev(logs) / math.sqrt(n)
-    ends = {"low": math.exp(mean - width), "high": math.exp(mean + width), "least": min(values), "most": max(values)}
-    return {"mean": math.exp(mean), **ends, "n_seeds": n}
+    mean, low, high = ratio_interval(values)
+    ends = {"low": low, "high": high, "least": min(values), "most": max(values)}
+    return {"mean": mean, **ends, "n_seeds": len(values)}

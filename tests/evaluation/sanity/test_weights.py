@@ -54,3 +54,9 @@ def test_a_copy_without_a_region_says_why() -> None:
     assert [copy.reason for copy in found.copies] == ["no unit is active"] * 3
     assert "no region to compare (no unit is active)" in found.verdict
     assert found.copies[0].row()["freedom_correlation"] is None
+
+
+def test_no_correlation_has_no_sign() -> None:
+    found = small_sanity().weights
+    copies = (replace(found.copies[0], freedom_correlation=-0.001),)
+    assert "the maps correlate by 0.00." in replace(found, copies=copies).verdict

@@ -22,7 +22,8 @@ def bootstrap_interval(values: Sequence[float], *, seed: int = 0, level: float =
         level: share of the resampled means between the two ends.
 
     Returns:
-        Its low and its high end; None for fewer than two queries, which tell nothing of the spread.
+        Its low and its high end; None for fewer than two queries, which tell nothing of the spread. Of few queries it
+        is too narrow: of normal values it holds the mean in 90 % of the cases with ten, 84 % with five, 48 % with two.
     """
     return _interval(lambda chosen: _double(values)[chosen].mean(dim=1), len(values), seed, level)
 
@@ -41,7 +42,8 @@ def bootstrap_ratio(
         level: share of the resampled ratios between the two ends.
 
     Returns:
-        Its low and its high end; None for fewer than two queries, and where the reference is zero in a resample.
+        Its low and its high end; None for fewer than two queries, and where the reference is zero in a resample. Of few
+        queries it is too narrow, as ``bootstrap_interval`` says.
 
     Raises:
         ShapeError: the two have different lengths.

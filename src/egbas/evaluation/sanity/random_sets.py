@@ -12,6 +12,7 @@ from torch import Tensor
 from egbas.evaluation.sanity.measured import Measured, measured_of, region_of_set
 from egbas.exploration.answers import Sampling, answers
 from egbas.exploration.clock import Clock, Progress
+from egbas.exploration.facts import Facts, prior_draws
 from egbas.exploration.problem import Problem
 from egbas.exploration.supports import Found
 from egbas.network import Tail
@@ -72,12 +73,18 @@ class RandomSets:
         agree = all(one.status == CONVERGED for one in (self.trained, *others))
         doubt = "" if agree else "Chains did not converge everywhere: "
         begin = f"{doubt}The region of {what} has a freedom of {span}, BerOpt's {own.mean:.2f}:"
-        lower, upper = (own.mean, own.mean) if own.low is None or own.high is None else (own.low, own.high)
-        if low > upper:
+        lower, upper = _ends(own)
+        ends = [_ends(one.facts) for one in others if one.facts is not None]
+        if min(end[0] for end in ends) > upper:
             return f"{begin} BerOpt's holds more of the image."
-        if high < lower:
+        if max(end[1] for end in ends) < lower:
             return f"{begin} BerOpt's holds less of the image."
         return f"{begin} no difference can be told."
+
+
+def _ends(facts: Facts) -> tuple[float, float]:
+    """Of the interval of a freedom; the freedom itself where there is none."""
+    return (facts.mean, facts.mean) if facts.low is None or facts.high is None else (facts.low, facts.high)
 
 
 def random_sets(  # noqa: PLR0913
@@ -142,7 +149,7 @@ def _of_mass(
     wanted = 10**log10_mass * _DRAWS
     if wanted < _FEWEST_INSIDE:
         return None
-    split, z = problem.precisions.split, problem.latent.sample(_DRAWS, rng)
+    split, z = problem.precisions.split, prior_draws(problem.latent, problem.queries[0], _DRAWS, rng)
     order = order[:_MOST_UNITS]
     sides = tail.h[order].sign()
     agrees = torch.cat([(split.head(some)[:, order] * sides >= 0).cpu() for some in z.split(_AT_ONCE)])

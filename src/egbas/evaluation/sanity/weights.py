@@ -189,7 +189,9 @@ def _told(copy: Copy, trained: Measured) -> str:
     told = [f"Random weights {place}: {_kept(found)} active units are kept, against {_kept(trained)}."]
     if found.facts is not None and trained.facts is not None:
         doubt = "" if found.status == CONVERGED else " (not converged)"
-        maps = "" if copy.freedom_correlation is None else f", and the maps correlate by {copy.freedom_correlation:.2f}"
+        maps = (
+            "" if copy.freedom_correlation is None else f", and the maps correlate by {copy.freedom_correlation:z.2f}"
+        )
         told += [f"Freedom is {found.facts.mean:.2f}{doubt} against {trained.facts.mean:.2f}{maps}."]
     *most, last = copy.separated_by or ("",)
     listed = f"{', '.join(most)} and {last}" if most else last
