@@ -202,3 +202,16 @@ def test_a_key_without_a_file_is_bad_input(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
     assert "got --key and no checkpoint file" in result.stderr
+
+
+@pytest.mark.parametrize("extra", [[], ["--quiet", "--json"]])
+def test_chains_that_did_not_converge_are_warned_of(
+    extra: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from egbas.cli import reproduce
+
+    content = {"rows": [], "ratios": [], "doubts": ["m, layer 2: the chains of 'exact samples' did not converge"]}
+    monkeypatch.setattr(reproduce, "_run", lambda *_: (content, (["a"], [["b"]])))
+    result = CliRunner().invoke(app, ["reproduce", "table1", "--exact", "--out", str(tmp_path / "new"), *extra])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert "warning: m, layer 2: the chains of 'exact samples' did not converge" in " ".join(result.stderr.split())

@@ -8,7 +8,8 @@ import pytest
 
 from egbas.evaluation.baselines import E_GBAS, L2
 from egbas.evaluation.comparison import Score
-from egbas.evaluation.exact_methods import EXACT, RANDOM_SET
+from egbas.evaluation.equal_mass import EQUAL_MASS
+from egbas.evaluation.exact_methods import EXACT, RANDOM_SET, RANDOM_WEIGHTS
 from egbas.reproduce import table1, table2, tables
 from egbas.reproduce.measurement import OTHER_MODELS, Measurement
 from egbas.reproduce.tables import PaperTable
@@ -65,3 +66,24 @@ def test_a_method_that_was_not_drawn_at_a_layer_is_a_dash() -> None:
         ["m", "1", "deviation", "0.1000", "0.2000", "0.500 [0.400, 0.600]"],
         ["m", "2", "deviation", "0.3000", "-", "-"],
     ]
+
+
+def test_chains_that_did_not_converge_and_what_is_left_out_are_told() -> None:
+    def row(method: str, n: int, layer: int | str = 2) -> dict[str, Any]:
+        return {"model": "m", "layer": layer, "method": method, "metric": "deviation", "mean": 0.1, "n_queries": n}
+
+    rows = [row(EXACT, 3), row(EQUAL_MASS, 2), row(RANDOM_SET, 3), row(RANDOM_WEIGHTS, 3), row(EXACT, 3, "all")]
+    config = {
+        "seeds": [0, 1, 2],
+        "repeats": 2,
+        "unconverged": [["m", 2, 0, EXACT], ["m", 2, 1, EXACT]],
+        "unconverged_again": [[1, "m", 2, 1, EXACT]],
+    }
+    assert tables.doubts_of({"rows": rows, "config": config}) == [
+        "m, layer 2: the chains of 'exact samples' did not converge at 3 of 6 queries and masks; "
+        "its numbers are a hint",
+        "m, layer 2: 'ball of equal mass' is of 2 of 3 queries",
+    ]
+    told = tables.doubts_of({"rows": rows[:1], "config": {"seeds": [0, 1, 2], "unconverged": [["m", 2, 0, EXACT]]}})
+    assert told[0].endswith("at 1 of 3 queries; its numbers are a hint")
+    assert tables.doubts_of({"rows": [row(E_GBAS, 3)], "config": {"seeds": [0, 1, 2]}}) == []

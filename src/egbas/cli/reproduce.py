@@ -145,6 +145,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
                 name, (model,) if model else None, queries, place, told, {**asked, **at_level, "store": kept}, exact
             )
         contents[place.name] = content
+        _warn(content)
         if not json:
             show.table(*table)
             for more in (exact_table(content), repeats_table(content)) if name.startswith("table") else ():
@@ -256,6 +257,12 @@ def _run(  # noqa: PLR0913, PLR0917
     options = {**asked, **({"exact": ExactSettings()} if exact else {})}
     content = module.run(models or measurement.MODELS, n_queries=n_queries, out=out, progress=told, **options)
     return content, module.as_table(content)
+
+
+def _warn(content: dict[str, Any]) -> None:
+    """Of what is to be known of the rows."""
+    for text in content.get("doubts", ()):
+        show.warning(text)
 
 
 def _found_before(content: dict[str, Any], folder: Path) -> list[str]:

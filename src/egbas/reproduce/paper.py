@@ -47,7 +47,8 @@ def run(  # noqa: PLR0913, PLR0917
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
-        a table is None, for it has all of them. What a figure shares with the tables is in the tables' seconds.
+        a table is None, for it has all of them. What a figure shares with the tables is in the tables' seconds. With
+        "doubts" where tables have them.
 
     Raises:
         RunDirectoryError: a file cannot be written.
@@ -55,6 +56,7 @@ def run(  # noqa: PLR0913, PLR0917
     start = time.perf_counter()
     figures = [(name, model) for name in FIGURES if (model := _model_of(name, model_names)) is not None]
     n_made, steps = 0, (0, 0)
+    doubts: list[str] = []
 
     def told(done: int, total: int, text: str) -> None:
         nonlocal steps
@@ -68,7 +70,7 @@ def run(  # noqa: PLR0913, PLR0917
     measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats)
     made = []
     for table in (table1.TABLE, table2.TABLE):
-        table.write(measured, out)
+        doubts = table.write(measured, out).get("doubts", [])  # the same of both
         files, seconds = [f"{table.name}.json"], measured.config["seconds"]
         made.append({"name": table.name, "model": None, "files": files, "seconds": seconds})
     for name, model in figures:
@@ -77,7 +79,7 @@ def run(  # noqa: PLR0913, PLR0917
         made.append({"name": name, "model": model, "files": content["pictures"], "seconds": content["seconds"]})
         n_made += 1
     told(*steps, "done")
-    content = {"made": made, "seconds": time.perf_counter() - start}
+    content = {"made": made, "seconds": time.perf_counter() - start, **({"doubts": doubts} if doubts else {})}
     write_json(out / "all.json", content)
     return content
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What Tables 1 and 2 have in common: each is made of one measurement, and written as JSON beside the figures."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,31 @@ def exact_table(content: dict[str, Any]) -> tuple[list[str], list[list[str]]] | 
         over = [quotients.get((model, layer, f"{EXACT} / baseline, {metric}", name)) for name in rivals]
         lines.append(line + ["-" if row is None else told_ratio(row) for row in over])
     return ["model", "l", "metric", *shown, *(f"exact / {name}" for name in rivals)], lines
+
+
+def doubts_of(content: dict[str, Any]) -> list[str]:
+    """What is to be known of the exact rows of a table, in sentences: chains that did not converge, and gaps.
+
+    Args:
+        content: of a table.
+    """
+    config = content.get("config", {})
+    repeats = config.get("repeats", 1)
+    of = f"{len(config.get('seeds', ())) * repeats} queries{' and masks' if repeats > 1 else ''}"
+    entries = [*config.get("unconverged", ()), *(entry for _, *entry in config.get("unconverged_again", ()))]
+    lost = Counter((model, layer, method) for model, layer, _, method in entries)
+    told = [
+        f"{model}, layer {layer}: the chains of {method!r} did not converge at {count} of {of}; its numbers are a hint"
+        for (model, layer, method), count in lost.items()
+    ]
+    drawn: dict[tuple[str, int | str], dict[str, int]] = {}
+    for row in content.get("rows", ()):
+        if row.get("method") in EXACT_METHODS and row["layer"] != "all":
+            drawn.setdefault((row["model"], row["layer"]), {})[row["method"]] = row["n_queries"]
+    for (model, layer), counts in drawn.items():
+        fewer = [(name, counts.get(name, 0)) for name in RIVALS if counts.get(name, 0) < counts[EXACT]]
+        told += [f"{model}, layer {layer}: {name!r} is of {few} of {counts[EXACT]} queries" for name, few in fewer]
+    return told
 
 
 def by_place(rows: Rows) -> dict[tuple[str, int | str, str, str], dict[str, Any]]:
@@ -88,7 +114,7 @@ class PaperTable:
 
         Returns:
             {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``; with repeats "over_seeds", too, of
-            ``egbas.reproduce.repeats``.
+            ``egbas.reproduce.repeats``; "doubts" where there are any, of ``doubts_of``.
 
         Raises:
             ConfigError: without masks there is nothing to repeat.
@@ -116,5 +142,7 @@ class PaperTable:
         if measured.again:
             sets = [measured.scores, *measured.again]
             content["over_seeds"] = over_seeds(sets, lambda scores: self.rows_and_ratios(scores)[1])
+        if doubts := doubts_of(content):
+            content["doubts"] = doubts
         write_json(out / f"{self.name}.json", content)
         return content
