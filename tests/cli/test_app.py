@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -71,6 +72,30 @@ def test_help_tells_the_exit_codes_and_loads_no_torch(words: list[str]) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "Exit codes" in run.stdout
+
+
+LOUD = """
+import atexit, os, subprocess, sys
+import torch, egbas
+def generator():
+    os.write(1, b"a C library\\n")
+    sys.__stdout__.write("by its first name\\n")
+    subprocess.run([sys.executable, "-c", "print('a child')"], check=True)
+    atexit.register(print, "at the end")
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 4))
+    network.latent = egbas.LatentSpace(shape=(2,))
+    return network.eval()
+"""
+
+
+def test_results_are_alone_on_stdout_whoever_writes_there(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(LOUD)
+    code = "from egbas.cli import main; main()"
+    words = [sys.executable, "-c", code, "layers", "loud:generator", "--json"]
+    run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert json.loads(run.stdout)
+    for text in ("a C library", "by its first name", "a child", "at the end"):
+        assert text in run.stderr
 
 
 def test_version() -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,30 @@ def test_a_module_that_ends_the_program_is_told(here: Path) -> None:
     (here / "leaves.py").write_text("raise SystemExit(0)")
     with pytest.raises(NetworkError, match="importing leaves failed"):
         find_callable("leaves:generator")
+
+
+def test_whatever_a_module_raises_is_told(here: Path) -> None:
+    (here / "closes.py").write_text("raise GeneratorExit")
+    (here / "own.py").write_text("class Own(BaseException):\n    pass\ndef generator():\n    raise Own('so')")
+    with pytest.raises(NetworkError, match="importing closes failed: GeneratorExit"):
+        find_callable("closes:generator")
+    with pytest.raises(NetworkError, match=r"calling own:generator failed: own\.Own: so"):
+        find_model("own:generator", "4")
+
+
+def test_folders_that_a_module_takes_off_the_path_come_back(here: Path) -> None:
+    before = list(sys.path)
+    (here / "clears.py").write_text("import sys\nsys.path[:] = ['/added']\ndef judge():\n    pass")
+    try:
+        find_callable("clears:judge", "--judge")
+        assert set(sys.path) == {*before, str(here), "/added"}
+    finally:
+        sys.path[:] = before
+
+
+def test_a_network_without_numbers_is_told(here: Path) -> None:
+    (here / "shapes.py").write_text(
+        "import torch\ndef generator():\n    with torch.device('meta'):\n        return torch.nn.Linear(2, 3)"
+    )
+    with pytest.raises(NetworkError, match="weights on the device 'meta'"):
+        find_model("shapes:generator", "2")

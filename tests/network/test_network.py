@@ -359,3 +359,8 @@ def test_an_output_that_is_not_there_is_refused() -> None:
 
 def test_layers_are_listed_with_an_output() -> None:
     assert list_layers(problems.ManyOutputs(problems.pair), (2,), output=1)[0].path == "relu()"
+
+
+def test_a_network_without_numbers_is_refused() -> None:
+    with pytest.raises(NetworkError, match="weights on the device 'meta', which are shapes alone"):
+        Network(nn.Linear(2, 3, device="meta"), (2,))

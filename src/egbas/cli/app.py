@@ -178,4 +178,5 @@ def main() -> None:
     settle_surroundings()
     collect_seldom()
     keep_freed_memory()
+    show.keep_descriptor()
     app()

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,47 @@ PIPE_WIDTH = 200
 _FORCES = "FORCE_COLOR", "TTY_COMPATIBLE"  # variables that let Rich take a pipe for a terminal
 StageProgress = Callable[[str, int, int, str], None]
 
+_keeps_descriptor = False
 _results: list[Any] = []  # where results go while everything else is kept off it
 
 
 @contextmanager
 def results_alone() -> Iterator[None]:
-    """Keep stdout for results: what anybody else prints meanwhile, such as a user's network, goes to stderr."""
-    former, _results[:] = list(_results), [sys.stdout]
+    """Keep stdout for results: what anybody else prints meanwhile, such as a user's network, goes to stderr.
+
+    After ``keep_descriptor`` that holds for the process: also what C code, child processes and functions that run at
+    the end of the process write.
+    """
+    results = _apart(sys.stdout) if _keeps_descriptor else sys.stdout
+    former, _results[:] = list(_results), [results]
     try:
         with redirect_stdout(sys.stderr):
             yield
+        results.flush()  # a pipe that is closed is told here
     finally:
         _results[:] = former
+        if _keeps_descriptor and results is not sys.stdout:
+            with suppress(OSError):
+                results.close()
+
+
+def keep_descriptor() -> None:
+    """Let ``results_alone`` move the results to a descriptor of their own; for a process that runs one command."""
+    global _keeps_descriptor  # noqa: PLW0603
+    _keeps_descriptor = True
+
+
+def _apart(stdout: Any) -> Any:
+    """Stdout on another descriptor, with stderr in its place; itself where it is no descriptor of the process."""
+    try:
+        if stdout.fileno() != 1 or sys.stderr.fileno() == 1:
+            return stdout
+        stdout.flush()
+        kept = os.dup(1)
+        os.dup2(sys.stderr.fileno(), 1)
+    except (AttributeError, OSError, ValueError):  # closed, or another object than a file
+        return stdout
+    return open(kept, "w", encoding=stdout.encoding, errors=stdout.errors, buffering=1)
 
 
 def say(text: object) -> None:

@@ -62,6 +62,11 @@ def find_model(
         raise NetworkError(
             f"{name} returned a {type(made).__name__}; expected a torch.nn.Module in eval mode, with its weights loaded"
         )
+    if any(tensor.is_meta for tensor in made.parameters()):
+        raise NetworkError(
+            f"{name} returned a network with weights on the device 'meta', which are shapes alone; build it under "
+            "torch.device('cpu'), and load its weights"
+        )
     latent = getattr(made, "latent", None)
     if latent_size is not None:
         shape = parse_shape(latent_size)
@@ -110,14 +115,18 @@ def find_callable(spec: str, option: str = "--model") -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Let the user's code change neither the directory that paths are relative to, nor random numbers of others."""
-    here, pythons, numpys = Path.cwd(), random.getstate(), np.random.get_state()
+    """Let the user's code change neither the directory that paths are relative to, nor random numbers of others.
+
+    Folders that it adds to ``sys.path`` stay; those that it takes off come back, for imports of ours.
+    """
+    here, pythons, numpys, folders = Path.cwd(), random.getstate(), np.random.get_state(), list(sys.path)
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         np.random.set_state(numpys)
         random.setstate(pythons)
+        sys.path += [folder for folder in folders if folder not in sys.path]
         os.chdir(here)
 
 
@@ -136,7 +145,9 @@ def _imported(spec: str, option: str) -> Callable[..., Any]:
                 f"there is no module {error.name!r} in {here} or among the installed packages (from {option} {spec})"
             ) from error
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, GeneratorExit, classes of the user's own
         raise NetworkError(f"importing {module_name} failed: {_last_line(error)}") from error
     target = getattr(module, attribute, None)
     if not callable(target):
@@ -164,9 +175,9 @@ def call(spec: str, option: str = "--model") -> object:
             return target
         try:
             return target()
-        except EgbasError:
+        except (EgbasError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise NetworkError(f"calling {spec} failed: {_last_line(error)}; it is called without arguments") from error
 
 

@@ -453,6 +453,11 @@ def _refuse_unfit(generator: nn.Module) -> None:
             "the network comes from torch.export: its layers have no names, and nobody sees its non-linearities; give "
             "the nn.Module that was exported, with these weights: module.load_state_dict(exported.state_dict())"
         )
+    if any(tensor.is_meta for tensor in itertools.chain(generator.parameters(), generator.buffers())):
+        raise NetworkError(
+            "the network has weights on the device 'meta', which are shapes alone; build it under "
+            "torch.device('cpu'), and load its weights"
+        )
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):
