@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import dataclasses
 import errno
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from egbas.errors import RunDirectoryError
-from egbas.storage import folder_for, save, save_files, save_result, save_run, write_file
+from egbas.storage import folder_for, load_run, save, save_files, save_result, save_run, write_file
 from egbas.storage.destination import FILES
 from tests.runs import colour_run, exact_run, plane_run
 
@@ -223,3 +224,10 @@ def test_two_processes_may_write_the_same_result(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match="other settings"):
         save_result({"a.json": b'{"key": "l"}'}, tmp_path / "out", file="a.json", key="l", overwrite=False)
     assert (tmp_path / "out" / "a.json").read_bytes() == contents["a.json"]
+
+
+def test_a_name_that_is_no_text_is_written_and_read_back(tmp_path: Path) -> None:
+    run = dataclasses.replace(plane_run(), model_name="caf\udce9 \U0001f600")  # the bytes of a file's name in Latin-1
+    found = load_run(run.save(tmp_path / "run"), run.network.generator)
+    assert found.model_name == "caf? \U0001f600"
+    assert save.text_bytes("caf\udce9") == b"caf?"  # of pages, which are left out here

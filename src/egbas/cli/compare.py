@@ -186,7 +186,7 @@ def files(
         JSON: json_bytes(content),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
-        REPORT: render(run, galleries, comparison).encode(),
+        REPORT: render(run, galleries, comparison).encode(errors="replace"),
         **{name: held[name] for name in wanted if name in held},
     }
 

@@ -50,7 +50,7 @@ def write(
     save_result(
         {
             TABLE: json_bytes(content),
-            PAGE: path_page.render_path(found, words).encode(),
+            PAGE: path_page.render_path(found, words).encode(errors="replace"),
             PICTURE: picture.getvalue(),
             TENSORS: tensor_bytes(**path_page.tensors_of(found)),
         },

@@ -141,7 +141,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     save_files(
         {
             TABLE: json_bytes(content),
-            PAGE: render_sanity(found, _command(asked)).encode(),
+            PAGE: render_sanity(found, _command(asked)).encode(errors="replace"),
         },
         directory,
         overwrite=overwrite,

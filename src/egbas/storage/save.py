@@ -238,7 +238,7 @@ def _pictures(run: Exploration, progress: Callable[[int, int], None] | None) -> 
     galleries = galleries_of(run, progress=progress)
     return {
         PICTURE: lambda: _picture(run, galleries[run.shown]),
-        REPORT: lambda: render(run, galleries).encode(),
+        REPORT: lambda: text_bytes(render(run, galleries)),
     }
 
 
@@ -311,7 +311,15 @@ def _region(run: Exploration, exact: Chains) -> dict[str, Tensor]:
 def json_bytes(content: dict[str, Any]) -> bytes:
     """Content as a JSON file."""
     # NaN and infinity are no JSON: such a metric is a defect to hear of here, not in the reader's parser.
-    return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    if "\\ud" in text:  # perhaps half a character: a name of a file that is no UTF-8 has some
+        text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return text_bytes(text)
+
+
+def text_bytes(text: str) -> bytes:
+    """Text as a file in UTF-8; a question mark stands for what is no character, as in names of files that are bytes."""
+    return text.encode(errors="replace")
 
 
 def tensor_bytes(**tensors: Tensor) -> bytes:

@@ -41,7 +41,7 @@ def write_summary(path: Path, shops: Mapping[str, Any]) -> None:
     failures = {str(told.get("task", key)): str(told.get("message", "")) for key, told in Store(path).failures()}
     rows = found.rows(columns_of(found.columns))
     page = render_sweep(rows, load, failures=failures, title=f"Sweep {path.name}")
-    write_file(path / SUMMARY, page.encode())
+    write_file(path / SUMMARY, page.encode(errors="replace"))
 
 
 @contextmanager
