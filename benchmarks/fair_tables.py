@@ -15,12 +15,13 @@ from typing import Any
 from benchmarks import markdown
 from benchmarks.balls import FEWEST
 from egbas.evaluation.comparison import CLASS_CONSISTENCY, DEVIATION, SIMILARITY
-from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS
+from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RANDOM_SET, RANDOM_WEIGHTS, RIVALS
 
 Row = dict[str, Any]
 
 ROWS = Path(__file__).parent / "fair_tables.json"
 ROUGH = f"{SIMILARITY} 1"  # of the critic's layers the one whose features differ most; all are in the file
+SAMPLED = (EXACT, RANDOM_SET, RANDOM_WEIGHTS)  # by chains, which may not converge
 FACES = "faces"  # what a checkpoint file is called
 
 
@@ -39,8 +40,15 @@ def gathered(folders: Iterable[Path]) -> dict[str, list[Row]]:
 
 
 def deviations(content: dict[str, list[Row]]) -> str:
-    """Table 1: one line for each layer, deviations and ratios; how many of the queries' chains did not converge."""
-    names = ["model", "l", "queries", "not converged", *EXACT_METHODS, *(f"exact / {name}" for name in RIVALS)]
+    """Table 1: one line for each layer, deviations and ratios; at how many of the queries chains did not converge."""
+    names = [
+        "model",
+        "l",
+        "queries",
+        *(f"not converged: {name}" for name in SAMPLED),
+        *EXACT_METHODS,
+        *(f"exact / {name}" for name in RIVALS),
+    ]
     return markdown.table(names, _lines(content, DEVIATION, with_queries=True))
 
 
@@ -74,7 +82,7 @@ def _lines(content: dict[str, list[Row]], metric: str, *, with_queries: bool = F
         line = [f"`{model}`", str(layer)]
         if with_queries:
             some = [row for row in content["queries"] if (row["model"], row["layer"]) == (model, layer)]
-            line += [str(len(some)), str(sum(EXACT in row["unconverged"] for row in some))]
+            line += [str(len(some)), *(str(sum(name in row["unconverged"] for row in some)) for name in SAMPLED)]
         values = [means.get((model, layer, name)) for name in EXACT_METHODS]
         line += ["" if row is None else f"{row['mean']:.3f}" for row in values]
         lines.append(line + [_ratio(over.get((model, layer, name))) for name in RIVALS])

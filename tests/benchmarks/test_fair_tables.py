@@ -28,7 +28,7 @@ def table(folder: Path, **more: Any) -> Path:
         "layers": {"m.pt": [1]},
         "seeds": [0, 1],
         "log10_mass": [["m.pt", 1, 0, [-2.0, -2.1, -1.9]]],
-        "unconverged": [["m.pt", 1, 1, "exact samples"]],
+        "unconverged": [["m.pt", 1, 1, "exact samples"], ["m.pt", 1, 0, "random weights"]],
     }
     rows = [row("E-GBAS", 0.3), row("exact samples", 0.1), row("random set", 0.2), row("exact samples", 1, "epsilon")]
     folder.mkdir()
@@ -44,7 +44,7 @@ def test_rows_of_a_folder(tmp_path: Path) -> None:
     ]
     assert [one["log10_mass"] for one in found["queries"]] == [[-2.0, -2.1, -1.9], None]
     line = fair_tables.deviations(found).splitlines()[-1]
-    assert line == "| `faces` | 1 | 2 | 1 | 0.100 |  | 0.200 |  |  | 0.50 [0.40, 0.60] |  |"
+    assert line == "| `faces` | 1 | 2 | 1 | 0 | 1 | 0.100 |  | 0.200 |  |  | 0.50 [0.40, 0.60] |  |"
 
 
 def test_of_a_folder_with_repeats_the_seeds_alone_count(tmp_path: Path) -> None:
