@@ -178,7 +178,7 @@ def _span(some: Sequence[dict[str, Any]]) -> str:
 
 def _median(values: Sequence[float | None]) -> str:
     value, low, high = values
-    return "" if value is None else f"{value:.3g} [{low:.3g}, {high:.3g}]"
+    return "" if value is None else f"{value:.3g}" + ("" if low is None else f" [{low:.3g}, {high:.3g}]")
 
 
 def _apart(a: Sequence[float | None], b: Sequence[float | None]) -> bool:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -62,10 +63,19 @@ def test_all_kept_leaves_nothing_to_compare() -> None:
 
 def test_medians_leave_out_what_was_not_found() -> None:
     rng = torch.Generator().manual_seed(0)
-    median = Median.of(torch.tensor([1.0, 2.0, 3.0, math.inf, math.nan]), rng)
-    assert median.value == 2.0 and median.low == 1.0 and median.high == 3.0
+    median = Median.of(torch.tensor([1.0, 2.0, 3.0, 3.0, 4.0, 5.0, 6.0, math.inf, math.nan]), rng)
+    assert median.value == 3.0 and median.low == 2.0 and median.high == 5.0
     assert Median.of(torch.tensor([math.inf]), rng).row() == [None, None, None]
     assert Median.of(torch.tensor([math.inf]), rng).text == "none"
+
+
+def test_few_units_have_no_interval_and_decide_nothing() -> None:
+    few = Median.of(torch.full((5,), 0.3), torch.Generator().manual_seed(0))
+    assert few.row() == [pytest.approx(0.3), None, None]
+    assert few.text == "0.3 (too few units for an interval)"
+    kept = replace(_crossings(2.0), change=few)
+    told = Necessity(kept=kept, dropped=_crossings(9.0)).verdict
+    assert told.startswith("At the crossing: kept 0.3 (too few units for an interval), dropped 9 [8.9, 9.1]; not comp")
 
 
 def _crossings(value: float, crossed: int = 5) -> Crossings:
