@@ -211,3 +211,26 @@ def test_a_query_of_zero_and_its_surroundings() -> None:
     region = region_of(net, [0.0, 0.0])
     z = torch.tensor([[0.0, 0.0], [-1 / 3, 0.0], [-0.3334, 0.0], [-0.3333, 0.0]])
     assert region.contains(z).tolist() == (region.margin(z) >= 0).tolist()
+
+
+def test_large_layers_are_computed_in_float64_a_few_latents_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2**18), nn.ReLU(), nn.Linear(2**18, 1)
+    network = Network(nn.Sequential(*layers).eval(), (2,))
+    precisions = Precisions.of(network, network.resolve(2))
+    z0 = torch.tensor([0.3, -0.2])
+    h = precisions.split.head(z0[None])[0]
+    units = h.abs().topk(50).indices
+    sizes: list[int] = []
+    head = precisions.exact.head
+
+    def noted(z: Tensor) -> Tensor:
+        sizes.append(len(z))
+        return head(z)
+
+    monkeypatch.setattr(precisions.exact, "head", noted)
+    region = SupportingRegion.of(precisions, z0, units, h[units].sign().to(torch.int8), reach=0.01)
+    z = z0 + 0.01 * torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    margins = region.margin(z)
+    assert max(sizes) <= 4 and sum(sizes) >= 30 + 33  # 2**20 pre-activations at once
+    torch.testing.assert_close(margins, (head(z)[:, units] * region.signs).amin(dim=1))
+    assert len(region.margin(z[:0])) == 0

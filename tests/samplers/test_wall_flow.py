@@ -3,7 +3,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from egbas.region.constraints import FunctionConstraints
+from egbas.region.constraints import FunctionConstraints, Pull
 from egbas.samplers.reflection import ReflectionConfig, ReflectionKernel
 from egbas.samplers.target import Gaussian
 from egbas.samplers.wall_flow import flow_of_walls, rescaled
@@ -59,3 +59,22 @@ def test_many_dimensions_are_warmed_up_by_walls() -> None:
     assert bool((along.abs() < HALF).all())
     assert abs(float(along.std()) / (HALF / 3**0.5) - 1) < 0.2
     assert abs(float(draws[:, 2:].std()) - 1) < 0.03  # of 120 draws of 148 coordinates
+
+
+def test_gradients_of_many_walls_are_asked_for_a_few_at_a_time() -> None:
+    matrix = torch.randn(300, D, generator=torch.Generator().manual_seed(1), dtype=torch.float32)
+    sizes: list[int] = []
+
+    class Noted(FunctionConstraints):
+        def vjp(self, z: Tensor) -> tuple[Tensor, Pull]:
+            sizes.append(len(z))
+            return super().vjp(z)
+
+    walls = Noted(function=lambda z: z.float() @ matrix.T + 1.0, scale=torch.ones(300))
+    flow, n_passes = flow_of_walls(walls, torch.zeros(1, D, dtype=torch.float64))
+    assert sizes == [64] * 4 and n_passes == 256
+    # All margins are 1, so that the first 256 walls by number count.
+    chosen = torch.ones(1, 300).argsort(dim=1)[0, :256]
+    normals = matrix[chosen].double()
+    expected = np.linalg.eigvalsh((torch.eye(D, dtype=torch.float64) + normals.T @ normals).numpy())
+    np.testing.assert_allclose(np.sort(flow.rates), np.sort(1 / np.sqrt(expected)), rtol=1e-4)

@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Constraints of a layer that is linear in a stem: the kept units alone, as a sparse matrix.
+"""Constraints of a layer that is linear in a stem: the kept units alone, as rows of a matrix.
 
 One pass of the stem says which latents are clearly inside or outside, and gives the normals of those outside: their
 rows alone are pulled back.
 """
 
-import math
-import warnings
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
 from egbas.network.graph.stem_gradients import RecordedStem
 from egbas.region.affine import affine_units
 from egbas.region.constraints import AffineConstraints, Constraints, FunctionConstraints, Pull, violations
-from egbas.region.kept_units import Array, KeptUnits, LinearLayer, Packed
-from egbas.region.supporting import SupportingRegion
+from egbas.region.kept_rows import Rows, rows_of
+from egbas.region.kept_units import LinearLayer
+from egbas.region.supporting import SupportingRegion, exact_units
 
 _SAFETY = 8.0  # of the measured rounding error, as for the region itself
 _LEAST_SCALE = 1e-12  # of a margin, relative to the largest value: a unit that never changes has none
@@ -37,7 +34,7 @@ def constraints_of(region: SupportingRegion, probes: Float[Tensor, "n d"]) -> Co
     if stem is not None:
         return stem
     signs = region.signs.double()
-    exact = torch.cat([region.exact.head(batch)[:, region.units] for batch in probes.split(_AT_ONCE)]) * signs
+    exact = exact_units(region.exact, region.units, probes) * signs
     scale = exact.std(dim=0).clamp(min=_LEAST_SCALE * exact.abs().max())
     affine = affine_units(region.exact, region.units, probes.shape[1], dtype=torch.float64)
     if affine is not None:
@@ -56,8 +53,7 @@ class StemConstraints:
     Attributes:
         layer: whose stem it is.
         stem: the same, with gradients for some rows.
-        matrix: A (k, m), sparse.
-        transposed: A^T (m, k), sparse.
+        rows: A.
         offset: b (k, 1).
         tolerance: (k, 1) bound on the error of each scaled margin, relative to the size of x.
         reference: added to the norm of x, which it makes the size of.
@@ -65,8 +61,7 @@ class StemConstraints:
 
     layer: LinearLayer
     stem: RecordedStem
-    matrix: Tensor
-    transposed: Tensor
+    rows: Rows
     offset: Float[Tensor, "k 1"]
     tolerance: Float[Tensor, "k 1"]
     reference: Float[Tensor, ""]
@@ -88,20 +83,23 @@ class StemConstraints:
         stem = None if not isinstance(graph, torch.fx.GraphModule) else RecordedStem.of(graph, latents)
         if stem is None:
             return None
-        exact = torch.cat([region.exact.head(batch)[:, region.units] for batch in probes.split(_AT_ONCE)])
-        exact = (exact * region.signs).T  # (k, n)
+        exact = (exact_units(region.exact, region.units, probes) * region.signs).T  # (k, n)
         scale = exact.std(dim=1, keepdim=True).clamp(min=_LEAST_SCALE * exact.abs().max())
-        matrix, offset = _sparse(units, region.signs, scale, layer.in_shape)
-        x = torch.cat([_flat(layer.below(batch)) for batch in latents.split(_AT_ONCE)])
-        norms = x.norm(dim=1)
-        reference = norms.max()
-        values = matrix @ x.T + offset
-        errors = (values.double() * scale - exact).abs().amax(dim=0) / (norms + reference)
+        factor = region.signs.double().numpy() / scale[:, 0].double().numpy()
+        rows = rows_of(units, factor, layer.in_shape)
+        offset = torch.from_numpy(factor * units.packed.offset).float()[:, None]
+        norms, values = [], []
+        for batch in latents.split(_AT_ONCE):
+            x = _flat(layer.below(batch))
+            norms.append(x.norm(dim=1))
+            values.append(rows.values(x, offset))
+        sizes = torch.cat(norms)
+        reference = sizes.max()
+        errors = (torch.cat(values, dim=1).double() * scale - exact).abs().amax(dim=0) / (sizes + reference)
         return cls(
             layer=layer,
             stem=stem,
-            matrix=matrix,
-            transposed=_compressed(matrix.to_sparse_coo().T.coalesce()),
+            rows=rows,
             offset=offset,
             tolerance=(_SAFETY * errors.max() / scale).float(),
             reference=reference,
@@ -159,12 +157,12 @@ class StemConstraints:
         return self.stem.record(self.layer.split.prepare(z))
 
     def _of(self, x: Tensor) -> Float[Tensor, "k n"]:
-        return torch.addmm(self.offset, self.matrix, _flat(x).T)
+        return self.rows.values(_flat(x), self.offset)
 
     def _pulled(
         self, record: dict[int, Tensor], rows: Int[Tensor, " r"], v: Float[Tensor, "k r"]
     ) -> Float[Tensor, "r d"]:
-        gradient = _shaped((self.transposed @ v.contiguous()).T, self.layer.in_shape)
+        gradient = _shaped(self.rows.turned(v), self.layer.in_shape)
         return self.stem.pull(record, rows, gradient).flatten(1)
 
 
@@ -179,42 +177,3 @@ def _shaped(x: Float[Tensor, "n m"], in_shape: tuple[int, ...]) -> Tensor:
         return x.contiguous()
     c, h, w = in_shape
     return x.contiguous().reshape(-1, h, w, c).permute(0, 3, 1, 2)
-
-
-def _sparse(
-    units: KeptUnits, signs: Tensor, scale: Float[Tensor, "k 1"], in_shape: tuple[int, ...]
-) -> tuple[Tensor, Float[Tensor, "k 1"]]:
-    """A and b of scaled margins."""
-    packed = units.packed
-    factor = signs.double().numpy() / scale[:, 0].double().numpy()
-    in_width = math.prod(in_shape) if len(in_shape) == 1 else in_shape[0] * in_shape[2]
-    windows = [_window(packed, unit, in_width) for unit in range(len(packed.row))]
-    rows = np.repeat(np.arange(len(windows)), [len(places) for places, _ in windows])
-    values = np.concatenate([weights for _, weights in windows]) * (factor * packed.scale)[rows]
-    indices = torch.from_numpy(np.stack([rows, np.concatenate([places for places, _ in windows])]))
-    size = len(windows), math.prod(in_shape)
-    matrix = torch.sparse_coo_tensor(indices, torch.from_numpy(values).float(), size, check_invariants=True)
-    return _compressed(matrix.coalesce()), torch.from_numpy(factor * packed.offset).float()[:, None]
-
-
-def _window(packed: Packed, unit: int, in_width: int) -> tuple[NDArray[np.int64], Array]:
-    """The places in x of one unit's window, and its weights."""
-    height, width = packed.height[unit], packed.width[unit]
-    top, left = packed.row_top[unit], packed.row_left[unit]
-    weights = packed.rows[packed.row[unit], top : top + height, left : left + width]
-    y = packed.x_top[unit] + np.arange(height)[:, None]
-    return (y * in_width + packed.x_left[unit] + np.arange(width)).reshape(-1), weights.reshape(-1)
-
-
-def _compressed(matrix: Tensor) -> Tensor:
-    """A sparse matrix by rows, whose products are several times as fast; as it is where torch has none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch calls them beta
-        compressed = matrix.to_sparse_csr()
-        indices = compressed.crow_indices().int(), compressed.col_indices().int()
-        compressed = torch.sparse_csr_tensor(*indices, compressed.values(), compressed.shape, check_invariants=True)
-    try:
-        torch.mm(compressed, torch.zeros(matrix.shape[1], 1, dtype=torch.float32))
-    except RuntimeError:
-        return matrix
-    return compressed

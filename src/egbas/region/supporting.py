@@ -28,6 +28,8 @@ from egbas.region.precisions import Precisions
 
 # How many latents go through the head at once: deep convolutions are fastest at 16 to 64 on a few cores.
 MICRO_BATCH = 64
+# Pre-activations at once in float64, whose convolutions write all that a kernel meets out: that is nine times a layer.
+_EXACT_AT_ONCE = 2**20
 _N_PROBES = 32
 _SAFETY = 8.0
 
@@ -140,8 +142,8 @@ class SupportingRegion:
         Args:
             z: (n, d) latents.
         """
-        exact = _units_of(self.exact, self.units)
-        margins = [self._margin(exact(batch))[0].to(z.device) for batch in _flat(z).split(MICRO_BATCH)]
+        batches = _flat(z).split(MICRO_BATCH)
+        margins = [self._margin(exact_units(self.exact, self.units, batch))[0].to(z.device) for batch in batches]
         return torch.cat(margins or [_none(z).double()])
 
     @settles
@@ -196,7 +198,7 @@ class SupportingRegion:
         rng = torch.Generator().manual_seed(0)  # fixed: the same region for the same network and query
         noise = 2 * torch.rand(_N_PROBES, z0.numel(), generator=rng, dtype=torch.float32) - 1
         probes = torch.cat([z0[None], z0 + reach * noise.to(z0)])
-        h_exact = _units_of(self.exact, self.units)(probes)
+        h_exact = exact_units(self.exact, self.units, probes)
         size = h_exact.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
         errors = (_units_of(self.split, self.units)(probes).double() - h_exact).abs().amax(dim=1)
         rounding = _SAFETY * (errors / size).max().item()
@@ -230,8 +232,8 @@ class SupportingRegion:
                 raise self._not_finite()
             inside, is_unclear = torch.from_numpy(verdicts == INSIDE), torch.from_numpy(verdicts == UNCLEAR)
         if bool(is_unclear.any()):
-            exact = _units_of(self.exact, self.units)
-            inside[is_unclear] = (self._margin(exact(z[is_unclear]))[0] >= 0).to(z.device)
+            exact = exact_units(self.exact, self.units, z[is_unclear])
+            inside[is_unclear] = (self._margin(exact)[0] >= 0).to(z.device)
         return inside
 
     def _margin(self, h: Float[Tensor, "n k"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
@@ -274,6 +276,18 @@ def contains_many(regions: Sequence[Region], latents: Sequence[Float[Tensor, "_ 
             if low < high:
                 answers[number].append(region._judged(joined[low:high], features[low - begin : high - begin]))
     return [torch.cat(some) for some in answers]
+
+
+def exact_units(exact: Split, units: Int[Tensor, " k"], z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    """The pre-activations of some units by a head in float64, with few latents at once where the layer is large.
+
+    Args:
+        exact: the network split at the layer, in float64.
+        units: (k,) int64.
+        z: latents.
+    """
+    at_once = min(MICRO_BATCH, max(1, _EXACT_AT_ONCE // exact.layer.units))
+    return torch.cat([exact.head(batch)[:, units] for batch in z.split(at_once)])
 
 
 Units = Callable[[Tensor], Tensor]

@@ -9,13 +9,14 @@ in a corner have none to give. Any flow leaves the target as it is, so that a ro
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from egbas.region.constraints import Constraints
 from egbas.samplers.flow import Flow, Values
 
 _STATES, _WALLS = 8, 256  # of whose walls the gradients are taken; of each the nearest
+_AT_ONCE = 64  # of these: what the network remembers of a latent on the way to its gradient may be megabytes
 _LEAST = 1e-3  # margin, in deviations under the prior
 _FREE = 0.9  # rate, from which on an axis is taken for one that no wall crosses
 
@@ -33,13 +34,21 @@ def flow_of_walls(constraints: Constraints, z: Float[Tensor, "n d"]) -> tuple[Fl
     nearest = (margins / usual).argsort(dim=1)[:, :_WALLS]
     precision = torch.eye(z.shape[1], dtype=torch.float64)
     for state, walls in zip(some, nearest, strict=True):
-        values, pull = constraints.vjp(state.expand(len(walls), -1))
-        chosen = torch.zeros_like(values)
-        chosen[torch.arange(len(walls)), walls] = 1 / usual[walls].to(chosen)
-        normals = pull(chosen).double().cpu()
+        batches = walls.split(_AT_ONCE)
+        normals = torch.cat([_normals(constraints, state, batch, usual) for batch in batches])
         precision += normals.T @ normals / len(some)
     e, basis = np.linalg.eigh(precision.numpy())
     return Flow(basis=basis, rates=1 / np.sqrt(e), is_curved=True), nearest.numel()
+
+
+def _normals(
+    constraints: Constraints, state: Float[Tensor, " d"], walls: Int[Tensor, " w"], usual: Float[Tensor, " k"]
+) -> Float[Tensor, "w d"]:
+    """The gradients of some margins at a state, each divided by its usual size."""
+    values, pull = constraints.vjp(state.expand(len(walls), -1))
+    chosen = torch.zeros_like(values)
+    chosen[torch.arange(len(walls)), walls] = 1 / usual[walls].to(chosen)
+    return pull(chosen).double().cpu()
 
 
 def rescaled(flow: Flow, snapshots: Float[Values, "n d"]) -> Flow:
