@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, no_type_check, runtime_checkable
+from typing import Any, Protocol, no_type_check, runtime_checkable
 
 import numpy as np
 import torch
@@ -84,7 +84,7 @@ class SparseRows:
             places[here], weights = _window(packed, unit, in_width)
             values[here] = weights.astype(np.float64) * of_unit
         shape = (len(scale), math.prod(in_shape))
-        turned = csr_array((values, places, starts), shape=shape).tocsc()  # its columns are the rows of A^T
+        turned: Any = csr_array((values, places, starts), shape=shape).tocsc()  # its columns are the rows of A^T
         return cls(
             matrix=_compressed(starts, places, values, shape),
             transposed=_compressed(turned.indptr, turned.indices, turned.data, shape[::-1]),
@@ -169,10 +169,10 @@ def _window(packed: Packed, unit: int, in_width: int) -> tuple[NDArray[np.int64]
 
 def _compressed(starts: Places, places: Places, values: Array, shape: tuple[int, ...]) -> Tensor:
     """A sparse matrix by rows, whose products are several times as fast; another form of it where torch has none."""
-    parts = [torch.from_numpy(part) for part in (starts, places, values)]
+    rows, columns, weights = (torch.from_numpy(part) for part in (starts, places, values))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls them beta
-        compressed = torch.sparse_csr_tensor(*parts, shape, check_invariants=True)
+        compressed = torch.sparse_csr_tensor(rows, columns, weights, shape, check_invariants=True)
     try:
         torch.mm(compressed, torch.zeros(shape[1], 1, dtype=torch.float32))
     except RuntimeError:
