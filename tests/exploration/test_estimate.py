@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 import pytest
 import torch
+from torch import nn
 
 import egbas
 from egbas.beropt import BerOptConfig
-from egbas.errors import LayerNotFoundError, ShapeError
+from egbas.errors import ConfigError, LayerNotFoundError, ShapeError
 from egbas.exploration.estimate import Estimate, estimate
 from egbas.samplers.gbrrt import GbRrtConfig
 from tests.problems import BoxNet
@@ -53,3 +54,11 @@ def test_the_generator_is_left_as_it_was() -> None:
     with torch.no_grad():  # as a caller may have it
         estimate(net, torch.tensor([0.3, 0.2]), 1)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_draws_of_chains_count_as_memory_and_have_a_budget() -> None:
+    model = egbas.load_model("dcgan-mnist-2d")
+    with pytest.raises(ConfigError, match="fewer samples"):
+        estimate(nn.Linear(64, 1), torch.zeros(64), 1, samples=10**6)
+    few, many = (estimate(model.generator, torch.ones(2), 1, samples=n).peak_bytes for n in (100, 600_000))
+    assert many - few > 3 * 8 * 2 * 8 * 600_000 * 0.9 - 2**20  # eight times as many draws, thrice, of two coordinates

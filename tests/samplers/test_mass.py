@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,3 +205,58 @@ def test_shares_have_exact_intervals() -> None:
     assert share_interval(1000, 1000)[1] == 1
     low, high = share_interval(350, 700)
     assert 0.46 < low < 0.5 < high < 0.54
+
+
+@pytest.mark.parametrize("target", [Gaussian(5), UniformSphere(5, 2.0), UniformBox(-torch.ones(5), 3 * torch.ones(5))])
+def test_draws_of_the_prior_are_the_same_a_few_at_a_time(target: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prior_draws(target, 50, np.random.default_rng(3))
+    monkeypatch.setattr("egbas.samplers.mass._VALUES_AT_ONCE", 35)
+    assert torch.equal(prior_draws(target, 50, np.random.default_rng(3)), whole)
+    assert whole.dtype == torch.float32 and whole.shape == (50, 5)
+
+
+_MEASURED = """
+import numpy as np, torch
+from egbas.samplers import mass
+from egbas.samplers.target import Gaussian
+
+class Everywhere:
+    def contains(self, z):
+        return torch.ones(len(z), dtype=torch.bool)
+
+class First:
+    def margins(self, z):
+        return z[:, :1] - 2.5
+
+class Noise:
+    evaluations = 0
+    def draw(self, z, n, rng):
+        return z[:, None] + torch.from_numpy(rng.standard_normal((len(z), n, 1))).float()
+
+def memory(key):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(key))
+
+def peak(run):
+    before = memory("VmRSS")
+    open("/proc/self/clear_refs", "w").write("5")  # the peak begins here
+    run()
+    return memory("VmHWM") - before
+
+def peaks(d):
+    target, rng, walls = Gaussian(d), np.random.default_rng(0), First()
+    counted = peak(lambda: mass._plain(Everywhere(), lambda n: mass.prior_draws(target, n, rng), mass.MassConfig()))
+    region, levels = mass.LevelRegion(walls, 0.0), lambda: lambda level, z, rng: Noise()
+    return counted, peak(lambda: mass.measure_mass(region, walls, target, levels, rng))
+
+peaks(4)  # what the first calls load
+print(*peaks({d}))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read from /proc")
+def test_draws_of_a_measurement_take_33_kilobytes_for_each_coordinate() -> None:
+    d = 4096
+    command = [sys.executable, "-c", _MEASURED.format(d=d)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    for peak in map(int, done.stdout.split()):
+        assert 10_000 * d < peak < 33_000 * d + 2**23  # the numbers of the generator

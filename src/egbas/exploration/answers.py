@@ -76,7 +76,8 @@ class Sampling:
             mass: whether the prior mass is measured also where that takes minutes.
 
         Raises:
-            ConfigError: the tree's step size is too small or too large around a query.
+            ConfigError: the tree's step size is too small or too large around a query, or exact samples would take more
+                memory than there is for them.
         """
         named, notices = (samplers, ()) if samplers is not None else _default(samples, problem)
         for query in problem.queries if TREE in named else ():  # before BerOpt, which may take minutes
@@ -85,6 +86,7 @@ class Sampling:
         if {PRIOR, UNIFORM} & {name for name in named if isinstance(name, str)}:
             most = largest_budget(problem.precisions) if max_evaluations is None else max_evaluations
             exact = ExactConfig(samples=max(samples, 1), max_evaluations=most)
+            exact.room(problem.latent.size)  # before BerOpt, too
         return cls(named=named, gbrrt=gbrrt, exact=exact, notices=notices, mass=mass)
 
 

@@ -27,6 +27,7 @@ from egbas.network import Network, Tail
 from egbas.network.boundary import Boundary
 from egbas.network.given import Given, Inputs, network_of
 from egbas.region import MICRO_BATCH, Precisions
+from egbas.samplers.exact import ExactConfig
 from egbas.samplers.gbrrt import GbRrtConfig
 
 _LEAST_SEARCH = 80  # masks of a local search that finds nothing to flip
@@ -118,6 +119,7 @@ def estimate(  # noqa: PLR0913  the arguments of explore
     """
     beropt, gbrrt = config_of(level, beropt), gbrrt or GbRrtConfig()
     latent, generator = latent or latent_of(generator, z0), network_of(generator)
+    chains = 0 if samples == 0 else ExactConfig(samples=samples).memory(latent.size)
     start = time.perf_counter()
     told = Boundary.of(boundary, latent)
     network = Network(generator, latent.shape, output=output, inputs=inputs, boundary=told)
@@ -149,7 +151,8 @@ def estimate(  # noqa: PLR0913  the arguments of explore
         ),
     )
     tree = 4 * query.element_size() * gbrrt.iterations * len(query)
-    return Estimate(stages=stages, peak_bytes=_peak_bytes(network.device) + tree)
+    chains = chains if network.device.type == "cpu" else 0  # states of chains are never on a GPU
+    return Estimate(stages=stages, peak_bytes=_peak_bytes(network.device) + tree + chains)
 
 
 def _beropt(tail: Tail, config: BerOptConfig) -> StageEstimate:

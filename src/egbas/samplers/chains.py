@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an exact sampler gives back, and the memory of its chains while they run."""
+"""What an exact sampler gives back, and the memory of its chains while they run, which has a budget."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from egbas.errors import ConfigError
 from egbas.samplers.contract import Samples
 from egbas.samplers.diagnostics import Diagnostics
 
@@ -14,7 +15,10 @@ CONVERGED, NOT_CONVERGED = "CONVERGED", "NOT_CONVERGED"
 
 Fact = str | int | float | None
 
+BUDGET = 2**30  # bytes that the draws of all chains take at most, with the copies that are made to look at them
+COPIES = 3  # a history, the recent part of it, and some of that: to compare groups of chains, or to hand over
 _FORGOTTEN = 4  # the first of so many parts of a history is left out
+_BYTES = 8  # of a coordinate
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,8 +45,35 @@ class Chains(Samples):
         return self.status == CONVERGED
 
 
+def room_within_budget(wanted: int, fewest: int, n_chains: int, d: int) -> int:
+    """Draws of each chain that a history may keep: as many as are wanted, or as the budget allows.
+
+    Args:
+        wanted: draws of each chain.
+        fewest: of these, without which chains could not converge.
+        n_chains: chains.
+        d: coordinates of a draw.
+
+    Raises:
+        ConfigError: the budget does not allow the fewest.
+    """
+    room = min(wanted, BUDGET // draws_take(1, n_chains, d))
+    if room < min(fewest, wanted):
+        needed = draws_take(min(fewest, wanted), n_chains, d)
+        raise ConfigError(
+            f"{n_chains} chains of {d:,} coordinates would take {needed / 2**30:.3g} GiB for the draws that they have "
+            f"to keep; {BUDGET / 2**30:.3g} GiB is the most: ask for fewer samples (--samples, samples=)"
+        )
+    return room
+
+
+def draws_take(n: int, n_chains: int, d: int) -> int:
+    """Bytes of n draws (d,) of each chain, with the copies that are made of them."""
+    return COPIES * _BYTES * n * n_chains * d
+
+
 class History:
-    """The states of chains, thinned so that they never take more than twice the room that was asked for.
+    """The states of chains, thinned so that no more are kept than there is room for.
 
     Attributes:
         seen: draws of each chain so far.

@@ -18,6 +18,7 @@ from egbas.samplers.kernel import Array
 
 LARGEST_R_HAT = 1.05  # of chains that are said to agree
 _FEWEST = 4  # draws of a chain: two in each half
+_AT_ONCE = 2**20  # values of series; of these the statistics make some ten copies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +63,18 @@ def diagnose(
         extra: further series by their names, such as the image distance. One that is the same everywhere is passed
             over: it says nothing about the chains.
     """
-    z = draws.numpy(force=True).astype(np.float64)
+    z = draws.numpy(force=True).astype(np.float64, copy=False)
     names = [f"coordinate {i}" for i in range(z.shape[2])]
-    series = [*np.moveaxis(z, 2, 0), np.linalg.norm(z - query.numpy(force=True).astype(np.float64), axis=2)]
+    around = query.numpy(force=True).astype(np.float64)
+    series = [np.stack([np.linalg.norm(chain - around, axis=1) for chain in z])]
     names.append("|z - z0|")
     for name, values in (extra or {}).items():
         array = values.numpy(force=True).astype(np.float64)
         if np.ptp(array) != 0:
             series.append(array)
             names.append(name)
-    r_hats, sizes = _r_hats_and_sizes(np.stack(series))
+    of_coordinates, beside = _of_coordinates(z), _r_hats_and_sizes(np.stack(series))
+    r_hats, sizes = (np.concatenate(each) for each in zip(of_coordinates, beside, strict=True))
     worst = int(np.argmax(r_hats))
     return Diagnostics(
         r_hat=float(r_hats[worst]),
@@ -118,11 +121,27 @@ def r_hat_between(draws: Float[Tensor, "chains n d"], groups: NDArray[np.int64])
     numbers, counts = np.unique(groups, return_counts=True)
     if len(numbers) < 2:
         return math.nan
-    z = draws.numpy(force=True).astype(np.float64)
+    z = draws.numpy(force=True).astype(np.float64, copy=False)
     # In the order of time, so that halves are early and late.
-    chains = [z[groups == number][: counts.min()] for number in numbers]
-    long = np.stack([group.swapaxes(0, 1).reshape(-1, z.shape[2]) for group in chains])
-    return float(_r_hats_and_sizes(np.moveaxis(long, 2, 0))[0].max())
+    members = [np.flatnonzero(groups == number)[: counts.min()] for number in numbers]
+    worst = []
+    for begin, end in _blocks(z):
+        of_groups = [z[group, :, begin:end].swapaxes(0, 1).reshape(-1, end - begin) for group in members]
+        worst.append(_r_hats_and_sizes(np.moveaxis(np.stack(of_groups), 2, 0))[0].max())
+    return float(max(worst))
+
+
+def _of_coordinates(z: Float[Array, "chains n d"]) -> tuple[Float[Array, " d"], Float[Array, " d"]]:
+    """R-hat and effective sample size of each coordinate, of so many at once that they take little memory."""
+    found = [_r_hats_and_sizes(np.stack([z[:, :, i] for i in range(begin, end)])) for begin, end in _blocks(z)]
+    r_hats, sizes = zip(*found, strict=True)
+    return np.concatenate(r_hats), np.concatenate(sizes)
+
+
+def _blocks(z: Float[Array, "chains n d"]) -> list[tuple[int, int]]:
+    """The coordinates in blocks."""
+    d, each = z.shape[2], max(1, _AT_ONCE // max(1, z.shape[0] * z.shape[1]))
+    return [(begin, min(begin + each, d)) for begin in range(0, d, each)]
 
 
 def _r_hats_and_sizes(series: Float[Array, "s chains n"]) -> tuple[Float[Array, " s"], Float[Array, " s"]]:

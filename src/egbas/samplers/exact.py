@@ -21,7 +21,7 @@ from torch import Tensor
 from egbas.errors import ConfigError, StartOutsideRegionError
 from egbas.latent import LatentSpace, Uniform
 from egbas.region import Region
-from egbas.samplers.chains import CONVERGED, NOT_CONVERGED, Chains, Fact, History
+from egbas.samplers.chains import CONVERGED, NOT_CONVERGED, Chains, Fact, History, draws_take, room_within_budget
 from egbas.samplers.contract import Progress
 from egbas.samplers.diagnostics import LARGEST_R_HAT, Diagnostics, diagnose, diagnose_series, r_hat_between
 from egbas.samplers.hamiltonian import HamiltonianKernel
@@ -44,6 +44,7 @@ _FIRST_CHECK, _GROWTH = 8, 1.25  # draws of each chain at the first check, and f
 _AT_ONCE = 16  # draws of each chain between two checks of what has been spent
 _ROOM = 128  # draws of each chain that are kept at most, or ...
 _SPARE = 8  # ... so many times those that are wanted
+_LEAST_ROOM, _LEAST_SPARE = 48, 2  # the same, where these would take more memory than there is for them
 _GIVEN = 4  # times the draws that are wanted are handed over, evenly from those that are kept
 _TRIED, _SHORTER = 64, (0.25, 0.5, 0.75)  # latents that are asked about at other lengths, and parts of their own
 _SERIES_DRAWS = 16  # of each chain, of which further series are asked at most: images take long
@@ -79,6 +80,34 @@ class ExactConfig:
     def chains(self) -> int:
         """How many chains there are: many cost more to warm up, and less for each draw afterwards."""
         return self.n_chains or (_FEW_CHAINS if self.samples <= _FEW_SAMPLES else _MANY_CHAINS)
+
+    def room(self, d: int) -> int:
+        """Draws of each chain that are kept at most.
+
+        Args:
+            d: coordinates of a draw.
+
+        Raises:
+            ConfigError: the fewest with which the chains can converge take more memory than there is for them.
+        """
+        wanted = max(_ROOM, _SPARE * self.samples // self.chains)
+        fewest = max(_LEAST_ROOM, math.ceil(_LEAST_SPARE * self.samples / self.chains))
+        return room_within_budget(wanted, fewest, self.chains, d)
+
+    def memory(self, d: int) -> int:
+        """Bytes that the draws of all chains take at most, with the copies that are made to look at them.
+
+        Args:
+            d: coordinates of a draw.
+
+        Raises:
+            ConfigError: as ``room`` does.
+        """
+        return draws_take(self.room(d), self.chains, d)
+
+    def given(self, d: int) -> int:
+        """Draws of each chain that are handed over at most."""
+        return min(math.ceil(_GIVEN * self.samples / self.chains), self.room(d))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +158,9 @@ class ExactSampler(ABC):
 
         Raises:
             StartOutsideRegionError: the query lies outside the region or the target's support.
+            ConfigError: the draws would take more memory than there is for them.
         """
+        self.config.room(start.numel())
         target = self.target(latent, start)
         if not bool(region.contains(start[None])) or not bool(target.contains(start[None].cpu().double())):
             raise StartOutsideRegionError("the query lies outside the region or the support of the prior")
@@ -164,7 +195,7 @@ class ExactSampler(ABC):
         if draws is None or (isinstance(region, LinearRegion) and region.linear() is not None):
             return None, 0
         config = self.config
-        each = math.ceil(_GIVEN * config.samples / config.chains)
+        each = config.given(query.numel())
         found = independent_draws(
             region,
             draws,
@@ -258,7 +289,7 @@ class _Run(NamedTuple):
     def until_converged(self, states: Float[Tensor, "chains d"], random: np.random.Generator) -> Chains:
         """Draw, check, and draw on until the chains agree or the evaluations are spent."""
         config, check = self.sampler.config, _FIRST_CHECK
-        history = History(max(_ROOM, _SPARE * config.samples // config.chains))
+        history = History(config.room(states.shape[1]))
         n, left = _FIRST_CHECK, 0
         while True:
             before = self.kernel.evaluations
@@ -301,7 +332,7 @@ class _Run(NamedTuple):
         draws = history.recent()
         n_chains, n, d = draws.shape
         between, *within = self._agreement(draws)
-        given = draws[:, _spread(n, math.ceil(_GIVEN * self.sampler.config.samples / n_chains))]
+        given = draws[:, _spread(n, self.sampler.config.given(d))]
         facts: dict[str, Fact] = {
             "kernel": type(self.kernel).__name__,
             "r_hat": _told(diagnosed.r_hat),

@@ -39,6 +39,7 @@ from egbas.samplers.walls import on_sphere
 _PROBES = 256  # draws of the prior that give the deviations of the units
 _TRIALS = 24  # chains that the step is adapted to
 _PILOTS = 8  # flights side by side that say how long flights may be
+_VALUES_AT_ONCE = 2**20  # of the prior's draws
 _FEWEST_FOR_FLOW = 2  # draws for each coordinate, with which a covariance is worth more than none
 
 
@@ -312,11 +313,14 @@ class LevelRegion:
 
 def prior_draws(target: Any, n: int, rng: np.random.Generator) -> Float[Tensor, "n d"]:
     """Draw n latents of a target without its region, float32."""
+    drawn = torch.empty(n, target.d, dtype=torch.float32)
+    for rows in drawn.split(max(1, _VALUES_AT_ONCE // target.d)):  # the generator's numbers take twice the memory
+        rows.copy_(
+            torch.from_numpy(rng.random(rows.shape) if hasattr(target, "low") else rng.standard_normal(rows.shape))
+        )
     if hasattr(target, "low"):
-        unit = torch.from_numpy(rng.random((n, target.d))).float()
-        return target.low.float() + unit * (target.high - target.low).float()
-    z = torch.from_numpy(rng.standard_normal((n, target.d))).float()
-    return on_sphere(z, target.radius) if hasattr(target, "radius") else z
+        return target.low.float() + drawn * (target.high - target.low).float()
+    return on_sphere(drawn, target.radius) if hasattr(target, "radius") else drawn
 
 
 class _Climb:
