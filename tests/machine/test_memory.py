@@ -61,3 +61,39 @@ print(before > 700, found() is None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "True"]
+
+
+GIVEN_BACK = """
+import sys
+import torch
+from egbas.machine import memory
+
+def resident():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmRSS"))
+
+if sys.argv[1] == "keep":
+    memory.keep_freed_memory()
+blocks = [torch.ones(2**18) for _ in range(512)]  # a megabyte each
+del blocks[::4]  # 128 in pieces
+full = resident()
+memory.give_back_much()
+few = full - resident()
+del blocks[::2]
+memory.give_back_much()
+much = full - resident()
+print(few, much, all(bool((block == 1).all()) for block in blocks), bool((torch.ones(2**25) == 1).all()))
+"""
+
+
+@pytest.mark.skipif(not HAS_COUNTERS, reason="only glibc is told, and tells from version 2.33 on")
+def test_much_free_memory_is_given_back_although_it_lies_in_pieces() -> None:
+    command = [sys.executable, "-c", GIVEN_BACK, "keep"]
+    few, much, *right = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert abs(int(few)) < 32 * 2**20  # what is free is not worth it
+    assert int(much) > 280 * 2**20 and right == ["True", "True"]
+
+
+@pytest.mark.skipif(not HAS_COUNTERS, reason="only glibc is told, and tells from version 2.33 on")
+def test_a_library_leaves_the_memory_of_its_process_alone() -> None:
+    code = "import ctypes\nfrom egbas.machine import memory\nmemory.ctypes.CDLL = None\nmemory.give_back_much()"
+    subprocess.run([sys.executable, "-c", code], check=True)

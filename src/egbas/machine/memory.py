@@ -6,8 +6,12 @@ import ctypes
 import gc
 import platform
 
+_is_kept = False
+
 # Of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+
+_WORTH_GIVING_BACK = 2**28  # bytes that are free; less costs more than it is worth
 
 _NEW_OBJECTS = 10_000  # from which on Python looks for cycles among them; 700 of its own accord
 
@@ -21,9 +25,34 @@ def keep_freed_memory() -> None:
     """
     if platform.libc_ver()[0] != "glibc":
         return
-    mallopt = ctypes.CDLL(None).mallopt
+    global _is_kept
+    mallopt, _is_kept = ctypes.CDLL(None).mallopt, True
     mallopt(_MMAP_MAX, 0)  # no block is the system's own
     mallopt(_TRIM_THRESHOLD, -1)  # none is given back
+
+
+def give_back_much() -> None:
+    """Give much memory that is kept, and used by nothing, back to the system; for the beginning of long work.
+
+    What one stage leaves behind lies in pieces between what is still in use, and another's tensors may not fit into
+    these. Only where ``keep_freed_memory`` was called, and glibc tells how much there is (from version 2.33 on).
+    """
+    if not _is_kept:
+        return
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        return
+    libc.mallinfo2.restype = _Info
+    if libc.mallinfo2().free >= _WORTH_GIVING_BACK:
+        libc.malloc_trim(0)
+
+
+class _Info(ctypes.Structure):
+    """Of glibc's malloc.h: struct mallinfo2."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")] + [
+        (name, ctypes.c_size_t) for name in ("usmblks", "fsmblks", "used", "free", "keepcost")
+    ]
 
 
 def collect_seldom() -> None:
