@@ -88,20 +88,20 @@ class StemConstraints:
         factor = region.signs.double().numpy() / scale[:, 0].double().numpy()
         rows = rows_of(units, factor, layer.in_shape)
         offset = torch.from_numpy(factor * units.packed.offset).float()[:, None]
-        norms, values = [], []
-        for batch in latents.split(_AT_ONCE):
+        norms, errors = [], []
+        for batch, expected in zip(latents.split(_AT_ONCE), exact.split(_AT_ONCE, dim=1), strict=True):
             x = _flat(layer.below(batch))
             norms.append(x.norm(dim=1))
-            values.append(rows.values(x, offset))
+            errors.append((rows.values(x, offset).double() * scale - expected).abs().amax(dim=0))
         sizes = torch.cat(norms)
         reference = sizes.max()
-        errors = (torch.cat(values, dim=1).double() * scale - exact).abs().amax(dim=0) / (sizes + reference)
+        relative = torch.cat(errors) / (sizes + reference)
         return cls(
             layer=layer,
             stem=stem,
             rows=rows,
             offset=offset,
-            tolerance=(_SAFETY * errors.max() / scale).float(),
+            tolerance=(_SAFETY * relative.max() / scale).float(),
             reference=reference,
         )
 
