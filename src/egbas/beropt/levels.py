@@ -8,6 +8,7 @@ Deviation from paper: with a level the error at the query is given and the size 
 """
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -38,6 +39,8 @@ _POLISH = Effort(tries=1)
 class Levels:
     """The sets of all levels at one query; each is found when it is asked for, after those between it and the first."""
 
+    _weights: ClassVar[tuple[float, ...]] = _WEIGHTS
+
     def __init__(
         self, tail: Tail, config: BerOptConfig, focus: Tensor | None, rng: torch.Generator, progress: Progress | None
     ) -> None:
@@ -53,8 +56,8 @@ class Levels:
         self._tail, self._config, self._focus, self._progress = tail, config, focus, progress
         self._state = rng.get_state()
         self._of_weight: dict[float, BerOptResult] = {}
-        self.objective = Objective(tail, replace(config, sparsity=_WEIGHTS[0]), focus)
-        self.first = self._optimized(_WEIGHTS[0])
+        self.objective = Objective(tail, replace(config, sparsity=self._weights[0]), focus)
+        self.first = self._optimized(self._weights[0])
         self._theta = self.first.theta.to(tail.a)[self.objective.candidates]
         self._effort = _effort(self.objective, self.first)
         self._found: dict[int, BerOptResult] = {}
@@ -88,7 +91,7 @@ class Levels:
         """A set of that error that holds a core: the next coarser level, or the first set."""
         distance, sizes = self.objective.distance, self.objective.sizes
         kept = build_up(core, distance, error, self._effort, sizes=sizes)
-        for weight in _WEIGHTS[1:]:
+        for weight in self._weights[1:]:
             if kept is not None:
                 break
             joined = core | self._kept(self._optimized(weight))
@@ -135,7 +138,12 @@ class Levels:
 
 
 class QuickLevels(Levels):
-    """The same where passes are costly: brief descents, and sets that many units join or leave at once."""
+    """The same where passes are costly: brief descents, and sets that many units join or leave at once.
+
+    The first set is one of about level 6, the default: it is what most users wait for.
+    """
+
+    _weights = _WEIGHTS[1:]
 
     def _settings_of(self, weight: float) -> BerOptConfig:
         steps, most = brief_steps(self._tail.x.numel(), self._config)
@@ -147,40 +155,46 @@ class QuickLevels(Levels):
         return of_descent(objective, replace(descent, status=BerOptStatus.CONVERGED), descent.theta, rng=rng)
 
     def _coarser(self, level: int) -> BerOptResult:
-        """Cut down from the next finer level, so as to be a part of it: units of the first set may have left there."""
+        """Cut down from the next finer level, or built up within it from what a descent keeps of it, if smaller."""
         if level == FINEST:
             return super()._coarser(level)
-        before = self.at(level + 1)
-        return self._result(level, self._cut_down(self._kept(before), error_of(level)), before)
+        before, error = self.at(level + 1), error_of(level)
+        finer = self._kept(before)
+        kept = cut(finer, self.objective, error, self._sketching)
+        few = finer & self._kept(self._optimized(_WEIGHTS[0]))
+        grown = grow(few, self.objective, error, self._sketching, free=finer)
+        if self.objective.fidelity(grown) <= error and int(grown.sum()) < int(kept.sum()):
+            kept = grown
+        return self._result(level, self._cut(kept, error, free=finer), before)
 
     def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
-        return self._cut(kept, error, core=None)
+        return self._cut(kept, error, free=None)
 
     def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
-        stays = None if is_first else core  # of the first set, which is no level, units may leave
-        kept = grow(core, self.objective, error, self._sketching, core=stays)
-        for weight in _WEIGHTS[1:]:
+        free = None if is_first else ~core  # of the first set, which is no level, units may leave
+        kept = grow(core, self.objective, error, self._sketching, free=free)
+        for weight in self._weights[1:]:
             if self.objective.fidelity(kept) <= error:
                 break
-            kept = grow(kept | self._kept(self._optimized(weight)), self.objective, error, self._sketching, core=stays)
+            kept = grow(kept | self._kept(self._optimized(weight)), self.objective, error, self._sketching, free=free)
         if self.objective.fidelity(kept) > error:
             kept = torch.ones_like(core)
-        return self._cut(kept, error, core=stays)
+        return self._cut(kept, error, free=free)
 
-    def _cut(self, kept: Tensor, error: float, *, core: Tensor | None) -> Bool[Tensor, " candidates"]:
-        kept = cut(kept, self.objective, error, self._sketching, core=core)
+    def _cut(self, kept: Tensor, error: float, *, free: Tensor | None) -> Bool[Tensor, " candidates"]:
+        kept = cut(kept, self.objective, error, self._sketching, free=free)
         if not is_large(self._tail.x.numel()):
-            kept = self._shrunk(kept, error, core=core)
-        return cut_down(kept, self.objective.distance, error, _POLISH, core=core)
+            kept = self._shrunk(kept, error, free=free)
+        return cut_down(kept, self.objective.distance, error, _POLISH, core=None if free is None else ~free)
 
-    def _shrunk(self, kept: Tensor, error: float, *, core: Tensor | None) -> Bool[Tensor, " candidates"]:
+    def _shrunk(self, kept: Tensor, error: float, *, free: Tensor | None) -> Bool[Tensor, " candidates"]:
         """Cut below the error and built up again, as long as that makes the set smaller."""
         for _ in range(_CYCLES):
-            fewer = cut(kept, self.objective, _LOOSER * error, self._sketching, core=core)
-            again = grow(fewer, self.objective, error, self._sketching, core=core)
+            fewer = cut(kept, self.objective, _LOOSER * error, self._sketching, free=free)
+            again = grow(fewer, self.objective, error, self._sketching, free=free)
             if self.objective.fidelity(again) > error:
                 break
-            again = cut(again, self.objective, error, self._sketching, core=core)
+            again = cut(again, self.objective, error, self._sketching, free=free)
             if int(again.sum()) >= int(kept.sum()):
                 break
             kept = again

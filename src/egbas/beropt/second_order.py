@@ -21,7 +21,7 @@ from egbas.beropt.flips import doublings, each_flipped, errors_of, first_flipped
 from egbas.beropt.objective import Objective
 
 _ALIKE = 0.5  # of what the sketch says that two units change alike: it is noisy, and who picks the best picks noise
-_PROGRESS = 1e-3  # a round that lowers the error by a smaller share of it is none
+_PROGRESS = 1e-4  # a round that lowers the error by a smaller share of it is none; of 7,000 units a few do no more
 _MOST_AT_ONCE = 128
 _FEWEST_AT_ONCE = 8
 _SHARE = 0.25  # of the set that changes sides in a round, at most
@@ -50,7 +50,7 @@ def grow(
     error: float,
     effort: Sketching,
     *,
-    core: Bool[Tensor, " candidates"] | None = None,
+    free: Bool[Tensor, " candidates"] | None = None,
 ) -> Bool[Tensor, " candidates"]:
     """Change units until a set has a target error; as a rule they are added, some leave.
 
@@ -59,13 +59,13 @@ def grow(
         objective: gives the distance of sets, and its sketch.
         error: that the set may have.
         effort: how much is tried.
-        core: units that stay; None: none has to.
+        free: units that may change sides; None: all.
 
     Returns:
         A set whose error is at most that, or the most faithful one that was met.
     """
     model = _Model(objective, effort)
-    may = torch.ones_like(kept) if core is None else ~core
+    may = torch.ones_like(kept) if free is None else free
     for _ in range(effort.rounds):
         now = model.look_at(kept)
         if now <= error:
@@ -88,7 +88,7 @@ def cut(
     error: float,
     effort: Sketching,
     *,
-    core: Bool[Tensor, " candidates"] | None = None,
+    free: Bool[Tensor, " candidates"] | None = None,
 ) -> Bool[Tensor, " candidates"]:
     """Leave out units of a set as long as its error allows it.
 
@@ -97,7 +97,7 @@ def cut(
         objective: as for ``grow``, and so are the others.
         error: that the set may have.
         effort: how much is tried.
-        core: units that stay; None: none has to.
+        free: units that may leave; None: all.
 
     Returns:
         A part of the first set whose error is at most that.
@@ -105,7 +105,7 @@ def cut(
     model = _Model(objective, effort)
     for _ in range(effort.rounds):
         model.look_at(kept)
-        order = model.leaving(kept if core is None else kept & ~core, error)
+        order = model.leaving(kept if free is None else kept & free, error)
         sets = _first_ones(kept, order)
         fits = (errors_of(sets, objective.distance) <= error).nonzero()[:, 0] if len(sets) else order
         if len(fits):
