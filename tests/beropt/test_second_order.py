@@ -81,11 +81,22 @@ def test_a_core_stays(start: str) -> None:
     objective = objective_of(random_network(1), QUERY)
     n = objective.n_candidates
     core = torch.arange(n) % 3 == 0
-    grown = grow(start_of(start, n) | core, objective, 0.1, EFFORT, core=core)
+    grown = grow(start_of(start, n) | core, objective, 0.1, EFFORT, free=~core)
     assert bool(grown[core].all())
-    found = cut(grown, objective, 0.1, EFFORT, core=core)
+    found = cut(grown, objective, 0.1, EFFORT, free=~core)
     assert bool(found[core].all()) and objective.fidelity(found) <= 0.1
     assert bool(grown[found].all())  # nothing comes when units are left out
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_set_grows_within_a_part_of_the_units(start: str) -> None:
+    objective = objective_of(random_network(1), QUERY)
+    n = objective.n_candidates
+    free = torch.arange(n) % 3 != 0
+    kept = start_of(start, n) & free
+    grown = grow(kept, objective, 0.1, EFFORT, free=free)
+    assert not bool(grown[~free].any())
+    assert objective.fidelity(grown) <= objective.fidelity(kept)
 
 
 def test_who_cannot_reach_an_error_gives_the_most_faithful_set_that_was_met() -> None:
