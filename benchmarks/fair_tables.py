@@ -3,7 +3,8 @@
 
 Run as ``python -m benchmarks.fair_tables FOLDER ...``: folders that ``egbas reproduce table1 --exact --out FOLDER``
 (and ``table2``) wrote. Of one with ``--repeats`` the ratios over seeds of BerOpt count alone: its queries are few. All
-are put together, and kept in ``fair_tables.json`` beside this file; without a folder its tables are printed.
+are put together, and kept in ``fair_tables.json`` beside this file, in place of what it had of the same layers; without
+a folder its tables are printed.
 """
 
 import json
@@ -37,6 +38,15 @@ def gathered(folders: Iterable[Path]) -> dict[str, list[Row]]:
             if file.stem == "table1" and "over_seeds" not in content:
                 found["queries"] += _queries(content)
     return found
+
+
+def joined(before: dict[str, list[Row]], now: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """What was there, with the layers that were measured now in place of the same ones."""
+    content = {}
+    for name, rows in now.items():
+        measured = {_layer(row) for row in rows}
+        content[name] = [row for row in before.get(name, []) if _layer(row) not in measured] + rows
+    return content
 
 
 def deviations(content: dict[str, list[Row]]) -> str:
@@ -89,6 +99,10 @@ def _lines(content: dict[str, list[Row]], metric: str, *, with_queries: bool = F
     return lines
 
 
+def _layer(row: Row) -> tuple[str, int | str]:
+    return row["model"], row["layer"]
+
+
 def _queries(content: dict[str, Any]) -> list[Row]:
     config = content["config"]
     masses = {tuple(key): mass for *key, mass in config["log10_mass"]}
@@ -125,7 +139,8 @@ def _ratio(row: Row | None) -> str:
 def main(folders: Sequence[str]) -> None:
     """Put the rows together, and print the tables."""
     if folders:
-        ROWS.write_text(json.dumps(gathered(map(Path, folders)), indent=1) + "\n")
+        before = json.loads(ROWS.read_text()) if ROWS.exists() else {}
+        ROWS.write_text(json.dumps(joined(before, gathered(map(Path, folders))), indent=1) + "\n")
     content = json.loads(ROWS.read_text())
     print(deviations(content), similarities(content), seeds(content), sep="\n\n")
 

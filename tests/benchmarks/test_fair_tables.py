@@ -54,6 +54,15 @@ def test_of_a_folder_with_repeats_the_seeds_alone_count(tmp_path: Path) -> None:
     assert fair_tables.seeds(found).splitlines()[-1] == "| `faces` | 1 | 3 |  | 0.70 [0.60, 0.80] |  |"
 
 
+def test_layers_that_are_measured_again_take_the_place_of_the_old_ones(tmp_path: Path) -> None:
+    before = fair_tables.gathered([table(tmp_path / "a")])
+    other = {name: [{**one, "layer": 2} for one in rows] for name, rows in before.items()}
+    now = fair_tables.gathered([table(tmp_path / "b", rows=[row("exact samples", 0.4)])])
+    found = fair_tables.joined({name: [*before[name], *other[name]] for name in before}, now)
+    assert [(one["layer"], one["mean"]) for one in found["rows"]] == [(2, 0.1), (2, 0.2), (1, 0.4)]
+    assert fair_tables.joined({}, now) == now
+
+
 def test_too_few_queries_have_no_interval(tmp_path: Path) -> None:
     for n, told in ((3, "0.50"), (5, "0.50 [0.40, 0.60]")):
         over = row("random set", 0.5, "exact samples / baseline, deviation", low=0.4, high=0.6, n_queries=n)
