@@ -8,14 +8,13 @@ Deviation from paper: with a level the error at the query is given and the size 
 """
 
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from egbas.beropt.completion import Effort, build_up, cut_down
-from egbas.beropt.config import COARSEST, FINEST, UNIT, BerOptConfig, error_of
+from egbas.beropt.config import COARSEST, DEFAULT_LEVEL, FINEST, UNIT, BerOptConfig, error_of
 from egbas.beropt.descent import Progress
 from egbas.beropt.objective import Objective, is_costly, is_large
 from egbas.beropt.result import BerOptResult, BerOptStatus
@@ -39,8 +38,6 @@ _POLISH = Effort(tries=1)
 class Levels:
     """The sets of all levels at one query; each is found when it is asked for, after those between it and the first."""
 
-    _weights: ClassVar[tuple[float, ...]] = _WEIGHTS
-
     def __init__(
         self, tail: Tail, config: BerOptConfig, focus: Tensor | None, rng: torch.Generator, progress: Progress | None
     ) -> None:
@@ -56,8 +53,8 @@ class Levels:
         self._tail, self._config, self._focus, self._progress = tail, config, focus, progress
         self._state = rng.get_state()
         self._of_weight: dict[float, BerOptResult] = {}
-        self.objective = Objective(tail, replace(config, sparsity=self._weights[0]), focus)
-        self.first = self._optimized(self._weights[0])
+        self.objective = Objective(tail, replace(config, sparsity=_WEIGHTS[0]), focus)
+        self.first = self._optimized(_WEIGHTS[0])
         self._theta = self.first.theta.to(tail.a)[self.objective.candidates]
         self._effort = _effort(self.objective, self.first)
         self._found: dict[int, BerOptResult] = {}
@@ -91,7 +88,7 @@ class Levels:
         """A set of that error that holds a core: the next coarser level, or the first set."""
         distance, sizes = self.objective.distance, self.objective.sizes
         kept = build_up(core, distance, error, self._effort, sizes=sizes)
-        for weight in self._weights[1:]:
+        for weight in _WEIGHTS[1:]:
             if kept is not None:
                 break
             joined = core | self._kept(self._optimized(weight))
@@ -140,10 +137,9 @@ class Levels:
 class QuickLevels(Levels):
     """The same where passes are costly: brief descents, and sets that many units join or leave at once.
 
-    The first set is one of about level 6, the default: it is what most users wait for.
+    The default level is built up from the level two before, where that is finer than the first set. The one between
+    them is found within it: nobody waits for a level that was not asked for.
     """
-
-    _weights = _WEIGHTS[1:]
 
     def _settings_of(self, weight: float) -> BerOptConfig:
         steps, most = brief_steps(self._tail.x.numel(), self._config)
@@ -154,26 +150,39 @@ class QuickLevels(Levels):
         # The steps need not settle: the error of the set that is built from them is what counts.
         return of_descent(objective, replace(descent, status=BerOptStatus.CONVERGED), descent.theta, rng=rng)
 
-    def _coarser(self, level: int) -> BerOptResult:
-        """Cut down from the next finer level, or built up within it from what a descent keeps of it, if smaller."""
-        if level == FINEST:
-            return super()._coarser(level)
-        before, error = self.at(level + 1), error_of(level)
-        finer = self._kept(before)
-        kept = cut(finer, self.objective, error, self._sketching)
-        few = finer & self._kept(self._optimized(_WEIGHTS[0]))
-        grown = grow(few, self.objective, error, self._sketching, free=finer)
+    def _finer(self, level: int) -> BerOptResult:
+        """Built up from the next coarser level, but for the default one and that before it."""
+        has_middle = self._is_finer(DEFAULT_LEVEL - 2)
+        if has_middle and level == DEFAULT_LEVEL:
+            before = self.at(level - 2)
+            return self._result(level, self._built_up(self._kept(before), error_of(level), is_first=False), before)
+        return self._between(level) if has_middle and level == DEFAULT_LEVEL - 1 else super()._finer(level)
+
+    def _between(self, level: int) -> BerOptResult:
+        """A part of the next finer level that holds the next coarser one: cut down or built up, the smaller one."""
+        coarser, finer = self._kept(self.at(level - 1)), self._kept(self.at(level + 1))
+        error, free = error_of(level), finer & ~coarser
+        kept = cut(finer, self.objective, error, self._sketching, free=free)
+        grown = grow(coarser, self.objective, error, self._sketching, free=free)
         if self.objective.fidelity(grown) <= error and int(grown.sum()) < int(kept.sum()):
             kept = grown
-        return self._result(level, self._cut(kept, error, free=finer), before)
+        return self._result(level, self._cut(kept, error, free=free), self.at(level - 1))
+
+    def _coarser(self, level: int) -> BerOptResult:
+        """Cut down from the next finer level, so as to be a part of it: units of the first set may have left there."""
+        if level == FINEST:
+            return super()._coarser(level)
+        before = self.at(level + 1)
+        return self._result(level, self._cut_down(self._kept(before), error_of(level)), before)
 
     def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
         return self._cut(kept, error, free=None)
 
     def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
         free = None if is_first else ~core  # of the first set, which is no level, units may leave
-        kept = grow(core, self.objective, error, self._sketching, free=free)
-        for weight in self._weights[1:]:
+        # A level is far from the next one: to grow from a descent to about as many units is quicker, and ends in fewer.
+        kept = grow(core, self.objective, error, self._sketching, free=free) if is_first else core
+        for weight in _WEIGHTS[1:]:
             if self.objective.fidelity(kept) <= error:
                 break
             kept = grow(kept | self._kept(self._optimized(weight)), self.objective, error, self._sketching, free=free)

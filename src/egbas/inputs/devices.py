@@ -10,7 +10,7 @@ from torch import nn
 from egbas.errors import ConfigError
 from egbas.network import count_units
 
-SMALL_NETWORK_UNITS = 200_000
+SMALL_NETWORK_UNITS = 100_000  # a generator of 64 x 64 pixels in colour has more
 
 
 def find_device(name: str) -> torch.device:
