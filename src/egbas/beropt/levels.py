@@ -180,8 +180,9 @@ class QuickLevels(Levels):
 
     def _built_up(self, core: Tensor, error: float, *, is_first: bool) -> Bool[Tensor, " candidates"]:
         free = None if is_first else ~core  # of the first set, which is no level, units may leave
-        # A level is far from the next one: to grow from a descent to about as many units is quicker, and ends in fewer.
-        kept = grow(core, self.objective, error, self._sketching, free=free) if is_first else core
+        # From level 4 on the next one is far: to grow from a descent to as many units is quicker, and ends in fewer.
+        is_far = not is_first and error < error_of(DEFAULT_LEVEL - 2)
+        kept = core if is_far else grow(core, self.objective, error, self._sketching, free=free)
         for weight in _WEIGHTS[1:]:
             if self.objective.fidelity(kept) <= error:
                 break
