@@ -162,6 +162,47 @@ def test_what_is_no_mapping_from_names_is_refused(given: Any, message: str) -> N
         Conditions.of(given)
 
 
+def in_itself() -> list[Any]:
+    given: list[Any] = []
+    given.append(given)
+    return given
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (2**63, "'c' is out of range; expected -9,223"),
+        (-(2**63) - 1, "'c' is out of range"),
+        ([10**5000], "'c.0' is out of range"),
+        ([0, 2**70], "'c.1' is out of range"),
+        (np.uint64(2**64 - 1), "'c' is out of range"),
+        (in_itself(), "lists in lists, deeper than 32"),
+        (np.array(["a"]), "'c' is an array of <U1"),
+        (np.array([object()]), "'c' is an array of object"),
+        (torch.tensor([complex(0, float("nan"))]), "'c' holds NaN"),
+        (torch.zeros(1, 3, device="meta"), "expected a plain one"),
+        (torch.zeros(1, 3).to_sparse(), "expected a plain one"),
+        (torch.tensor([[float("nan")]]).to(torch.float8_e4m3fn), "'c' holds NaN"),
+    ],
+)
+def test_what_torch_has_no_numbers_for_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Conditions.of({"c": value})
+
+
+def test_what_cannot_be_shown_is_refused_all_the_same() -> None:
+    for given in (10**5000, {10**5000: 1}):
+        with pytest.raises(ConfigError, match="a int too long to show"):
+            Conditions.of(given)
+
+
+def test_whole_numbers_of_64_bits_and_arrays_of_another_byte_order_are_taken() -> None:
+    given = {"low": -(2**63), "high": 2**63 - 1, "row": np.array([[1, 2]], dtype=">i8")}
+    found = Conditions.of(given).given
+    assert (found["low"], found["high"]) == (-(2**63), 2**63 - 1)
+    assert found["row"].tolist() == [[1, 2]]
+
+
 def test_a_run_is_reopened_with_its_inputs(tmp_path: Path) -> None:
     generator = Classes().eval()
     inputs = {"c": torch.tensor([[0.0, 1.0, 0.0]]), "scale": 2, "mode": "const"}

@@ -14,6 +14,8 @@ from typing import Any
 
 import typer
 
+from egbas.errors import RunDirectoryError
+
 PIPE_WIDTH = 200
 _FORCES = "FORCE_COLOR", "TTY_COMPATIBLE"  # variables that let Rich take a pipe for a terminal
 StageProgress = Callable[[str, int, int, str], None]
@@ -78,11 +80,12 @@ def warning(message: str) -> None:
 
 @contextmanager
 def telling_what_stays(place: Path) -> Iterator[None]:
-    """Where Ctrl-C ends the work, say in which folder that lies what is finished."""
+    """Where Ctrl-C or a full disk ends the work, say in which folder that lies what is finished."""
     try:
         yield
-    except KeyboardInterrupt:
-        if place.exists():  # it goes where nothing was finished
+    except (KeyboardInterrupt, RunDirectoryError) as error:
+        is_stopped = isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, OSError)  # not a damaged store
+        if is_stopped and place.exists():  # it goes where nothing was finished
             warning(f"what is finished lies in {place}; the same command goes on from there")
         raise
 

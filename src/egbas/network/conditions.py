@@ -20,6 +20,8 @@ from egbas.errors import ConfigError, EgbasError, NetworkError
 
 _CLASSES = ("c_dim", "num_classes", "n_classes", "n_class", "label_dim")  # attributes that tell how many there are
 _MOST_WHOLE = 4  # inputs that may be classes: each has up to three readings
+_WHOLE = torch.iinfo(torch.int64)  # whole numbers that a tensor takes
+_DEEPEST = 32  # lists in lists, and more than any network takes; a list may also hold itself
 
 
 def rows_of(latents: Tensor, row: Tensor) -> Tensor:
@@ -60,18 +62,19 @@ class Conditions:
             given: a mapping from names to numbers, texts, None, tensors, or lists of these. None: nothing.
 
         Raises:
-            ConfigError: it is something else, or holds NaN or infinite values.
+            ConfigError: it is something else, holds NaN or infinite values, whole numbers beyond 64 bits, lists more
+                than 32 deep, or a tensor that is not plain (sparse, nested, quantised, meta).
         """
         if given is None:
             return cls()
         if isinstance(given, cls):
             return given
         if not isinstance(given, Mapping):
-            raise ConfigError(f"got inputs={given!r}; expected a dict such as {{'c': 3, 'noise_mode': 'const'}}")
+            raise ConfigError(f"got inputs={_word(given)}; expected a dict such as {{'c': 3, 'noise_mode': 'const'}}")
         values: dict[str, Any] = {}
         for name, value in given.items():
             if not isinstance(name, str) or not name.isidentifier():
-                raise ConfigError(f"got an input called {name!r}; expected the name of an argument of forward")
+                raise ConfigError(f"got an input called {_word(name)}; expected the name of an argument of forward")
             values[name] = _checked(name, value)
         return cls(given=values, used=values)
 
@@ -227,26 +230,56 @@ def refuse_unknown(generator: nn.Module, conditions: Conditions) -> None:
             )
 
 
-def _checked(name: str, value: object) -> Any:
+def _checked(name: str, value: object, depth: int = 0) -> Any:
     if isinstance(value, np.ndarray):
-        value = torch.from_numpy(np.ascontiguousarray(value))
+        value = _of_array(name, value)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, Tensor):
-        value = value.detach().clone()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ConfigError(f"the input {name!r} holds NaN or infinite values; expected finite ones")
-        return value
+        return _checked_tensor(name, value)
     if isinstance(value, list | tuple):
-        return [_checked(f"{name}.{place}", each) for place, each in enumerate(value)]
+        if depth == _DEEPEST:
+            raise ConfigError(f"an input holds lists in lists, deeper than {_DEEPEST}; give a tensor")
+        return [_checked(f"{name}.{place}", each, depth + 1) for place, each in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"the input {name!r} is {value}; expected a finite number")
+    if isinstance(value, int) and not _WHOLE.min <= value <= _WHOLE.max:  # not shown: Python refuses 4,301 digits
+        raise ConfigError(f"the input {name!r} is out of range; expected {_WHOLE.min:,} to {_WHOLE.max:,}")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise ConfigError(
         f"the input {name!r} is a {type(value).__name__}; expected a number, a text, None, a tensor, or a list of "
         "these (put other things into the forward of a module around the network)"
     )
+
+
+def _of_array(name: str, array: np.ndarray) -> Tensor:
+    """A tensor of an array, in the byte order of this machine.
+
+    Raises:
+        ConfigError: it holds texts, objects, or numbers that torch does not have.
+    """
+    try:
+        return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)))
+    except TypeError as error:
+        raise ConfigError(
+            f"the input {name!r} is an array of {array.dtype}; expected whole or real numbers, or true and false"
+        ) from error
+
+
+def _checked_tensor(name: str, tensor: Tensor) -> Tensor:
+    """A copy of a plain tensor of finite values.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if tensor.is_meta or tensor.is_nested or tensor.is_quantized or tensor.layout != torch.strided:
+        raise ConfigError(f"the input {name!r} is a sparse, nested, quantised or meta tensor; expected a plain one")
+    value = tensor.detach().clone()
+    shown = value.float() if value.is_floating_point() and value.element_size() == 1 else value  # none asks float8
+    if not bool(torch.isfinite(shown).all()):
+        raise ConfigError(f"the input {name!r} holds NaN or infinite values; expected finite ones")
+    return value
 
 
 def _readings(generator: nn.Module, name: str, value: int) -> Iterator[tuple[str, Any]]:
@@ -299,6 +332,14 @@ def _number_of_classes(generator: nn.Module) -> int | None:
             if isinstance(n, int) and n > 0:
                 return n
     return None
+
+
+def _word(value: object) -> str:
+    """A value for a message, also where Python has no text of it: a number of thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} too long to show"
 
 
 def _handed(latents: Tensor, tensor: Tensor) -> Tensor:

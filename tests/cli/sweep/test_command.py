@@ -8,7 +8,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from egbas.cli import app
+from egbas.errors import RunDirectoryError
 from egbas.storage import load_run, load_sweep
+from egbas.storage.results import TableWriter
 from tests.cli.test_workshop import MODEL
 from tests.commands import once
 
@@ -80,6 +82,23 @@ def test_a_step_below_rounding_in_a_file_is_refused_before_the_work(here: Path) 
     (here / "study.toml").write_text("step-size = 1e-320\n")
     result = sweep("study.toml", "--plan")
     assert (result.exit_code, "is lost in the rounding" in result.stderr) == (2, True)
+
+
+def test_a_full_disk_is_told_with_what_stays_and_the_same_command_goes_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: TableWriter) -> None:
+        raise RunDirectoryError("the disk is full") from OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TableWriter, "flush", full)
+        result = sweep("--layer", "1", "--seed", "0", "--quiet")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert f"what is finished lies in {here / 'sweep' / 'tasks'}; the same command goes on from there" in told
+    assert "the disk is full" in told
+    result = sweep("--layer", "1", "--seed", "0", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["before"]) == (0, 1)
 
 
 def test_a_folder_of_something_else_is_left_alone(here: Path) -> None:

@@ -51,6 +51,10 @@ def test_options_of_a_file(tmp_path: Path, content: str, found: dict[str, Any]) 
         ("out = false", "out = False; expected a text"),
         ("out = 2026-01-01", "expected a text"),
         ("max-steps = 1\nmax_steps = 2", "is given twice"),
+        (f"layer = {'[' * 3000}{']' * 3000}", "cannot be read"),
+        *((f"{key} = 0x{'f' * 5000}", f"{key} has thousands of digits") for key in ("seed", "masks", "delta", "out")),
+        (f"layer = [1, 0x{'f' * 5000}]", "layer has thousands of digits"),
+        (f"layer{'.a' * 5000} = 1", "layer has thousands of digits or levels"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_file_and_the_key(tmp_path: Path, content: str, told: str) -> None:

@@ -115,6 +115,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.cli.sweep.plan import n_workers, plan_of, show_plan, tell_plan
     from egbas.storage import Store
     from egbas.storage.results import arrow
+    from egbas.storage.store import TASKS
     from egbas.sweep.drive import drive
 
     arrow()
@@ -136,7 +137,7 @@ def sweep(  # noqa: PLR0913, PLR0917  each option is an argument
         return
     opening = functools.partial(workshop.open_workshop, {**given, "models": models})
     chosen = engine_of(engine, opening, store, shops, workers, threads, device, (address, shared))
-    with live(quiet) as tell:
+    with show.telling_what_stays(store.path / TASKS), live(quiet) as tell:
         counts = drive(plan, store, chosen, retry=retry, tell=tell)
     if counts.done:
         write_summary(store.path, shops)

@@ -39,7 +39,7 @@ def read_file(path: Path, command: Callable[..., Any]) -> dict[str, Any]:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # lists in lists, thousands deep
         raise ConfigError(f"{path} cannot be read as a TOML file of options: {error}") from error
     known = _options_of(command)
     found: dict[str, Any] = {}
@@ -50,8 +50,21 @@ def read_file(path: Path, command: Callable[..., Any]) -> dict[str, Any]:
             raise ConfigError(f"{path}: there is no option {key!r}; expected some of {named}")
         if name in found:
             raise ConfigError(f"{path}: {key!r} is given twice, with - and with _; leave one out")
+        _refuse_unshown(path, key, value)
         found[name] = _as_typed(path, key, value, known[name])
     return found
+
+
+def _refuse_unshown(path: Path, key: str, value: Any) -> None:
+    """Refuse a value that Python cannot write down, and no option can have: 0x and thousands of digits, deep tables.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    try:
+        repr(value)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: {key} has thousands of digits or levels, which no option takes") from error
 
 
 def _as_typed(path: Path, key: str, value: Any, option: _Option) -> Any:
