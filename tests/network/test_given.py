@@ -91,9 +91,9 @@ def test_a_shape_may_be_one_size() -> None:
 
 @pytest.mark.parametrize("shape", [(10**9,), (2**32, 2**32), (99_999_999_999, 99_999_999_999)])
 def test_a_shape_that_no_machine_has_room_for_is_out_of_range(shape: tuple[int, ...]) -> None:
-    with pytest.raises(egbas.ShapeError, match="is out of range; expected at most 100,000,000 values"):
+    with pytest.raises(egbas.ShapeError, match="is out of range; expected 100,000,000 coordinates at most"):
         shape_of(shape)
-    with pytest.raises(egbas.ConfigError, match="is out of range; expected at most 100,000,000 values"):
+    with pytest.raises(egbas.ConfigError, match="is out of range; expected 100,000,000 coordinates at most"):
         egbas.LatentSpace(shape=shape)
 
 

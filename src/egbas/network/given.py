@@ -59,7 +59,7 @@ def shape_of(given: Any) -> tuple[int, ...]:
     if not is_shape:
         raise ShapeError(f"latent shape {given} is not a list of positive sizes, such as (64,)")
     if math.prod(map(int, shape)) > MOST_COORDINATES:
-        raise ShapeError(f"latent shape {given} is out of range; expected at most {MOST_COORDINATES:,} values")
+        raise ShapeError(f"latent shape {given} is out of range; expected {MOST_COORDINATES:,} coordinates at most")
     return tuple(map(int, shape))
 
 
