@@ -28,6 +28,12 @@ def test_options_go_to_their_config() -> None:
     assert gbrrt == GbRrtConfig(step_size=0.1)
 
 
+@pytest.mark.parametrize("delta", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_distance_is_positive_and_finite(delta: float) -> None:
+    with pytest.raises(ConfigError, match=f"delta={delta!r}; expected a positive relative distance"):
+        check_one(level=None, delta=delta, sparsity=None)
+
+
 def test_a_level_or_a_sparsity_says_how_many_units_are_kept() -> None:
     assert configs(level=3)[0] == BerOptConfig(level=3)
     assert configs(sparsity=0.5)[0] == BerOptConfig(sparsity=0.5)

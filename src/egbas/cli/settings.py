@@ -50,14 +50,19 @@ def configs(**options: Any) -> tuple[BerOptConfig, GbRrtConfig]:
 
 
 def check_one(**options: float | int | None) -> None:
-    """Refuse more than one of the options that say how many units are kept.
+    """Refuse more than one of the options that say how many units are kept, and a distance that is none.
 
     Raises:
-        ConfigError: there are two or more.
+        ConfigError: so it is.
     """
     given = [f"--{name} {value:g}" for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise ConfigError(f"got {' and '.join(given)}; each says how many units are kept: leave all but one out")
+    delta = options.get("delta")
+    if delta is not None:
+        from egbas.exploration.path import check_delta
+
+        check_delta(delta)
 
 
 def layer_in(region: str | None, layer: str | None, asked: Mapping[str, object]) -> str | None:

@@ -251,6 +251,19 @@ def explore_path(  # noqa: PLR0913
 
 
 @alone
+def check_delta(delta: float) -> None:
+    """Refuse a distance that is none.
+
+    Args:
+        delta: of Definition 6, relative to the norm of the query's image. > 0.
+
+    Raises:
+        ConfigError: it is no positive number.
+    """
+    if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 < delta < float("inf"):
+        raise ConfigError(f"got delta={delta!r}; expected a positive relative distance, such as 0.4")
+
+
 def level_within(  # noqa: PLR0913
     generator: Given,
     z0: Tensor,
@@ -296,8 +309,7 @@ def level_within(  # noqa: PLR0913
         ConfigError: no level does, delta is not positive, or so much of the prior lies within it that nothing has to be
             held; and all that ``explore`` raises.
     """
-    if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 < delta < float("inf"):
-        raise ConfigError(f"got delta={delta!r}; expected a positive relative distance, such as 0.4")
+    check_delta(delta)
     check_samples(samples, max_evaluations, (PRIOR,), None, {})
     problem = Problem.of(
         generator,

@@ -78,6 +78,13 @@ def test_bad_settings_leave_nothing(here: Path, words: list[str], message: str) 
     assert not list(here.iterdir())
 
 
+@pytest.mark.parametrize("delta", ["nan", "inf", "-1"])
+def test_a_distance_that_is_none_is_refused_before_the_work(here: Path, delta: str) -> None:
+    result = CliRunner().invoke(app, ["sweep", "--model", MODEL, "--layer", "1", "--delta", delta, "--plan"])
+    assert result.exit_code == 2 and "positive relative distance" in result.stderr
+    assert not list(here.iterdir())
+
+
 def test_a_step_below_rounding_in_a_file_is_refused_before_the_work(here: Path) -> None:
     (here / "study.toml").write_text("step-size = 1e-320\n")
     result = sweep("study.toml", "--plan")
