@@ -152,3 +152,10 @@ def test_judges_and_features_are_asked_in_a_region_of_ones_own() -> None:
     assert run.facts is not None
     assert run.facts.scores["corner"].query == pytest.approx(0.8)
     assert run.facts.feature_distance is not None
+
+
+def test_more_samples_than_there_is_memory_for_are_refused_before_any_work() -> None:
+    net, told = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 4)).eval(), list[str]()
+    with pytest.raises(ConfigError, match="fewer samples"):
+        egbas.explore(net, torch.ones(64), 1, rng=0, samples=10**6, progress=lambda *what: told.append(what[0]))
+    assert not told
