@@ -250,7 +250,6 @@ def explore_path(  # noqa: PLR0913
     )
 
 
-@alone
 def check_delta(delta: float) -> None:
     """Refuse a distance that is none.
 
@@ -264,6 +263,7 @@ def check_delta(delta: float) -> None:
         raise ConfigError(f"got delta={delta!r}; expected a positive relative distance, such as 0.4")
 
 
+@alone
 def level_within(  # noqa: PLR0913
     generator: Given,
     z0: Tensor,
