@@ -4,6 +4,8 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -233,6 +235,16 @@ def test_the_level_within_a_distance_is_the_coarsest_one() -> None:
         found = level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3, samples=20)
         assert (found.level, found.delta, found.unconverged, found.warnings) == (level, delta, (), ())
         assert found.reached == dict(zip(range(1, level + 1), q95, strict=False))
+
+
+@pytest.mark.parametrize("setting", [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")])
+def test_a_distance_finds_the_same_level_under_any_setting(setting: Callable[[], AbstractContextManager[Any]]) -> None:
+    delta = path_of(HalvesNet(), [1], [1]).rows()[0]["q95"] + 0.01
+    expected = level_within(HalvesNet(), HALVES_QUERY, 1, delta, rng=3, samples=20)
+    network = HalvesNet()
+    with setting():
+        found = level_within(network, HALVES_QUERY, 1, delta, rng=3, samples=20)
+    assert (found.level, found.reached) == (expected.level, expected.reached)
 
 
 def test_a_distance_that_no_level_keeps_is_told() -> None:
