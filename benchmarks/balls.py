@@ -160,8 +160,7 @@ def told_ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
     each = [a / b for a, b in zip(ours, theirs, strict=True)]
     if len(each) < FEWEST:
         return f"{geometric_mean(each):.2f}"
-    mean, low, high = ratio_interval(each)
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return markdown.interval(*ratio_interval(each))
 
 
 def _told(values: Sequence[float | None], *, is_told: bool = False) -> str:
@@ -171,8 +170,7 @@ def _told(values: Sequence[float | None], *, is_told: bool = False) -> str:
         return ""
     if not is_told or len(known) < FEWEST:
         return f"{fmean(known):.2f}"
-    mean, low, high = mean_interval(known)
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return markdown.interval(*mean_interval(known))
 
 
 def main(path: Path, models: Sequence[str]) -> None:

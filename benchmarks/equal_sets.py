@@ -164,8 +164,8 @@ def overall(rows: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> st
         ratio = regions[_place(row)] / row[EQUAL]["freedom"]
         of_query.setdefault((row["model"], row["seed"]), []).append(ratio)
     below = sum(ratio < 1 for ratios in of_query.values() for ratio in ratios)
-    mean, low, high = ratio_interval([geometric_mean(ratios) for ratios in of_query.values()])
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}] over {len(of_query)} queries; {below} of {len(rows)} ratios are below 1"
+    told = markdown.interval(*ratio_interval([geometric_mean(ratios) for ratios in of_query.values()]))
+    return f"{told} over {len(of_query)} queries; {below} of {len(rows)} ratios are below 1"
 
 
 def _mark(rows: Sequence[dict[str, Any]], which: str) -> str:

@@ -63,7 +63,7 @@ def _interval(values: Sequence[float]) -> str:
         return f"{mean:.2f}"
     means = np.random.default_rng(0).choice(values, (_RESAMPLES, len(values))).mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return markdown.interval(mean, low, high)
 
 
 def main(path: Path) -> None:

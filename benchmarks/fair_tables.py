@@ -133,7 +133,9 @@ def _ratio(row: Row | None) -> str:
     if row is None:
         return ""
     is_few = row.get("n_queries", FEWEST) < FEWEST  # resampled, three queries give 95 % intervals that hold 76 %
-    return f"{row['mean']:.2f}" + ("" if is_few or row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]")
+    if is_few or row["low"] is None:
+        return f"{row['mean']:.2f}"
+    return markdown.interval(row["mean"], row["low"], row["high"])
 
 
 def main(folders: Sequence[str]) -> None:

@@ -94,7 +94,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
                 f"{row['jaccard']:.2f} ({row['jaccard_chance']:.2f})",
                 row["core"],
                 f"{one['shared']:.3f} ({one['shared_prior']:.2f})",
-                f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]",
+                markdown.interval(one["mean"], one["low"], one["high"]),
                 f"{one['map_correlation']:.2f}{mark}",
                 f"{one['map_ceiling']:.2f}",
                 f"{_of_mean(one['map_correlation']):.2f}",

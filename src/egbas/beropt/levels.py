@@ -76,10 +76,15 @@ class Levels:
 
     def _finer(self, level: int) -> BerOptResult:
         """Built up from the next coarser level, if that is finer than the first set, or from this."""
-        is_first = level == COARSEST or not self._is_finer(level - 1)
-        before = self.first if is_first else self.at(level - 1)
+        below = self._below(level)
+        is_first = below < COARSEST or not self._is_finer(below)
+        before = self.first if is_first else self.at(below)
         kept = self._built_up(self._kept(before), error_of(level), is_first=is_first)
         return self._result(level, kept, before)
+
+    def _below(self, level: int) -> int:
+        """The level that a finer one is built up from."""
+        return level - 1
 
     def _cut_down(self, kept: Tensor, error: float) -> Bool[Tensor, " candidates"]:
         return cut_down(kept, self.objective.distance, error, self._effort, sizes=self.objective.sizes)
@@ -151,12 +156,12 @@ class QuickLevels(Levels):
         return of_descent(objective, replace(descent, status=BerOptStatus.CONVERGED), descent.theta, rng=rng)
 
     def _finer(self, level: int) -> BerOptResult:
-        """Built up from the next coarser level, but for the default one and that before it."""
-        has_middle = self._is_finer(DEFAULT_LEVEL - 2)
-        if has_middle and level == DEFAULT_LEVEL:
-            before = self.at(level - 2)
-            return self._result(level, self._built_up(self._kept(before), error_of(level), is_first=False), before)
-        return self._between(level) if has_middle and level == DEFAULT_LEVEL - 1 else super()._finer(level)
+        """Built up from a coarser level; what was skipped on the way to the default one is found between the two."""
+        is_skipped = level == DEFAULT_LEVEL - 1 and self._below(DEFAULT_LEVEL) < level
+        return self._between(level) if is_skipped else super()._finer(level)
+
+    def _below(self, level: int) -> int:
+        return level - 2 if level == DEFAULT_LEVEL and self._is_finer(level - 2) else super()._below(level)
 
     def _between(self, level: int) -> BerOptResult:
         """A part of the next finer level that holds the next coarser one: cut down or built up, the smaller one."""

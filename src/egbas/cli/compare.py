@@ -175,7 +175,7 @@ def files(
     from egbas.report.command import command
     from egbas.storage import run_files
     from egbas.storage.destination import INPUTS, SAMPLES
-    from egbas.storage.save import json_bytes
+    from egbas.storage.save import json_bytes, text_bytes
 
     named = " ".join(command(run))
     wanted = [name for name in (SAMPLES, INPUTS) if name in named]
@@ -186,7 +186,7 @@ def files(
         JSON: json_bytes(content),
         CSV: as_csv([*comparison.rows, *comparison.ratios]),
         PICTURE: buffer.getvalue(),
-        REPORT: render(run, galleries, comparison).encode(errors="replace"),
+        REPORT: text_bytes(render(run, galleries, comparison)),
         **{name: held[name] for name in wanted if name in held},
     }
 

@@ -13,7 +13,7 @@ from egbas.exploration.path import LevelPath
 from egbas.network import Layer
 from egbas.report import path_page
 from egbas.storage import save_result
-from egbas.storage.save import json_bytes, tensor_bytes
+from egbas.storage.save import json_bytes, tensor_bytes, text_bytes
 
 TABLE, PAGE, PICTURE, TENSORS = "path.json", "path.html", "path.png", "path.safetensors"
 
@@ -50,7 +50,7 @@ def write(
     save_result(
         {
             TABLE: json_bytes(content),
-            PAGE: path_page.render_path(found, words).encode(errors="replace"),
+            PAGE: text_bytes(path_page.render_path(found, words)),
             PICTURE: picture.getvalue(),
             TENSORS: tensor_bytes(**path_page.tensors_of(found)),
         },

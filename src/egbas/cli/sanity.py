@@ -70,7 +70,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     from egbas.report.sanity_page import render_sanity
     from egbas.storage import check_destination, save_files
     from egbas.storage.destination import DONE
-    from egbas.storage.save import json_bytes
+    from egbas.storage.save import json_bytes, text_bytes
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     named = default_out(model, layer, latent or image or str(seed))
@@ -141,7 +141,7 @@ def sanity(  # noqa: PLR0913, PLR0917  each option is an argument
     save_files(
         {
             TABLE: json_bytes(content),
-            PAGE: render_sanity(found, _command(asked)).encode(errors="replace"),
+            PAGE: text_bytes(render_sanity(found, _command(asked))),
         },
         directory,
         overwrite=overwrite,

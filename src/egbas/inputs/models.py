@@ -20,6 +20,7 @@ from torch import nn
 from egbas.errors import ConfigError, EgbasError, ModelNotFoundError, NetworkError
 from egbas.inputs.queries import read_latent
 from egbas.latent import LatentSpace
+from egbas.network.given import refuse_meta
 from egbas.zoo.models import Model, is_path, load_model, refuse_choices
 
 
@@ -62,11 +63,7 @@ def find_model(
         raise NetworkError(
             f"{name} returned a {type(made).__name__}; expected a torch.nn.Module in eval mode, with its weights loaded"
         )
-    if any(tensor.is_meta for tensor in made.parameters()):
-        raise NetworkError(
-            f"{name} returned a network with weights on the device 'meta', which are shapes alone; build it under "
-            "torch.device('cpu'), and load its weights"
-        )
+    refuse_meta(made, f"{name} returned a network with")
     latent = getattr(made, "latent", None)
     if latent_size is not None:
         shape = parse_shape(latent_size)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is given where a network is expected: the network that it plainly means, or a message that says what to give."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from numbers import Integral
@@ -36,6 +37,23 @@ def network_of(given: Any) -> nn.Module:
     if isinstance(owner, nn.Module) and given.__name__ in ("forward", "__call__", "_wrapped_call_impl"):
         return _unwrapped(owner)
     raise NetworkError(f"got {_told(given)} as the network; expected a torch.nn.Module in eval mode: {_todo(given)}")
+
+
+def refuse_meta(network: nn.Module, told: str) -> None:
+    """Refuse a network of shapes alone.
+
+    Args:
+        network: whose weights are looked at.
+        told: what the message begins with, such as ``the network has``.
+
+    Raises:
+        NetworkError: some of its weights are on the device meta.
+    """
+    if any(tensor.is_meta for tensor in itertools.chain(network.parameters(), network.buffers())):
+        raise NetworkError(
+            f"{told} weights on the device 'meta', which are shapes alone; build it under "
+            "torch.device('cpu'), and load its weights"
+        )
 
 
 def as_index(text: str) -> int | None:

@@ -28,7 +28,7 @@ from egbas.network.checks import (
 from egbas.network.conditions import Conditions, refuse_unknown
 from egbas.network.forward import Forward
 from egbas.network.functions import tensors_in
-from egbas.network.given import Given, Inputs, Shape, network_of, shape_of
+from egbas.network.given import Given, Inputs, Shape, network_of, refuse_meta, shape_of
 from egbas.network.graph.chain import chain_of
 from egbas.network.image_range import ImageRange, image_range_of
 from egbas.network.images import (
@@ -453,11 +453,7 @@ def _refuse_unfit(generator: nn.Module) -> None:
             "the network comes from torch.export: its layers have no names, and nobody sees its non-linearities; give "
             "the nn.Module that was exported, with these weights: module.load_state_dict(exported.state_dict())"
         )
-    if any(tensor.is_meta for tensor in itertools.chain(generator.parameters(), generator.buffers())):
-        raise NetworkError(
-            "the network has weights on the device 'meta', which are shapes alone; build it under "
-            "torch.device('cpu'), and load its weights"
-        )
+    refuse_meta(generator, "the network has")
     for path, module in generator.named_modules():
         tracks = isinstance(module, _NormBase) and (isinstance(module, _BatchNorm) or module.track_running_stats)
         if getattr(module, "training", False) and (tracks or isinstance(module, _DropoutNd | nn.RReLU)):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from egbas.machine.compiled import compiled
 from egbas.machine.threads import at_once
-from egbas.region.kept_units import Array, KeptUnits, Packed, unit_value
+from egbas.region.kept_units import Array, KeptUnits, Packed, fill_values
 
 Places = NDArray[np.int32]  # as torch and SciPy take them; half the memory of int64
 
@@ -114,7 +114,7 @@ class WindowRows:
     def values(self, x: Float[Tensor, "n m"], offset: Float[Tensor, "k 1"]) -> Float[Tensor, "k n"]:
         """A x^T + offset."""
         given, values = x.contiguous().numpy().reshape(len(x), *self.shape), np.empty((len(x), len(offset)), np.float32)
-        self._share(lambda some: _fill(given[some], self.packed, values[some]), len(x))
+        self._share(lambda some: fill_values(given[some], self.packed, values[some]), len(x))
         return torch.from_numpy(values).T + offset
 
     def turned(self, v: Float[Tensor, "k n"]) -> Float[Tensor, "n m"]:
@@ -128,14 +128,6 @@ class WindowRows:
         """Do work on n latents, side by side where torch has threads."""
         n_chunks = max(1, min(n, torch.get_num_threads()))
         at_once(work, [slice(n * i // n_chunks, n * (i + 1) // n_chunks) for i in range(n_chunks)])
-
-
-@compiled()
-@no_type_check
-def _fill(x, packed, values):
-    for i in range(len(x)):
-        for unit in range(len(packed.row)):
-            values[i, unit] = unit_value(x[i], packed, unit)
 
 
 @compiled()

@@ -77,7 +77,7 @@ class KeptUnits:
     def values(self, x: Float[Array, "n h w_c"]) -> Float[Array, "n k"]:
         """Their pre-activations."""
         values = np.empty((len(x), len(self.packed.row)))
-        _fill_values(x, self.packed, values)
+        fill_values(x, self.packed, values)
         return values
 
 
@@ -107,7 +107,8 @@ def unit_value(x, packed, unit):
 
 @compiled()
 @no_type_check
-def _fill_values(x, packed, values):
+def fill_values(x, packed, values):
+    """Pre-activations (n, k) of all units; x is (n, h, w c)."""
     for i in range(len(x)):
         for unit in range(len(packed.row)):
             values[i, unit] = unit_value(x[i], packed, unit)

@@ -17,6 +17,7 @@ from egbas.cli.sweep.plan import hours
 from egbas.report.sweep_page import columns_of, render_sweep
 from egbas.storage import Store, load_sweep, write_file
 from egbas.storage.destination import CONFIG
+from egbas.storage.save import text_bytes
 from egbas.storage.store import TASKS
 from egbas.sweep.drive import Counts
 
@@ -41,7 +42,7 @@ def write_summary(path: Path, shops: Mapping[str, Any]) -> None:
     failures = {str(told.get("task", key)): str(told.get("message", "")) for key, told in Store(path).failures()}
     rows = found.rows(columns_of(found.columns))
     page = render_sweep(rows, load, failures=failures, title=f"Sweep {path.name}")
-    write_file(path / SUMMARY, page.encode(errors="replace"))
+    write_file(path / SUMMARY, text_bytes(page))
 
 
 @contextmanager
