@@ -18,9 +18,11 @@ from egbas.evaluation.exact_methods import (
     draw_exact,
 )
 from egbas.evaluation.sanity.randomised import randomised
+from egbas.exploration import answers
 from egbas.exploration.explore import explore
 from egbas.exploration.result import Exploration
 from egbas.samplers.gbrrt import GbRrtConfig
+from egbas.samplers.mass import mass_of
 from tests.problems import HALVES_QUERY, HalvesNet
 
 SETTINGS = ExactSettings(samples=100, max_evaluations=20_000)
@@ -60,6 +62,20 @@ def test_the_ball_has_the_mass_of_the_region() -> None:
     prior = torch.randn(100_000, 2, generator=torch.Generator().manual_seed(0))
     share = ((prior - HALVES_QUERY).norm(dim=1) <= radius).double().mean()
     assert float(share) == pytest.approx(WITHIN**2, rel=0.1)
+
+
+def test_the_mass_of_the_region_alone_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[object] = []
+
+    def told(region: object, *args: Any, **kwargs: Any) -> Any:
+        measured.append(region)
+        return mass_of(region, *args, **kwargs)  # type: ignore[arg-type]
+
+    for place in (answers, module):
+        monkeypatch.setattr(place, "mass_of", told)
+    found = draw_exact(halves_run(), SETTINGS)
+    assert measured == [halves_run().region]  # a polytope's takes seconds, and more with each wall
+    assert all(torch.equal(one.latents, other.latents) for one, other in zip(found.drawn, drawn().drawn, strict=True))
 
 
 def test_a_random_set_has_as_many_active_units() -> None:

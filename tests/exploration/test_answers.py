@@ -133,6 +133,11 @@ def test_the_mass_of_a_box_in_the_plane() -> None:
     assert found.low < 2 * torch.erf(torch.tensor(0.5**0.5)).log10().item() < found.high  # two sides of one deviation
 
 
+def test_no_mass_is_measured_where_nobody_wants_it() -> None:
+    assert explore(2, mass=False).mass is None
+    assert explore(9, mass=False).mass is None
+
+
 def test_the_mass_of_a_region_of_many_dimensions_and_no_walls_is_not_known() -> None:
     assert explore(9).mass is None
 

@@ -179,7 +179,7 @@ def explore(  # noqa: PLR0913, PLR0915, PLR0917  each option is an argument
             boundary=boundary,
             judges=[*judges, *(settings.class_judges(chosen, z0) if samples else ())],
             features=known,
-            mass=mass,
+            mass=mass or None,
             repeats=repeats,
             progress=progress,
         )

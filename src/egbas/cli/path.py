@@ -189,7 +189,7 @@ def path(  # noqa: C901, PLR0913, PLR0915, PLR0917  each option is an argument
                     output=output,
                     judges=[*judges, *settings.class_judges(chosen, z0)],
                     features=known,
-                    mass=mass,
+                    mass=mass or None,
                     latent=space,
                     geometry=space.geometry,
                     beropt=beropt,

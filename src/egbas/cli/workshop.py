@@ -283,7 +283,7 @@ class ModelWorkshop:
             gbrrt=self._gbrrt,
             judges=judges,
             features=self._features,
-            mass=bool(self._options.get("mass")),
+            mass=self._options.get("mass") or None,
             repeats=self._options.get("repeats", 1),
             **common,
         )

@@ -78,7 +78,7 @@ def draw_exact(run: Exploration, settings: ExactSettings) -> ExactSamples:
         ConfigError: the prior cannot be restricted to a region.
     """
     inside = _sampled(run, run.support.region, settings)
-    beside = _sampled(run, _random_region(run), settings)
+    beside = _sampled(run, _random_region(run), settings, mass=False)
     chains = {EXACT: _chains(inside), RANDOM_SET: _chains(beside)}
     with contextlib.suppress(*EXPECTED):  # a copy may have no active unit, or cannot be made
         chains[RANDOM_WEIGHTS] = _chains(_untrained(run, settings))
@@ -99,8 +99,10 @@ def draw_exact(run: Exploration, settings: ExactSettings) -> ExactSamples:
     )
 
 
-def _sampled(run: Exploration, region: SupportingRegion, settings: ExactSettings) -> Exploration:
-    return _explored(run, run.generator, settings, region=region)
+def _sampled(
+    run: Exploration, region: SupportingRegion, settings: ExactSettings, *, mass: bool | None = None
+) -> Exploration:
+    return _explored(run, run.generator, settings, region=region, mass=mass)
 
 
 def _untrained(run: Exploration, settings: ExactSettings) -> Exploration:
@@ -113,7 +115,7 @@ def _untrained(run: Exploration, settings: ExactSettings) -> Exploration:
         rng=rng_of("randomised weights", run.seed),
         conditions=run.network.conditions,
     )
-    return _explored(run, copy, settings, layer=run.layer.path, beropt=run.beropt.config)
+    return _explored(run, copy, settings, layer=run.layer.path, beropt=run.beropt.config, mass=False)
 
 
 def _explored(run: Exploration, generator: nn.Module, settings: ExactSettings, **what: Any) -> Exploration:

@@ -45,14 +45,14 @@ class Sampling:
         gbrrt: settings of the tree.
         exact: settings of the exact samplers; None where there are none.
         notices: what the user should know of the choice, as sentences.
-        mass: whether the prior mass is measured also where that takes minutes.
+        mass: whether the prior mass is measured; None: where seconds suffice.
     """
 
     named: Sequence[str | Sampler]
     gbrrt: GbRrtConfig | None
     exact: ExactConfig | None
     notices: tuple[str, ...] = ()
-    mass: bool = False
+    mass: bool | None = None
 
     @classmethod
     def of(
@@ -63,7 +63,7 @@ class Sampling:
         samples: int,
         max_evaluations: int | None,
         gbrrt: GbRrtConfig | None,
-        mass: bool = False,
+        mass: bool | None = None,
     ) -> "Sampling":
         """Choose the samplers.
 
@@ -73,7 +73,7 @@ class Sampling:
             samples: effective draws wanted; 0: the tree alone.
             max_evaluations: bound on those of an exact sampler; None: as many as minutes allow.
             gbrrt: settings of the tree.
-            mass: whether the prior mass is measured also where that takes minutes.
+            mass: whether the prior mass is measured; None: where seconds suffice.
 
         Raises:
             ConfigError: the tree's step size is too small or too large around a query, or exact samples would take more
@@ -269,6 +269,8 @@ def _mass(
     problem: Problem, sampling: Sampling, region: Region, start: Tensor, seed: int, progress: StageProgress | None
 ) -> Mass | None:
     """The prior mass of a region, where it was asked for or seconds give it: few dimensions, or a polytope."""
+    if sampling.mass is False:
+        return None
     linear = getattr(region, "linear", None)
     is_quick = problem.latent.size <= _FEW_DIMENSIONS or (linear is not None and linear() is not None)
     if not is_quick and not sampling.mass:

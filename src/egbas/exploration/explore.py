@@ -45,7 +45,7 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
     boundary: str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
-    mass: bool = False,
+    mass: bool | None = None,
     repeats: int = 1,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
@@ -95,8 +95,8 @@ def explore(  # noqa: PLR0913  the public face: what to explore, then settings
             are always judged. All are asked about the query's image before any work.
         features: called with images (n, c, h, w), gives a tensor with a row for each; distances are measured in it,
             too (``run.facts.feature_distance``).
-        mass: whether the prior mass of the region is measured also where that takes minutes: deeper layers in more than
-            eight dimensions.
+        mass: whether the prior mass of the region is measured. None: where seconds suffice, which is in up to eight
+            dimensions, and in polytopes. True: also where that takes minutes. False: nowhere.
         repeats: how often BerOpt is run, from 1 to 1000, with other masks each time. The run's answer stays that of the
             first; from two on ``run.certainty`` says how much of it hangs on the masks.
         latent: the latent space; by default the generator's attribute ``latent``, or else N(0, 1) of z0's shape.
@@ -177,7 +177,7 @@ def explore_many(  # noqa: PLR0913
     boundary: str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
-    mass: bool = False,
+    mass: bool | None = None,
     repeats: int = 1,
     latent: LatentSpace | None = None,
     geometry: Literal["auto", "flat", "sphere"] = "auto",
@@ -238,7 +238,7 @@ def explore_many(  # noqa: PLR0913
     """
     check_choice(layer, region, has_beropt=beropt is not None or level is not None or focus is not None)
     seeds = seeds_of(rng, len(queries))
-    asked = {"judges": bool(judges), "features": features is not None, "mass": mass}
+    asked = {"judges": bool(judges), "features": features is not None, "mass": bool(mass)}
     check_samples(samples, max_evaluations, samplers, gbrrt, asked)
     config = config_of(level, beropt)
     check_repeats(repeats, has_layer=region is None, masks=config.masks)

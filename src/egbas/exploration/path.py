@@ -158,7 +158,7 @@ def explore_path(  # noqa: PLR0913
     boundary: str | None = None,
     judges: Sequence[Judge] = (),
     features: Features | None = None,
-    mass: bool = False,
+    mass: bool | None = None,
     latent: LatentSpace | None = None,
     geometry: str = "auto",
     beropt: BerOptConfig | None = None,

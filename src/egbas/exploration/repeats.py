@@ -103,7 +103,7 @@ def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: P
     if run.exact is None:
         repeats += map(_without_samples, problem.seeds, again.found)
     else:
-        exact = replace(sampling, named=(PRIOR,), mass=False)
+        exact = replace(sampling, named=(PRIOR,), mass=None)
         repeats += map(_of_run, answers(problem, again.found, exact, _clock(progress, len(problem.seeds))))
     assert problem.precisions is not None
     active = int(problem.precisions.split.at(run.query).is_active.sum())
