@@ -9,6 +9,7 @@ from egbas.cli import workshop
 from egbas.cli.cell import Cell, compared
 from egbas.reproduce import judged as judging
 from egbas.reproduce.judged import Judges
+from egbas.reproduce.own_judges import OwnJudges
 from egbas.storage import Store
 from egbas.zoo.models import load_model
 from tests.cli.test_workshop import shop
@@ -45,3 +46,15 @@ def test_scores_of_a_checkpoint_file_are_those_of_the_tables() -> None:
     assert cell.judges.decides("task") == Judges(discriminator=one.model.discriminator, classifier=None).decides("task")
     one.model = replace(one.model, discriminator=nn.Sequential(nn.Flatten(), nn.Linear(784, 1)))
     assert Cell(shop=one, layer=1, level=None, seeds=[4], has_rows=False).judges.images is not None  # code elsewhere
+
+
+def test_judges_that_are_named_are_where_the_generator_is() -> None:
+    one, critic = shop(), nn.Sequential(nn.Flatten(), nn.Linear(16, 1), nn.ReLU()).eval()
+    plain, named = (
+        Cell(shop=one, layer=1, level=None, seeds=[4], has_rows=False, own=own)
+        for own in (OwnJudges(), OwnJudges(critic=critic))
+    )
+    assert named.judges.discriminator is critic and critic[1].weight.device == one.network.device
+    assert named.judges.images is not None and plain.judges.images is None
+    assert plain.task(0).key == named.task(0).key and plain.key != named.key
+    assert plain.judges.record == [None, None]

@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: MIT
 import csv
+import importlib
 import json
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import Result
 from PIL import Image
 from safetensors.torch import load_file
+from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from egbas.cli import app
 from egbas.cli.compare import as_csv
-from egbas.evaluation.baselines import METHODS
+from egbas.cli.selftest import small_network
+from egbas.evaluation.baselines import E_GBAS, METHODS, e_gbas
+from egbas.evaluation.comparison import images_of
+from egbas.storage import Store, load_run
 from tests.commands import once
 
 SMALL = ["compare", "--model", "egbas.cli.selftest:small_network", "--latent-size", "2"]
@@ -60,7 +68,7 @@ def test_the_geometry_of_all_methods(here: Path) -> None:
     assert compare("--out", "out", "--geometry", "sphere", "--quiet", "--step-size", "0.05").exit_code == 0
     written = json.loads((here / "out" / "comparison.json").read_text())
     assert written["config"]["first"]["latent"]["geometry"] == "sphere"
-    assert written["config"]["discriminator"] is None
+    assert [written["config"][name] for name in ("discriminator", "critic", "classifier")] == [None] * 3
     assert {row["method"] for row in written["rows"]} == set(METHODS)
     result = compare("--out", "other", "--geometry", "round")
     assert (result.exit_code, "geometry 'round'" in result.stderr, (here / "other").exists()) == (2, True, False)
@@ -84,6 +92,7 @@ def test_the_zoo_has_judges(here: Path) -> None:
     assert metrics >= {*(f"critic similarity {layer}" for layer in range(1, 5)), "class consistency"}
     written = json.loads((here / "out" / "comparison.json").read_text())
     assert written["config"]["discriminator"] == {"minibatch_deviation": None}
+    assert (written["config"]["classifier"], written["config"]["critic"]) == ("lenet-mnist", None)
 
 
 def test_the_discriminator_of_a_pggan_and_how_it_sees_an_image(here: Path) -> None:
@@ -190,3 +199,122 @@ def test_an_option_twice_is_an_error(here: Path) -> None:
     assert "--seed is given 2 times, and takes one value (the last is '2')" in result.stderr
     assert "write a list such as 1,2" in result.stderr
     assert not list(here.iterdir())
+
+
+JUDGES = """
+import torch
+from torch import nn
+from compare_elsewhere import SHIFT
+
+class Critic(nn.Module):
+    def forward(self, images):
+        x = images.flatten(1)
+        return torch.relu(torch.stack([x.sum(1), x[:, 0] - x[:, 1] + SHIFT], dim=1))
+
+class One(nn.Module):
+    def forward(self, images):
+        return torch.tensor([0.0, 1.0, 0.5]).expand(len(images), 3)
+
+def critic():
+    return Critic().eval()
+
+def one_class():
+    return One().eval()
+
+def training():
+    return Critic()
+
+def plain():
+    return nn.Flatten().eval()
+
+def colours():
+    return nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU()).eval()
+
+def raising():
+    raise KeyError("weights")
+
+def number():
+    return 3
+"""
+OWN = ["--critic", "compare_judges:critic", "--classifier", "compare_judges:one_class"]
+
+
+def forget_judges() -> None:
+    for name in ("compare_judges", "compare_elsewhere"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def judges(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (here / "compare_judges.py").write_text(JUDGES)
+    (here / "compare_elsewhere.py").write_text("SHIFT = 0.5")
+    monkeypatch.syspath_prepend(str(here))
+    forget_judges()
+    yield here
+    forget_judges()
+
+
+def test_judges_of_ones_own_by_hand(judges: Path) -> None:
+    words = [*OWN, "--store", "store", "--seed", "3"]
+    result = compare(*words, "--out", "out", "--json")
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    rows = json.loads(result.stdout)["rows"]
+    means = {(row["method"], row["metric"]): row["mean"] for row in rows}
+    assert [means[method, "class consistency"] for method in METHODS] == [1.0] * len(METHODS)
+    # The exploration is in the store: the cosines of the features that the code above has.
+    (key,) = Store(Path("store")).keys()
+    run = load_run(Store(Path("store")).place(key), small_network())
+    x = torch.cat([run.query_image[None], images_of(run, e_gbas(run).latents)]).flatten(1).double()
+    features = torch.relu(torch.stack([x.sum(1), x[:, 0] - x[:, 1] + 0.5], dim=1))
+    expected = F.cosine_similarity(features[1:], features[:1]).mean().item()
+    assert means[E_GBAS, "critic similarity 1"] == pytest.approx(expected, abs=1e-6)
+    assert 0.5 < expected < 0.9999
+    assert (E_GBAS, "critic similarity 2") not in means
+    config = json.loads((judges / "out" / "comparison.json").read_text())["config"]
+    assert (config["classifier"], config["critic"]) == ("compare_judges:one_class", "compare_judges:critic")
+    assert config["discriminator"] == {"minibatch_deviation": None}
+
+
+def test_two_judges_do_not_find_each_others_scores(judges: Path) -> None:
+    def finished_before(out: str, *words: str) -> int:
+        result = compare(*words, "--out", out, "--store", "store", "--quiet")
+        assert result.exit_code == 0, (result.stderr, result.exception)
+        return json.loads((judges / out / "comparison.json").read_text())["config"]["finished_before"]
+
+    assert [finished_before("a", *OWN), finished_before("b", *OWN)] == [0, 1]
+    (judges / "compare_elsewhere.py").write_text("SHIFT = -1.25")  # no weight and no line of the judges' own file
+    forget_judges()
+    assert finished_before("c", *OWN) == 0
+    assert [finished_before("d"), finished_before("e")] == [0, 1]
+    assert len(list(Store(Path("store")).keys())) == 1  # one exploration for all of them
+    rows = [json.loads((judges / out / "comparison.json").read_text())["rows"] for out in "abcd"]
+    assert rows[0] == rows[1] != rows[2]
+    told = [row for row in rows[0] if "critic" not in row["metric"] and "class" not in row["metric"]]
+    assert rows[3] == told
+    again = compare(*OWN, "--out", "c")
+    assert (again.exit_code, "finished before" in again.stdout) == (0, True)
+    other = compare(*OWN[:2], "--out", "c")
+    assert (other.exit_code, "finished result of other settings" in other.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--classifier", "lenet"], "did you mean 'lenet-mnist'"),
+        (["--classifier", "compare_judges:number"], "--classifier compare_judges:number gave a int"),
+        (["--critic", "lenet-mnist"], "--critic 'lenet-mnist' is no package.module:callable"),
+        (["--critic", "compare_nowhere:critic"], "no module 'compare_nowhere'"),
+        (["--critic", "compare_judges:raising"], "calling compare_judges:raising failed: KeyError"),
+        (["--critic", "compare_judges:training"], "--critic compare_judges:training: the discriminator is in train"),
+        (["--critic", "compare_judges:plain"], "--critic compare_judges:plain: it has no non-linearity"),
+        (["--critic", "compare_judges:colours"], "--critic compare_judges:colours: the discriminator raised Runtime"),
+        (["--classifier", "lenet-mnist"], "--classifier lenet-mnist: the classifier raised RuntimeError on images"),
+    ],
+)
+def test_what_cannot_judge_leaves_nothing(judges: Path, words: list[str], told: str) -> None:
+    before = sorted(path.name for path in judges.iterdir())
+    result = compare("--out", "out", "--store", "store", *words)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+    assert [name for name in sorted(path.name for path in judges.iterdir()) if name != "__pycache__"] == before

@@ -215,3 +215,76 @@ def test_chains_that_did_not_converge_are_warned_of(
     result = CliRunner().invoke(app, ["reproduce", "table1", "--exact", "--out", str(tmp_path / "new"), *extra])
     assert result.exit_code == 0, (result.stderr, result.exception)
     assert "warning: m, layer 2: the chains of 'exact samples' did not converge" in " ".join(result.stderr.split())
+
+
+JUDGES = """
+import torch
+from torch import nn
+
+class Critic(nn.Module):
+    def forward(self, images):
+        return torch.relu(1 + 0 * images.flatten(1).mean(dim=1, keepdim=True))
+
+class One(nn.Module):
+    def forward(self, images):
+        return torch.tensor([0.0, 1.0]).expand(len(images), 2)
+
+def critic():
+    return Critic().eval()
+
+def one_class():
+    return One().eval()
+
+def training():
+    return Critic()
+"""
+
+
+@pytest.fixture
+def judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "reproduce_judges.py").write_text(JUDGES)
+    torch.save(layout((16, 32, 32, 16)), tmp_path / "g.pth")  # images (3, 16, 16), without a discriminator
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_a_table_of_a_file_with_judges_of_ones_own(judges: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        tables, "beropt_at", lambda level, masks: BerOptConfig(level=level, masks=masks, max_steps=30, anneal_steps=30)
+    )
+    words = ["table2", "--model", "g.pth", "--layer", "2", "--queries", "1", "--masks", "0", "--out", "out"]
+    own = ["--critic", "reproduce_judges:critic", "--classifier", "reproduce_judges:one_class"]
+    result = CliRunner().invoke(app, ["reproduce", *words, *own, "--json", "--quiet"])
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    content = json.loads(result.stdout)
+    assert content == json.loads((judges / "out" / "table2.json").read_text())
+    config = content["config"]
+    assert (config["critic"], config["classifier"]) == (own[1], own[3])
+    assert {row["metric"] for row in content["rows"]} == {"critic similarity 1", "class consistency"}
+    assert {row["mean"] for row in content["rows"]} == {1.0}  # each image has the same feature and the same class
+    again = CliRunner().invoke(app, ["reproduce", *words, *own])
+    assert (again.exit_code, "1 of the queries were finished before" in again.stdout) == (0, True)
+    plain = CliRunner().invoke(app, ["reproduce", *words, "--json", "--quiet"])
+    assert [json.loads(plain.stdout)[name] for name in ("rows", "ratios")] == [[], []]  # as there is no judge
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["rankings", "--critic", "m:critic"], "got --critic m:critic for rankings; it is for table1, table2, all"),
+        (["figure7", "--classifier", "lenet-mnist"], "got --classifier lenet-mnist for figure7; it is for table1"),
+        (["table2", "--critic", "reproduce_judges:critik"], "did you mean 'critic'"),
+        (
+            ["table2", "--critic", "reproduce_judges:training"],
+            "--critic reproduce_judges:training: the discriminator is",
+        ),
+        (["all", "--model", "g.pth", "--classifier", "lenet-mnist"], "--classifier lenet-mnist: the classifier raised"),
+        (["table1", "--model", "g.pth", "--classifier", "lenet"], "did you mean 'lenet-mnist'"),
+        (["table1", "--model", "g.pth", "--key", "g", "--critic", "reproduce_judges:training"], "'g'"),
+    ],
+)
+def test_judges_that_cannot_be_meant_leave_nothing(judges: Path, words: list[str], told: str) -> None:
+    result = CliRunner().invoke(app, ["reproduce", *words, "--out", str(judges / "out")])
+    assert (result.exit_code, told in " ".join(result.stderr.split())) == (2, True), result.stderr
+    assert not (judges / "out").exists()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from egbas.errors import ConfigError, ModelNotFoundError, NetworkError
-from egbas.inputs.classifiers import find_classified
+from egbas.inputs.classifiers import find_classified, find_classifier, find_judge
 from egbas.latent import Uniform
 from egbas.network import Classified, Pixels
 
@@ -18,6 +18,9 @@ def judge():
 
 def number():
     return 3
+
+def shapes():
+    return nn.Linear(2, 2, device="meta").eval()
 """
 
 
@@ -69,3 +72,28 @@ def test_sizes_and_two_classifiers(here: Path) -> None:
         find_classified("pixels", "user_classifiers:judge")
     with pytest.raises(ConfigError, match="expected one: leave --classifier out"):
         find_classified("lenet-mnist", "user_classifiers:judge")
+
+
+def test_a_judge_is_named_as_it_was_typed(here: Path) -> None:
+    found = find_judge("user_classifiers:judge", "--critic")
+    assert (found.zoo_name, found(torch.zeros(2, 3, 2, 2)).shape) == ("user_classifiers:judge", (2, 3))
+    assert find_classifier("user_classifiers:judge").zoo_name == "user_classifiers:judge"
+    assert find_classifier("lenet-mnist").zoo_name == "lenet-mnist"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("lenet-mnist", "--critic 'lenet-mnist' is no package.module:callable"),
+        ("user_nowhere:judge", "no module 'user_nowhere' .*from --critic user_nowhere:judge"),
+        ("user_classifiers:juge", "no callable 'juge'; did you mean 'judge'"),
+        ("user_classifiers:number", "--critic user_classifiers:number gave a int; expected a torch.nn.Module"),
+        (
+            "user_classifiers:shapes",
+            "--critic user_classifiers:shapes gave a network with weights on the device 'meta'",
+        ),
+    ],
+)
+def test_what_is_no_judge_is_told_with_its_option(here: Path, name: str, told: str) -> None:
+    with pytest.raises((ModelNotFoundError, NetworkError), match=told):
+        find_judge(name, "--critic")

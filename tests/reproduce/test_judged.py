@@ -2,7 +2,8 @@
 from pathlib import Path
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from egbas.errors import RunDirectoryError
 from egbas.evaluation.exact_methods import EXACT_METHODS, ExactSettings
@@ -10,12 +11,14 @@ from egbas.exploration.result import Exploration
 from egbas.reproduce import judged as judging
 from egbas.reproduce.judged import Judges
 from egbas.reproduce.measurement import measure
+from egbas.reproduce.own_judges import OwnJudges
 from egbas.reproduce.shared_runs import Explored
 from egbas.reproduce.table1 import TABLE, as_table
 from egbas.reproduce.tables import exact_table
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import Store
 from egbas.storage.store import SCORES
+from egbas.zoo.models import load_model
 from tests.runs import QUICK, plane_run
 
 NOBODY = Judges(discriminator=None, classifier=None)
@@ -41,6 +44,60 @@ def test_another_task_other_judges_and_exact_rows_are_not_it() -> None:
     judges += [Judges(discriminator=None, classifier=None, exact=ExactSettings(samples=n)) for n in (5, 6)]
     told = [repr(one.decides(task)) for one in judges for task in ("a", "b")]
     assert len(set(told)) == 8
+
+
+class Elsewhere(nn.Module):
+    """A judge whose code stands in another file: its checksum does not see which."""
+
+    code = staticmethod(torch.relu)
+
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, dtype=dtype))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.code(images.flatten(1) @ torch.diag(self.scale))
+
+
+def probes() -> Tensor:
+    return torch.tensor([[[[1.0, -2.0], [3.0, -4.0]]]])
+
+
+def unprobed() -> Tensor:
+    raise AssertionError("egbas's own networks judge, and images are asked for")
+
+
+@pytest.mark.parametrize("name", ["dcgan-mnist-2d", "pggan-mnist"])
+def test_without_names_the_model_and_lenet_judge(name: str) -> None:
+    model = load_model(name)
+    found = Judges.of(model, unprobed, OwnJudges())
+    assert found.discriminator is model.discriminator and type(found.classifier).__name__ == "LeNet"
+    same = Judges(discriminator=model.discriminator, classifier=found.classifier)
+    assert found.decides("task") == same.decides("task") and len(found.record) == 2
+    assert Judges.of(model, unprobed, OwnJudges.named("lenet-mnist", None)).record == found.record
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("role", ["critic", "classifier"])
+def test_judges_of_ones_own_are_told_apart_by_what_they_say(
+    role: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = []
+    for code in (torch.relu, torch.abs, torch.relu):
+        monkeypatch.setattr(Elsewhere, "code", staticmethod(code))
+        judges = Judges.of(load_model("dcgan-mnist-2d"), probes, OwnJudges(**{role: Elsewhere(dtype).eval()}))
+        records.append(judges.record)
+    assert records[0][:2] == records[1][:2]  # the checksums are the same
+    assert records[0] == records[2] != records[1]
+    own = judges.discriminator if role == "critic" else judges.classifier
+    assert isinstance(own, Elsewhere)
+
+
+def test_a_network_without_parts_judges_too() -> None:
+    """A module that is empty is false where it is asked for its truth."""
+    own = OwnJudges(critic=nn.Sequential().eval(), classifier=nn.Sequential().eval())
+    found = Judges.of(load_model("dcgan-mnist-2d"), probes, own)
+    assert (found.discriminator, found.classifier) == (own.critic, own.classifier)
 
 
 def test_a_file_that_moved_has_the_name_that_is_asked_for(tmp_path: Path) -> None:

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import egbas
-from egbas.errors import ConfigError, LayerNotFoundError, ModelNotFoundError
+from egbas.errors import ConfigError, LayerNotFoundError, ModelNotFoundError, NetworkError
 from egbas.evaluation.baselines import METHODS
 from egbas.exploration.repeats import seeds_again
 from egbas.reproduce import shared_runs as module
 from egbas.reproduce.measurement import Measurement, measure
+from egbas.reproduce.own_judges import OwnJudges
 from egbas.reproduce.shared_runs import Explored
 from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.storage import Store
@@ -40,7 +42,7 @@ def test_progress_and_config(measured: Measurement) -> None:
     config = json.loads(json.dumps(measured.config, allow_nan=False))
     assert config["seeds"] == [0, 1]
     assert config["models"].keys() == {"dcgan-mnist"}
-    assert config["classifier"] == "lenet-mnist"
+    assert (config["classifier"], config["critic"]) == ("lenet-mnist", None)
     assert config["geometries"] == {"dcgan-mnist": {"used": "flat", "asked": "auto"}}
     assert config["discriminators"] == {"dcgan-mnist": {"minibatch_deviation": None}}
 
@@ -94,6 +96,35 @@ def test_what_judges_a_file(tmp_path: Path) -> None:
     assert found.config["classifier"] is None
     assert found.config["discriminators"] == {str(file): None}
     assert found.config["geometries"] == {str(file): {"used": "sphere", "asked": "auto"}}
+
+
+def test_judges_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "g.pth"
+    torch.save(layout((16, 32, 32, 16)), file)  # images (3, 16, 16), without a discriminator
+    critic, classifier = (nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 2), nn.ReLU()).eval() for _ in range(2))
+    with torch.no_grad():
+        for linear, bias in ((critic[1], [2.0, 0.0]), (classifier[1], [0.0, 1.0])):
+            linear.weight.zero_()
+            linear.bias.copy_(torch.tensor(bias))
+    settings = {"beropt": QUICK, "gbrrt": GbRrtConfig(iterations=20), "store": Store(tmp_path / "store")}
+    found = measure((str(file),), (2,), 1, Explored(**settings), own=OwnJudges(critic=critic, classifier=classifier))
+    values = {(one.method, one.metric): one.value for one in found.scores}
+    for method in METHODS:  # the same features and the same class, whatever the image is
+        assert values[method, "critic similarity 1"] == pytest.approx(1.0)
+        assert values[method, "class consistency"] == 1.0
+        assert (method, "critic similarity 2") not in values
+    assert (found.config["classifier"], found.config["critic"]) == ("Sequential", "Sequential")
+    assert found.config["discriminators"] == {str(file): {"minibatch_deviation": None}}
+    json.dumps(found.config, allow_nan=False)
+    plain = measure((str(file),), (2,), 1, Explored(**settings))
+    assert plain.config["finished_before"] == 0  # these are the scores of other judges
+    assert not any("critic" in one.metric or "class" in one.metric for one in plain.scores)
+
+
+def test_what_cannot_judge_is_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "explore_many", lambda *_, **__: pytest.fail("it was explored"))
+    with pytest.raises(NetworkError, match=r"--critic Conv2d: .*3 channels"):
+        measure(("dcgan-mnist-2d",), (2,), 1, own=OwnJudges(critic=nn.Conv2d(3, 1, 1).eval()))
 
 
 def test_the_policy_of_a_discriminator() -> None:

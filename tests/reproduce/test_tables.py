@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from egbas.evaluation.baselines import E_GBAS, L2
-from egbas.evaluation.comparison import Score
+from egbas.evaluation.comparison import SIMILARITY, Score
 from egbas.evaluation.equal_mass import EQUAL_MASS
 from egbas.evaluation.exact_methods import EXACT, RANDOM_SET, RANDOM_WEIGHTS
 from egbas.reproduce import table1, table2, tables
@@ -24,13 +24,13 @@ def counted(scores: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 def test_a_table_measures_and_is_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
 
-    def measure(*words: Any, exact: object, seeds: object, repeats: int) -> Measurement:
-        asked.append((*words[:3], exact, seeds, repeats))
+    def measure(*words: Any, exact: object, seeds: object, repeats: int, own: object) -> Measurement:
+        asked.append((*words[:3], exact, seeds, repeats, own))
         return Measurement(scores=(SCORE,), config={"seeds": [0]})
 
     monkeypatch.setattr(tables, "measure", measure)
     content = PaperTable("table9", counted).run(("dcgan-mnist",), (1,), n_queries=1, out=tmp_path)
-    assert asked == [(("dcgan-mnist",), (1,), 1, None, None, 1)]
+    assert asked == [(("dcgan-mnist",), (1,), 1, None, None, 1, None)]
     assert content == {"rows": [{"n": 1}], "ratios": [], "config": {"seeds": [0]}, "note": OTHER_MODELS}
     assert json.loads((tmp_path / "table9.json").read_text()) == content
 
@@ -47,6 +47,15 @@ def test_other_seeds_of_beropt_are_told_beside_the_table(tmp_path: Path) -> None
     (ratio,), (over,) = content["ratios"], content["over_seeds"]
     assert ratio["mean"] == pytest.approx(0.5)  # the table itself is of the first seed
     assert (over["least"], over["most"], over["n_seeds"]) == (pytest.approx(0.25), pytest.approx(0.5), 2)
+
+
+def test_the_paper_has_nothing_beside_a_critic_of_ones_own(tmp_path: Path) -> None:
+    score = replace(SCORE, model="dcgan-mnist", metric=f"{SIMILARITY} 1")
+    scores = score, replace(score, method=L2, value=0.5)
+    for critic, is_told in ((None, True), ("m:critic", False)):
+        content = table2.TABLE.write(Measurement(scores=scores, config={"critic": critic}), tmp_path)
+        papers = [row["paper"] for row in content["ratios"] if row["layer"] == table2.ALL_LAYERS]
+        assert len(papers) == 1 and (papers[0] is not None) == is_told
 
 
 def test_without_exact_rows_there_is_no_table_of_them() -> None:

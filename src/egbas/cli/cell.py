@@ -2,14 +2,14 @@
 """One comparison of ``egbas compare``: a layer and a level at some queries, each of which is done once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from egbas.cli import settings, show
+from egbas.cli import show
 from egbas.cli.workshop import ModelWorkshop
 from egbas.evaluation.comparison import Comparison, Score, draw_all, pictured, ratios, summarise
 from egbas.exploration.result import Exploration
@@ -17,11 +17,11 @@ from egbas.exploration.source import Source
 from egbas.figures import Gallery
 from egbas.report import galleries_of
 from egbas.reproduce.judged import Judges
+from egbas.reproduce.own_judges import OwnJudges, name_of
 from egbas.reproduce.provenance import discriminator_facts
 from egbas.storage import Store, key_of
 from egbas.sweep.fingerprint import probes_of
 from egbas.sweep.task import Task
-from egbas.zoo.models import load_classifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Cell:
         seeds: one for each query.
         has_rows: whether the queries are the rows of a file, in order.
         source: where the query came from, where it is that of a picture.
+        own: networks that are named to judge the images.
     """
 
     shop: ModelWorkshop
@@ -43,6 +44,7 @@ class Cell:
     seeds: Sequence[int]
     has_rows: bool
     source: Source | None = None
+    own: OwnJudges = field(default_factory=OwnJudges)
 
     @cached_property
     def key(self) -> str:
@@ -52,13 +54,8 @@ class Cell:
     @cached_property
     def judges(self) -> Judges:
         """The critic and the classifier that judge the images, where the generator is."""
-        device, model = self.shop.network.device, self.shop.model
-        is_foreign = model.discriminator is not None and not type(model.discriminator).__module__.startswith("egbas.")
-        return Judges(
-            discriminator=None if model.discriminator is None else model.discriminator.to(device),
-            classifier=load_classifier(settings.CLASSIFIER).to(device) if model.card is not None else None,
-            images=probes_of(self.shop.network) if is_foreign else None,
-        )
+        network = self.shop.network
+        return Judges.of(self.shop.model, partial(probes_of, network), self.own, device=network.device)
 
     def task(self, place: int) -> Task:
         """The exploration of a query, by its place."""
@@ -115,6 +112,8 @@ def compared(
             "n_queries": len(cell.seeds),
             "seeds": list(cell.seeds),
             "finished_before": n_found,
+            "classifier": name_of(cell.judges.classifier),
+            "critic": name_of(cell.own.critic),
             "discriminator": discriminator_facts(cell.judges.discriminator),
             "first": first.config(),
         },

@@ -62,6 +62,8 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     half_width: options.HalfWidth = None,
     step_size: options.StepSize = None,
     iterations: options.Iterations = None,
+    classifier: options.OwnClassifier = None,
+    critic: options.Critic = None,
     device: options.Device = options.DEFAULT_DEVICE,
     threads: options.Threads = None,
     overwrite: options.Overwrite = False,
@@ -74,6 +76,8 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     Several layers or levels have a directory each in --out. What is finished when it is stopped is found again.
     """
     given = {**locals(), "samples": 0, "repeats": 1}
+    for judge in ("classifier", "critic"):  # of the images alone: the explorations are the same
+        del given[judge]
     from egbas.cli import ranges, settings, starting
     from egbas.cli.cell import Cell, compared
     from egbas.cli.workshop import ModelWorkshop, explore_options
@@ -83,9 +87,11 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     from egbas.inputs.devices import find_device, set_threads
     from egbas.inputs.models import find_model
     from egbas.inputs.queries import find_rows, seeded
+    from egbas.reproduce.own_judges import OwnJudges
     from egbas.storage import check_destination, save_result
     from egbas.storage.destination import DONE, INPUTS, SAMPLES, check_several, finished_before
     from egbas.storage.store import hidden_beside, kept_in
+    from egbas.sweep.fingerprint import probes_of
 
     starting.check_start(latent=latent, image=image, encoder=encoder, force=force, bank=bank)
     seeds = ranges.numbers(seed, "--seed")
@@ -108,6 +114,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     places = {  # whether a finished one is the one asked for, is looked at below
         cell: check_destination(place if len(asked) == 1 else place / folder_of(*cell), True, written) for cell in asked
     }
+    own = OwnJudges.named(classifier, critic)
     chosen = find_model(model, latent_size, latent, key=key, activation=activation)
     seeded(seeds[0] + n_queries)  # so that the last seed is in range, too
     if queries is not None:
@@ -121,6 +128,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
         raise ConfigError(f"got --layer {layer}, which names one layer twice; name each once")
     for one, _ in asked:
         shop.network.thresholds(shop.layer(one))  # what has no such boundary is told before the work
+    own.check(lambda: probes_of(shop.network))
     for text in shop.network.notices:
         show.warning(text)
     source = None
@@ -132,7 +140,7 @@ def compare(  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917  each option is a
     has_rows = latent is not None or image is not None
     tables: dict[Path, dict[str, Any]] = {}
     cells = {
-        directory: Cell(shop=shop, layer=one, level=grade, seeds=seeds, has_rows=has_rows, source=source)
+        directory: Cell(shop=shop, layer=one, level=grade, seeds=seeds, has_rows=has_rows, source=source, own=own)
         for (one, grade), directory in places.items()
     }
     before = {directory for directory, cell in cells.items() if finished_before(directory, JSON, cell.key, overwrite)}

@@ -136,6 +136,23 @@ Classifier = Annotated[
         help="Judges the images, such as lenet-mnist; its layers are classifier.PATH, the model's generator.PATH.",
     ),
 ]
+OwnClassifier = Annotated[
+    str | None,
+    typer.Option(
+        "--classifier",
+        metavar="NAME|module:callable",
+        help="Says which samples have the query's class.",
+        show_default="lenet-mnist for embedded models",
+    ),
+]
+Critic = Annotated[
+    str | None,
+    typer.Option(
+        metavar="module:callable",
+        help="Network whose features of samples and query are compared.",
+        show_default="the model's discriminator",
+    ),
+]
 RegionOption = Annotated[
     str | None,
     typer.Option(

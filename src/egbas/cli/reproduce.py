@@ -94,6 +94,8 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
             "regions of random weights.",
         ),
     ] = False,
+    classifier: options.OwnClassifier = None,
+    critic: options.Critic = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("runs/reproduce"),
     key: options.Key = None,
     activation: options.Activation = None,
@@ -117,6 +119,7 @@ def reproduce(  # noqa: PLR0913, PLR0917  each option is an argument
 
     _check(name, out, exact=exact)
     asked = _asked(name, queries, seed=seed, layer=layer, level=level, masks=masks, repeats=repeats)
+    asked |= _judges(name, model, (classifier, critic), key=key, activation=activation)
     model = _chosen(model, out, key, activation)  # it writes a file: after all that is refused
     if model is None:
         torch.set_num_threads(1)  # as ``egbas explore`` does for networks of the embedded models' size
@@ -206,6 +209,43 @@ def _asked(
     check_repeats(numbers["repeats"] or 1, has_layer=True, masks=numbers["masks"])
     asked |= {key: value for key, value in numbers.items() if value is not None}
     return asked if layer is None else {**asked, "layers": ranges.numbers(layer, "--layer")}
+
+
+def _judges(
+    name: str,
+    model: str | None,
+    named: tuple[str | None, str | None],
+    *,
+    key: str | None,
+    activation: str | None,
+) -> dict[str, Any]:
+    """The classifier and the critic that are named, asked about images; nothing where none is.
+
+    Args:
+        name: of the experiment.
+        model: as typed.
+        named: the classifier and the critic, as typed.
+        key: which network of a file is meant.
+        activation: what a file does not tell.
+
+    Raises:
+        ConfigError: it is for no such experiment.
+        ModelNotFoundError, NetworkError: there is none of a name, or it cannot judge the images.
+    """
+    if named == (None, None):
+        return {}
+    from egbas.errors import ConfigError
+    from egbas.reproduce.measurement import MODELS, probes_of_model
+    from egbas.reproduce.own_judges import OwnJudges
+    from egbas.zoo.models import load_model
+
+    for option, value in zip(("--classifier", "--critic"), named, strict=True):
+        if value is not None and name not in EXACT:
+            raise ConfigError(f"got {option} {value} for {name}; it is for {', '.join(EXACT)}: leave it out")
+    own = OwnJudges.named(*named)
+    for one in MODELS if model is None else (model,):
+        own.check(partial(probes_of_model, load_model(one, key=key, activation=activation)))
+    return {"own": own}
 
 
 def _check(name: str, out: Path, *, exact: bool) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The classifier that a name means, and the network that it judges: a generator, or the space of images itself."""
+"""The judge that a name means, and the network that a classifier judges: a generator, or the space of images itself."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from torch import nn
 from egbas.errors import ConfigError, ModelNotFoundError, NetworkError
 from egbas.inputs.models import call, find_model, parse_shape
 from egbas.network.classified import Pixels
-from egbas.network.given import Inputs
+from egbas.network.given import Inputs, refuse_meta
 from egbas.network.joined import joined
 from egbas.zoo.lenet import SIDE
 from egbas.zoo.models import Model, classifiers, load_classifier, refuse_choices
@@ -88,9 +88,24 @@ def find_classifier(name: str) -> nn.Module:
             return load_classifier(name)
         except ModelNotFoundError as error:
             raise ModelNotFoundError(f"{error}; your own classifier is package.module:callable") from error
-    made = call(name, "--classifier")
+    return find_judge(name, "--classifier")
+
+
+def find_judge(name: str, option: str) -> nn.Module:
+    """Find a network of the user's own that judges images, by its name ``package.module:callable``.
+
+    Args:
+        name: as typed.
+        option: that it was typed after, for messages.
+
+    Raises:
+        ModelNotFoundError: there is none of that name.
+        NetworkError: the user's code raises or returns no network, or one of shapes alone.
+    """
+    made = call(name, option)
     if not isinstance(made, nn.Module):
-        raise NetworkError(f"--classifier {name} gave a {type(made).__name__}; expected a torch.nn.Module in eval mode")
+        raise NetworkError(f"{option} {name} gave a {type(made).__name__}; expected a torch.nn.Module in eval mode")
+    refuse_meta(made, f"{option} {name} gave a network with")
     named: Any = made
     named.zoo_name = name  # as find_model names a model of the user's own
     return made

@@ -14,11 +14,14 @@ from egbas.evaluation.comparison import Score, draw_all, evaluate
 from egbas.evaluation.exact_methods import ExactSettings, draw_exact
 from egbas.exploration.result import Exploration
 from egbas.reproduce.kept import kept
+from egbas.reproduce.own_judges import OwnJudges
 from egbas.reproduce.provenance import geometry_facts
 from egbas.storage import Store
 from egbas.storage.store import SCORES
 from egbas.sweep.fingerprint import answers_of, network_sha256
+from egbas.zoo.models import Model, load_classifier
 
+CLASSIFIER = "lenet-mnist"  # it knows the digits of the embedded models only
 SCHEMA = 7  # to be raised with every change of what is measured, or how, within a version of egbas
 
 
@@ -49,7 +52,7 @@ class Judges:
 
     Attributes:
         discriminator: whose features are compared; None: there is none.
-        classifier: of digits; None where it does not know the images.
+        classifier: whose classes are compared; None where there is none that knows the images.
         exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
         images: of fixed latents, by which code in other files is told apart; None: of networks that are egbas's own.
     """
@@ -59,11 +62,45 @@ class Judges:
     exact: ExactSettings | None = None
     images: Tensor | None = None
 
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        images: Callable[[], Tensor],
+        own: OwnJudges,
+        *,
+        exact: ExactSettings | None = None,
+        device: torch.device | None = None,
+    ) -> "Judges":
+        """Those of a model's images: what is named, or the model's discriminator and the classifier that knows it.
+
+        Args:
+            model: whose images are judged.
+            images: makes those of fixed latents; called where code in other files is to be told apart.
+            own: that are named.
+            exact: as the attribute.
+            device: where all of them go; None: they stay.
+        """
+        discriminator = model.discriminator if own.critic is None else own.critic
+        classifier = own.classifier
+        if classifier is None and model.card is not None:
+            classifier = load_classifier(CLASSIFIER)
+        for one in (discriminator, classifier):
+            if one is not None and device is not None:
+                one.to(device)
+        has_foreign = own.has_foreign or (discriminator is not None and not _is_of_egbas(discriminator))
+        return cls(
+            discriminator=discriminator,
+            classifier=classifier,
+            exact=exact,
+            images=images() if has_foreign else None,
+        )
+
     @cached_property
     def record(self) -> list[Any]:
         """Checksums of both networks, and what they say of the images."""
         asked = [one for one in (self.discriminator, self.classifier) if one is not None]
-        told = [] if self.images is None else [answers_of(one, self.images) for one in asked]
+        told = [] if self.images is None else [answers_of(one, _in_dtype_of(one, self.images)) for one in asked]
         return [None if one is None else network_sha256(one) for one in (self.discriminator, self.classifier)] + told
 
     def decides(self, task: str) -> dict[str, Any]:
@@ -123,3 +160,13 @@ class Judges:
         scores = evaluate(run, samples, discriminator=self.discriminator, classifier=self.classifier, progress=progress)
         rows = [dataclasses.asdict(score) for score in scores]
         return {"scores": rows, "facts": facts, "warnings": list(run.warnings)}
+
+
+def _is_of_egbas(network: nn.Module) -> bool:
+    return type(network).__module__.startswith("egbas.")
+
+
+def _in_dtype_of(network: nn.Module, images: Tensor) -> Tensor:
+    """Images in the dtype of a judge's weights, as they are judged: in another one it raises, and says nothing."""
+    like = next((each for each in network.parameters() if each.is_floating_point()), images)
+    return images.to(like.dtype)

@@ -8,26 +8,30 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import egbas
 from egbas.evaluation.comparison import Score
 from egbas.evaluation.exact_methods import ExactSettings
 from egbas.exploration.repeats import check_repeats
 from egbas.exploration.result import Exploration
+from egbas.network import Network
 from egbas.reproduce.judged import Judges, Measured
+from egbas.reproduce.own_judges import OwnJudges, name_of
 from egbas.reproduce.provenance import discriminator_facts
 from egbas.reproduce.shared_runs import Explored
-from egbas.zoo.models import load_classifier, load_model
+from egbas.sweep.fingerprint import probes_of
+from egbas.zoo.models import Model, load_model
 from egbas.zoo.pggan import PgganGenerator
 
 MODELS = ("dcgan-mnist-2d", "dcgan-mnist")
 LAYERS = (1, 2, 3, 4)
 PGGAN_LAYERS = (2, 4, 6)
 N_QUERIES = 10
-CLASSIFIER = "lenet-mnist"
 OTHER_MODELS = "The paper's DCGAN is another network with other weights: compare ratios, not values."
 
 
@@ -55,6 +59,7 @@ def measure(  # noqa: PLR0913
     exact: ExactSettings | None = None,
     seeds: Sequence[int] | None = None,
     repeats: int = 1,
+    own: OwnJudges | None = None,
 ) -> Measurement:
     """Explore and judge every layer of every model at queries 0, 1, ..., each drawn from the prior by its number.
 
@@ -70,8 +75,10 @@ def measure(  # noqa: PLR0913
         exact: whether the whole region and its fair rivals are judged, too; how much work that may take.
         seeds: the numbers of the queries; None: from 0 on.
         repeats: seeds of BerOpt at each query, those of ``egbas explore --repeats``; the first is the query's own.
+        own: networks that are named to judge the images; None: none is.
 
     Raises:
+        NetworkError: one of these cannot judge the images; it is asked before any work.
         ConfigError: a supporting set came out empty; no query is left out silently. Or there are no masks to repeat.
         ModelNotFoundError: there is no such model.
         LayerNotFoundError: a model has no such layer.
@@ -82,37 +89,34 @@ def measure(  # noqa: PLR0913
     seeds = list(range(n_queries) if seeds is None else seeds)
     start = time.perf_counter()
     models = {name: explored.model(name) for name in model_names}
-    # The classifier knows the digits of the embedded models only.
-    classifier = load_classifier(CLASSIFIER) if any(model.card is not None for model in models.values()) else None
+    own = own or OwnJudges()
     settings = {
         "beropt": dataclasses.asdict(explored.beropt),
         "gbrrt": dataclasses.asdict(explored.gbrrt),
         "exact": None if exact is None else dataclasses.asdict(exact),
     }
+    for model in models.values():
+        own.check(partial(probes_of_model, model))
     judges_of = {
-        name: Judges(
-            discriminator=model.discriminator,
-            classifier=classifier if model.card is not None else None,
-            exact=exact,
-        )
-        for name, model in models.items()
+        name: Judges.of(model, partial(probes_of_model, model), own, exact=exact) for name, model in models.items()
     }
     layers_of = {name: list(layers or paper_layers(name)) for name in model_names}
     sets = [_judged(explored, judges_of, layers_of, seeds)]
     sets += [_judged(explored.again(repeat), judges_of, layers_of, seeds) for repeat in range(1, repeats)]
     scores, *again = [tuple(score for one in found.values() for score in one.scores) for found, _ in sets]
-    own = sets[0][0]
+    first = sets[0][0]
     config = {
         "models": {name: model.sha256 for name, model in models.items()},
-        "classifier": None if classifier is None else CLASSIFIER,
-        "discriminators": {name: discriminator_facts(model.discriminator) for name, model in models.items()},
-        "geometries": {name: measured.facts["geometry"] for (name, _, _), measured in own.items()},
+        "classifier": next((name for judges in judges_of.values() if (name := name_of(judges.classifier))), None),
+        "critic": name_of(own.critic),
+        "discriminators": {name: discriminator_facts(judges.discriminator) for name, judges in judges_of.items()},
+        "geometries": {name: measured.facts["geometry"] for (name, _, _), measured in first.items()},
         "layers": layers_of,
         "seeds": seeds,
         "repeats": repeats,
         **settings,
-        "unconverged": [[*key, method] for key, one in own.items() for method in one.facts["unconverged"]],
-        "log10_mass": [[*key, mass] for key, one in own.items() if (mass := one.facts.get("log10_mass"))],
+        "unconverged": [[*key, method] for key, one in first.items() for method in one.facts["unconverged"]],
+        "log10_mass": [[*key, mass] for key, one in first.items() if (mass := one.facts.get("log10_mass"))],
         "unconverged_again": [
             [repeat, *key, method]
             for repeat, (found, _) in enumerate(sets[1:], 1)
@@ -124,6 +128,11 @@ def measure(  # noqa: PLR0913
         "seconds": time.perf_counter() - start,
     }
     return Measurement(scores=scores, config=config, again=tuple(again))
+
+
+def probes_of_model(model: Model) -> Tensor:
+    """The images of fixed latents of a model, on the CPU."""
+    return probes_of(Network(model.generator, model.latent.shape))
 
 
 def _judged(

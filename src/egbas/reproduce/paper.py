@@ -10,6 +10,7 @@ from egbas.evaluation.exact_methods import ExactSettings
 from egbas.reproduce import table1, table2
 from egbas.reproduce.figures import FIGURES, PGGAN_FIGURES, PLANE_FIGURES, default_model, expect
 from egbas.reproduce.measurement import MODELS, N_QUERIES, PGGAN_LAYERS, measure, paper_layers
+from egbas.reproduce.own_judges import OwnJudges
 from egbas.reproduce.shared_runs import Explored, Progress, beropt_at
 from egbas.storage import Store, write_json
 from egbas.zoo.models import load_model
@@ -29,6 +30,7 @@ def run(  # noqa: PLR0913, PLR0917
     level: int | None = None,
     masks: int | None = None,
     repeats: int = 1,
+    own: OwnJudges | None = None,
 ) -> dict[str, Any]:
     """Make Tables 1 and 2 of the models, and every figure that one of them can be drawn of.
 
@@ -44,6 +46,7 @@ def run(  # noqa: PLR0913, PLR0917
         level: as for a table, and for the figures, too.
         masks: as the level.
         repeats: as for a table.
+        own: as for a table.
 
     Returns:
         {"made": [{"name", "model", "files", "seconds"}, ...], "seconds"}, as ``out/all.json`` holds it; the model of
@@ -51,6 +54,7 @@ def run(  # noqa: PLR0913, PLR0917
         "doubts" where tables have them.
 
     Raises:
+        NetworkError: what is named cannot judge the images.
         RunDirectoryError: a file cannot be written.
     """
     start = time.perf_counter()
@@ -67,7 +71,7 @@ def run(  # noqa: PLR0913, PLR0917
     explored = Explored(beropt=beropt_at(level, masks), progress=told, store=store)
     for name, model in figures:
         expect(name, model, explored)
-    measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats)
+    measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats, own=own)
     made = []
     for table in (table1.TABLE, table2.TABLE):
         doubts = table.write(measured, out).get("doubts", [])  # the same of both

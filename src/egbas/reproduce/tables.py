@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from egbas.evaluation.comparison import Score
+from egbas.evaluation.comparison import SIMILARITY, Score
 from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS, ExactSettings
 from egbas.reproduce.measurement import MODELS, N_QUERIES, OTHER_MODELS, Measurement, measure
+from egbas.reproduce.own_judges import OwnJudges
 from egbas.reproduce.repeats import over_seeds, told_ratio
 from egbas.reproduce.shared_runs import Explored, Progress, beropt_at
 from egbas.storage import Store, write_json
@@ -96,6 +97,7 @@ class PaperTable:
         level: int | None = None,
         masks: int | None = None,
         repeats: int = 1,
+        own: OwnJudges | None = None,
     ) -> dict[str, Any]:
         """Measure, make the table, and write it to ``out/NAME.json``.
 
@@ -111,17 +113,19 @@ class PaperTable:
             level: of the supporting sets; None: as the paper has them, by a sparsity.
             masks: random ones a step of BerOpt; 0: none; None: egbas's own number.
             repeats: seeds of BerOpt at each query; the table itself is of the first.
+            own: networks that are named to judge the images; None: none is.
 
         Returns:
             {"rows", "ratios", "config", "note"}, see ``rows_and_ratios``; with repeats "over_seeds", too, of
             ``egbas.reproduce.repeats``; "doubts" where there are any, of ``doubts_of``.
 
         Raises:
+            NetworkError: what is named cannot judge the images.
             ConfigError: without masks there is nothing to repeat.
             RunDirectoryError: the file cannot be written.
         """
         explored = Explored(beropt=beropt_at(level, masks), progress=progress, store=store)
-        measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats)
+        measured = measure(model_names, layers, n_queries, explored, exact=exact, seeds=seeds, repeats=repeats, own=own)
         return self.write(measured, out)
 
     def write(self, measured: Measurement, out: Path) -> dict[str, Any]:
@@ -138,6 +142,8 @@ class PaperTable:
             RunDirectoryError: the file cannot be written.
         """
         rows, ratios = self.rows_and_ratios(measured.scores)
+        if measured.config.get("critic") is not None:  # the paper's similarities are of its own discriminator
+            ratios = [{**row, "paper": None} if SIMILARITY in row["metric"] else row for row in ratios]
         content = {"rows": rows, "ratios": ratios, "config": measured.config, "note": OTHER_MODELS}
         if measured.again:
             sets = [measured.scores, *measured.again]

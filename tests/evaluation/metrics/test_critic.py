@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,7 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from egbas.errors import NetworkError
-from egbas.evaluation.metrics.critic import CriticSimilarity, class_consistency, critic_similarity
+from egbas.evaluation.metrics.critic import (
+    CriticSimilarity,
+    check_classifier,
+    check_critic,
+    class_consistency,
+    critic_similarity,
+)
 from egbas.zoo.mnist_dcgan import DcganCritic
 from tests.problems import linear
 
@@ -140,3 +147,77 @@ def test_judges_are_left_as_they_were() -> None:
     critic = Critic().eval()
     critic_similarity(critic, pictures(E1, E2), torch.tensor(E1)[None, None])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in critic.modules())
+
+
+class Named(nn.Module):
+    """Logits by their name, beside features that are alike for all images."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = x.flatten(1)
+        return {"features": torch.ones_like(x), "logits": x}
+
+
+def test_logits_may_stand_beside_features() -> None:
+    images = pictures([3, 1], [0, 1], [2, 1], [-1, -3])
+    assert class_consistency(Named().eval(), images, torch.tensor(E1)[None, None]) == 0.75
+
+
+class Answering(nn.Module):
+    """Gives what a function makes of the images, flattened."""
+
+    def __init__(self, of: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.of = of
+
+    def forward(self, x: Tensor) -> object:
+        return self.of(x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (lambda x: x[:, :1], r"returned torch.float32 of shape \(3, 1\) for 3 images; expected logits .* two classes"),
+        (lambda x: x[:, 0], r"of shape \(3,\)"),
+        (lambda x: x[:1], r"of shape \(1, 2\) for 3 images"),
+        (lambda x: x[:, :, None, None].expand(-1, -1, 2, 2), r"of shape \(3, 2, 2, 2\)"),
+        (lambda x: x.argmax(dim=1), r"returned torch.int64"),
+        (lambda x: "a cat", "returned str"),
+        (lambda x: (x, x), "2 parts, none of which is called 'logits'"),
+        (lambda x: x * torch.nan, "logits that are NaN"),
+        (lambda x: x + torch.rand(1), "other logits the second time, or beside other images"),
+        (lambda x: x - x.mean(dim=0), "other logits the second time, or beside other images"),
+        (
+            lambda x: x @ torch.ones(3, 3),
+            r"the classifier raised RuntimeError on images of shape \(3, 1, 1, 2\): .*resizes",
+        ),
+    ],
+)
+def test_a_classifier_that_cannot_judge_is_refused(of: Callable[[Tensor], object], told: str) -> None:
+    with pytest.raises(NetworkError, match=told):
+        check_classifier(Answering(of).eval(), pictures(E1, E2, [1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (lambda x: x * 2, "no non-linearity that egbas knows"),
+        (lambda x: torch.relu(x * torch.inf), "NaN or infinite"),
+        (lambda x: torch.relu(x + torch.rand(1)), "other features the second time"),
+        (lambda x: torch.relu(x.sum()), "expected one row for each"),
+        (lambda x: torch.relu(x @ torch.ones(3, 3)), r"the discriminator raised RuntimeError on images of shape .*: "),
+    ],
+)
+def test_a_critic_that_cannot_judge_is_refused(of: Callable[[Tensor], object], told: str) -> None:
+    with pytest.raises(NetworkError, match=told):
+        check_critic(Answering(of).eval(), pictures(E1, E2, [1, 1]))
+
+
+def test_judges_that_can_judge_are_left_alone() -> None:
+    check_critic(Critic().eval(), pictures(E1, E2))
+    check_critic(MinibatchCritic().eval(), pictures(E1, E2))  # it sees every image alone
+    for classifier in (Named(), nn.Flatten(), nn.Sequential(nn.Flatten(), nn.Unflatten(1, (2, 1, 1)))):
+        check_classifier(classifier.eval(), pictures(E1, E2))
+    with pytest.raises(NetworkError, match=r"discriminator\.eval"):
+        check_critic(Critic(), pictures(E1))
+    with pytest.raises(NetworkError, match=r"classifier\.eval"):
+        check_classifier(Named(), pictures(E1))

@@ -2,7 +2,9 @@
 """What other networks make of the images: a discriminator's features (the paper's Table 2), a classifier's class."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,9 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from egbas.errors import NetworkError
+from egbas.errors import EgbasError, NetworkError
+from egbas.network.classified import Logits
 from egbas.network.functions import activation_name
-from egbas.network.images import close, image_of, images_at_once
+from egbas.network.images import close, images_at_once
 from egbas.network.replica import Replica, freeze
 from egbas.region import MICRO_BATCH
 
@@ -51,10 +54,10 @@ class CriticSimilarity:
         Raises:
             NetworkError: the discriminator is in train mode, raised, or gives other features the second time.
         """
-        self._replica = _judge(discriminator, "discriminator")
+        self._judge = _judge(discriminator, "discriminator")
         self._query = query_image[None]
-        self._expected = _features(self._replica, self._query)
-        if not all(map(close, _features(self._replica, self._query), self._expected)):
+        self._expected = _features(self._judge, self._query)
+        if not all(map(close, _features(self._judge, self._query), self._expected)):
             raise NetworkError("the discriminator gives other features the second time; turn off its random noise")
         self._cosines: list[list[Tensor]] = []  # of each batch, of each non-linearity (m,)
         # Beside images that are nothing like it: beside samples, statistics of the batch would hardly change. With
@@ -69,7 +72,7 @@ class CriticSimilarity:
         """Whether the query's features are what they are alone, in a batch with other images."""
         batch = torch.cat([self._query, beside])
         try:
-            got = _at_activations(self._replica, batch, lambda _, features: features[:1].clone())
+            got = _at_activations(self._judge, batch, lambda _, features: features[:1].clone())
         except NetworkError:  # a batch of a size that it does not take
             return False
         return all(close(one, alone, slack=10.0) for one, alone in zip(got, self._expected, strict=True))
@@ -87,7 +90,7 @@ class CriticSimilarity:
             NetworkError: the discriminator raised.
         """
         for batch in images.split(images_at_once(images[0].numel()) if self._is_independent else 1):
-            self._cosines.append(_at_activations(self._replica, batch, self._like_query))
+            self._cosines.append(_at_activations(self._judge, batch, self._like_query))
         return self
 
     def _like_query(self, number: int, features: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
@@ -105,48 +108,125 @@ def class_consistency(classifier: nn.Module, images: Tensor, query_image: Tensor
     The class is the largest logit of the query's own image; whether that is the right one does not matter.
 
     Args:
-        classifier: maps images (n, c, h, w) to logits (n, k); in eval mode; left as it is.
+        classifier: maps images (n, c, h, w) to logits (n, k), alone or by the name ``logits``; in eval mode; left as
+            it is.
         images: (n, c, h, w), n >= 1.
         query_image: (c, h, w).
 
     Raises:
         NetworkError: the classifier is in train mode, raised, or gives no logits.
     """
-    replica = _judge(classifier, "classifier")
-    expected = _classes(replica, query_image[None])
-    classes = torch.cat([_classes(replica, batch) for batch in images.split(MICRO_BATCH)])
+    judge = _judge(Logits(classifier), "classifier")
+    expected = _classes(judge, query_image[None])
+    classes = torch.cat([_classes(judge, batch) for batch in images.split(MICRO_BATCH)])
     return (classes == expected).double().mean().item()
 
 
-def _judge(network: nn.Module, role: str) -> Replica:
+def check_critic(critic: nn.Module, images: Tensor) -> None:
+    """Refuse what ``critic_similarity`` could not say anything of such images by.
+
+    Args:
+        critic: maps images (n, c, h, w) to anything; left as it is.
+        images: (n, c, h, w), n >= 1, of the kind that it is to judge.
+
+    Raises:
+        NetworkError: as ``critic_similarity`` does, or there is no non-linearity, or its features are not finite.
+    """
+    values = critic_similarity(critic, images, images[0])
+    if not values:
+        raise NetworkError(
+            "it has no non-linearity that egbas knows, such as nn.ReLU, so that there are no features to compare"
+        )
+    if not all(map(math.isfinite, values)):
+        raise NetworkError("it has features that are NaN or infinite; check its weights and the range of its images")
+
+
+def check_classifier(classifier: nn.Module, images: Tensor) -> None:
+    """Refuse what ``class_consistency`` could not say anything of such images by.
+
+    Args:
+        classifier: maps images (n, c, h, w) to logits (n, k), alone or by the name ``logits``; left as it is.
+        images: (n, c, h, w), n >= 1, of the kind that it is to judge.
+
+    Raises:
+        NetworkError: as ``class_consistency`` does, or its logits are NaN, or they are others the second time or beside
+            other images.
+    """
+    judge = _judge(Logits(classifier), "classifier")
+    logits = _logits(judge, images)
+    if logits.isnan().any():
+        raise NetworkError("it gives logits that are NaN; check its weights and the range of its images")
+    alone = torch.cat([_logits(judge, image[None]) for image in images])
+    if not close(alone, logits, slack=10.0):
+        raise NetworkError(
+            "it gives an image other logits the second time, or beside other images; turn off its random noise, and "
+            "let it see each image for itself"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """A network that judges images, and what it is called in messages."""
+
+    replica: Replica
+    role: str
+
+    def __call__(self, images: Tensor) -> Any:
+        """Run it on images (n, c, h, w), on the device and in the dtype of its weights."""
+        like = next((p for p in self.replica.module.parameters() if p.is_floating_point()), images)
+        try:
+            return self.replica(images.to(device=like.device, dtype=like.dtype))
+        except NetworkError as error:
+            cause = error.__cause__
+            if cause is None or isinstance(cause, EgbasError):
+                raise
+            reason = (str(cause).splitlines() or [""])[0]
+            raise NetworkError(
+                f"the {self.role} raised {type(cause).__name__} on images of shape {tuple(images.shape)}: {reason}; "
+                "where it wants another size, range or number of channels, wrap it in a module that resizes and "
+                "rescales them"
+            ) from cause
+
+
+def _judge(network: nn.Module, role: str) -> _Judge:
     if any(module.training for module in network.modules()):
         raise NetworkError(f"the {role} is in train mode; call {role}.eval() first")
-    return freeze(network)
+    return _Judge(freeze(network), role)
+
+
+def _classes(judge: _Judge, images: Tensor) -> Int[Tensor, " n"]:
+    return _logits(judge, images).argmax(dim=1)
 
 
 @torch.no_grad()
-def _classes(replica: Replica, images: Tensor) -> Int[Tensor, " n"]:
-    return image_of(_run(replica, images), len(images)).flatten(1).argmax(dim=1).cpu()
+def _logits(judge: _Judge, images: Tensor) -> Float[Tensor, "n k"]:
+    logits = judge(images)
+    n = len(images)
+    if not (isinstance(logits, Tensor) and logits.is_floating_point() and _are_logits(logits.shape, n)):
+        told = f"{logits.dtype} of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise NetworkError(
+            f"the classifier returned {told} for {n} images; expected logits ({n}, classes) of two classes or more"
+        )
+    return logits.flatten(1).cpu()
 
 
-def _features(replica: Replica, images: Tensor) -> list[Tensor]:
+def _are_logits(shape: torch.Size, n: int) -> bool:
+    """Whether a tensor has a row of two numbers or more for each image; (n, k, 1, 1) are k numbers, too."""
+    return len(shape) > 1 and shape[0] == n and shape[1] == math.prod(shape[1:]) > 1
+
+
+def _features(judge: _Judge, images: Tensor) -> list[Tensor]:
     """The outputs of every non-linearity, flattened to (n, k_l)."""
     # The network may overwrite them in place.
-    return _at_activations(replica, images, lambda _, features: features.clone())
+    return _at_activations(judge, images, lambda _, features: features.clone())
 
 
 @torch.no_grad()
-def _at_activations(replica: Replica, images: Tensor, measure: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+def _at_activations(judge: _Judge, images: Tensor, measure: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
     """What ``measure`` makes of the number of every non-linearity, from 0, and its output (n, k_l)."""
     with _AfterActivations(len(images), measure) as observed:
-        _run(replica, images)
+        judge(images)
     return observed.values
-
-
-def _run(replica: Replica, images: Tensor) -> Any:
-    """Run a judge on images, on the device and in the dtype of its weights."""
-    like = next((p for p in replica.module.parameters() if p.is_floating_point()), images)
-    return replica(images.to(device=like.device, dtype=like.dtype))
 
 
 def _cosine(features: Float[Tensor, "n k"], query: Float[Tensor, "1 k"]) -> Float[Tensor, " n"]:
