@@ -209,7 +209,7 @@ from compare_elsewhere import SHIFT
 class Critic(nn.Module):
     def forward(self, images):
         x = images.flatten(1)
-        return torch.relu(torch.stack([x.sum(1), x[:, 0] - x[:, 1] + SHIFT], dim=1))
+        return torch.relu(torch.stack([1 + x[:, 0], 3 * x[:, 1], x[:, 0] - x[:, 1] + SHIFT], dim=1))
 
 class One(nn.Module):
     def forward(self, images):
@@ -248,7 +248,7 @@ def forget_judges() -> None:
 @pytest.fixture
 def judges(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (here / "compare_judges.py").write_text(JUDGES)
-    (here / "compare_elsewhere.py").write_text("SHIFT = 0.5")
+    (here / "compare_elsewhere.py").write_text("SHIFT = 2.5")
     monkeypatch.syspath_prepend(str(here))
     forget_judges()
     yield here
@@ -266,7 +266,7 @@ def test_judges_of_ones_own_by_hand(judges: Path) -> None:
     (key,) = Store(Path("store")).keys()
     run = load_run(Store(Path("store")).place(key), small_network())
     x = torch.cat([run.query_image[None], images_of(run, e_gbas(run).latents)]).flatten(1).double()
-    features = torch.relu(torch.stack([x.sum(1), x[:, 0] - x[:, 1] + 0.5], dim=1))
+    features = torch.relu(torch.stack([1 + x[:, 0], 3 * x[:, 1], x[:, 0] - x[:, 1] + 2.5], dim=1))
     expected = F.cosine_similarity(features[1:], features[:1]).mean().item()
     assert means[E_GBAS, "critic similarity 1"] == pytest.approx(expected, abs=1e-6)
     assert 0.5 < expected < 0.9999
