@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from egbas.beropt import BerOptConfig
 from egbas.errors import ConfigError
 from egbas.exploration.explore import explore
-from egbas.exploration.facts import Facts, facts_of
+from egbas.exploration.facts import Facts, draws_for_deviation, facts_of
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.samplers.chains import Chains
@@ -199,20 +199,50 @@ def test_few_samples_have_neither_an_interval_nor_words() -> None:
 
 def test_pixels_that_hardly_ever_change_have_no_interval() -> None:
     class Rare(nn.Module):
-        """One pixel, which changes above 1.8 only: one draw in thirty."""
+        """One pixel, which changes above a threshold only."""
+
+        threshold = 0.0
 
         def forward(self, z: Tensor) -> Tensor:
-            return 1 + (z[:, :1, None, None] - 1.8).relu()
+            return 1 + (z[:, :1, None, None] - self.threshold).relu()
 
-    latents = torch.zeros(16, 2).double()
-    missing = 0
-    for seed in range(12):
+    net, latents = Rare().eval(), torch.zeros(16, 2).double()
+    first = draws_for_deviation(Network(net, (2,)), SPACE, torch.zeros(2), 16)[:, 0].sort().values
+
+    def found() -> Facts:
+        rng = torch.Generator().manual_seed(0)
+        told = facts_of(Network(net, (2,)), SPACE, torch.zeros(2), chains(latents), rng=rng)
+        assert told is not None
+        return told
+
+    net.threshold = float(first[-2:].mean())  # one draw in thousands: a third of the resamples are without it
+    assert (found().low, found().high) == (None, None)
+    net.threshold = float(first[-40:-38].mean())
+    assert (found().low, found().high) == (0.0, 0.0)
+
+
+def test_the_prior_is_the_same_for_every_run() -> None:
+    class Dots(nn.Module):
+        """Nine pixels that change seldom: each above 2 of its own coordinate."""
+
+        def forward(self, z: Tensor) -> Tensor:
+            return 1 + (z - 2).relu().view(-1, 1, 3, 3)
+
+    space, z0 = LatentSpace(shape=(9,)), torch.full((9,), 2.5)
+    spread = torch.arange(1, 10).double() / 10
+    z = 2.5 + 0.1 * spread * torch.randn(320, 9, generator=torch.Generator().manual_seed(0)).double()
+    maps = []
+    for seed in range(2):
         rng = torch.Generator().manual_seed(seed)
-        found = facts_of(Network(Rare().eval(), (2,)), SPACE, torch.zeros(2), chains(latents), rng=rng)
-        if found is not None and found.low is None:
-            missing += 1
-        assert found is None or found.low is None or math.isfinite(found.low)
-    assert missing
+        one = facts_of(Network(Dots().eval(), (9,)), space, z0, chains(z, 16), rng=rng)
+        assert one is not None
+        maps.append(one.freedom)
+    assert torch.equal(*maps)  # the samples alone tell two runs apart
+    # E[x^2] - E[x]^2 of x = max(Z - 2, 0), by the normal density and its tail.
+    density, tail = math.exp(-2) / math.sqrt(2 * math.pi), math.erfc(2 / math.sqrt(2)) / 2
+    variance = 5 * tail - 2 * density - (density - 2 * tail) ** 2
+    expected = z.std(dim=0, correction=0) / math.sqrt(variance)
+    assert (maps[0].flatten().double() / expected - 1).abs().max() < 0.25  # 115 of 5,000 draws change a pixel
 
 
 @pytest.mark.parametrize("period", [2, 16])

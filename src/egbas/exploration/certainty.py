@@ -17,13 +17,13 @@ from torch import Tensor
 
 from egbas.beropt import BerOptResult
 from egbas.exploration.deviation import deviation_of, shown_of
-from egbas.exploration.facts import HELD_SHARE, Facts, prior_draws
+from egbas.exploration.facts import HELD_SHARE, Facts, draws_for_deviation, prior_draws
 from egbas.latent import LatentSpace
 from egbas.network import Network
 from egbas.region import SupportingRegion
 from egbas.samplers.chains import CONVERGED, Chains
 
-_OF_PRIOR = 2000  # draws that the deviation over the prior comes from, fewer of large images: one for all sets
+_OF_PRIOR = 2000  # draws that tell how many boundaries the prior keeps
 _LEVEL = 0.95  # of the interval
 
 
@@ -205,7 +205,8 @@ def _agreement(
         return None
     beside = prior_draws(latent, query, _OF_PRIOR, rng)
     image = network.generate(query[None])[0].cpu()
-    prior = deviation_of(network, beside, image, correction=1)
+    shown = max(shown_of(network, len(chains.latents)) for chains in drawn)
+    prior = deviation_of(network, draws_for_deviation(network, latent, query, shown), image, correction=1)
     is_free = prior >= HELD_SHARE * prior.max()
     maps = torch.stack([deviation_of(network, chains.latents, image, correction=1) / prior for chains in drawn])
     reliable = [_reliability(network, chains, image, prior, is_free) for chains in drawn]

@@ -9,6 +9,7 @@ from egbas.network import Network
 
 LARGE_IMAGE = 50_000  # values of an image, from which on fewer images are computed
 _N_LARGE = 100
+_OF_PRIOR, _VALUES_OF_PRIOR = 5000, 2**23  # draws that tell the prior's deviation, and values of their images
 
 
 class PixelSums:
@@ -44,6 +45,18 @@ class PixelSums:
 def shown_of(network: Network, n: int) -> int:
     """Of how many of n latents images are computed: fewer where they are large."""
     return n if network.image_size <= LARGE_IMAGE else min(_N_LARGE, n)
+
+
+def draws_of_prior(network: Network, n: int) -> int:
+    """How many draws of the prior tell its deviation: thousands where images are small, as many as samples elsewhere.
+
+    As few as samples would make each run's freedom map another one, by pixels that change seldom over the prior.
+
+    Args:
+        network: the generator.
+        n: samples that are compared with them, of which images are computed.
+    """
+    return max(n, min(_OF_PRIOR, _VALUES_OF_PRIOR // network.image_size))
 
 
 def deviation_of(

@@ -6,12 +6,13 @@ In: a network, a query, exact samples of the region. Out: freedom and distance, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from egbas.exploration.deviation import PixelSums, shown_of
+from egbas.exploration.deviation import PixelSums, draws_of_prior, shown_of
 from egbas.exploration.judges import Features, Judge, Panel, Score
 from egbas.exploration.words import areas_of, sentence_of
 from egbas.latent import LatentSpace, Normal
@@ -21,6 +22,8 @@ from egbas.samplers.chains import Chains
 
 HELD_SHARE = 0.01  # of the largest deviation over the prior: pixels that deviate less there have no freedom
 _N_RESAMPLES, _N_PIXELS = 1000, 4096  # of the bootstrap; so many pixels, drawn at random, tell its width
+_GROUPS = 200  # of the prior's draws, that are resampled whole: single draws would take the memory of all of them
+_SEED_OF_PRIOR = 0  # the deviation over the prior is the network's, and the same for every run
 _FEW = 16  # samples, below which neither interval nor words mean anything
 _LEAST_SHARE = 0.9  # of the resamples that must have a freedom, for their quantiles to be an interval
 _QUANTILES = (0.05, 0.5, 0.95)
@@ -125,10 +128,10 @@ def facts_of(  # noqa: PLR0913
 
     Args:
         network: the generator.
-        latent: the latent space; as many draws of its prior are taken as there are samples.
+        latent: the latent space; ``draws_of_prior`` says how many draws of its prior are taken, the same in every run.
         query: z0.
         chains: exact samples of the prior in the region.
-        rng: of the prior's draws and of the bootstrap.
+        rng: of the bootstrap.
         judges: further ones, beside brightness, contrast and colour.
         features: of images (n, c, h, w), one tensor for each; None: pixels alone.
         focus: (h, w) bool, the part of the image that BerOpt looked at.
@@ -146,14 +149,17 @@ def facts_of(  # noqa: PLR0913
     size = query_image.numel()
     some = torch.arange(size) if size <= _N_PIXELS else torch.randperm(size, generator=rng)[:_N_PIXELS]
     look = _Look(query_image=query_image.double(), panel=Panel.of(judges, features, query_image), some=some)
-    inside = look.at(network, chains.latents[chosen])
-    beside = look.at(network, prior_draws(latent, query, n, rng))
+    number = chains.chain[chosen].unique(return_inverse=True)[1]
+    inside = look.at(network, chains.latents[chosen], number)
+    drawn = draws_for_deviation(network, latent, query, n)
+    group = torch.arange(len(drawn)) * min(_GROUPS, len(drawn)) // len(drawn)
+    beside = look.at(network, drawn, group, judged=n)
     deviation, prior = inside.deviation, beside.deviation
     if not bool(prior.sum() > 0):
         return None
     freedom = torch.where(prior < HELD_SHARE * prior.max(), torch.nan, deviation / prior).float()
     mean = float(deviation.sum() / prior.sum())
-    known = None if n < _FEW else _interval(inside.pixels, chains.chain[chosen], beside.pixels, mean, rng)
+    known = None if n < _FEW else _interval(inside.totals, beside.totals, mean, rng)
     low, high = known or (None, None)
     scores = {
         name: Score.of(value, inside.scores[name], beside.scores[name]) for name, value in look.panel.scores.items()
@@ -172,6 +178,20 @@ def facts_of(  # noqa: PLR0913
         focus=None if focus is None else _in_focus(deviation, prior, focus),
         feature_distance=None if features is None else _quantiles(inside.feature_distances),
     )
+
+
+def draws_for_deviation(
+    network: Network, latent: LatentSpace, query: Float[Tensor, " d"], n: int
+) -> Float[Tensor, "m d"]:
+    """Draws that tell the prior's deviation, the same ones whatever the seed of a run.
+
+    Args:
+        network: the generator.
+        latent: the latent space.
+        query: z0.
+        n: samples that are compared with them, of which images are computed.
+    """
+    return prior_draws(latent, query, draws_of_prior(network, n), torch.Generator().manual_seed(_SEED_OF_PRIOR))
 
 
 def prior_draws(latent: LatentSpace, query: Float[Tensor, " d"], n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
@@ -200,14 +220,14 @@ class _Images:
 
     Attributes:
         deviation: (c, h, w), float64, over all.
-        pixels: (n, p) some values of each.
-        distances: (n,) from the query's image, relative to its norm.
+        totals: (g, 2 p + 1) of each group: sums of some values, sums of their squares, and count.
+        distances: (n,) from the query's image, relative to its norm; like all that follow of those that are judged.
         scores: (n,) of each judge's.
         feature_distances: (n,), as the distances.
     """
 
     deviation: Tensor
-    pixels: Tensor
+    totals: Tensor
     distances: Tensor
     scores: Mapping[str, Tensor]
     feature_distances: Tensor
@@ -227,19 +247,36 @@ class _Look:
     panel: Panel
     some: Tensor
 
-    def at(self, network: Network, latents: Tensor) -> _Images:
-        norm = self.query_image.norm()
+    def at(self, network: Network, latents: Tensor, group: Tensor, judged: int | None = None) -> _Images:
+        """Look at images.
+
+        Args:
+            network: the generator.
+            latents: (n, d) whose images they are.
+            group: (n,) of each, 0, 1, ...; groups are resampled whole.
+            judged: how many are judged, the first ones; None: all.
+        """
+        norm, judged = self.query_image.norm(), len(latents) if judged is None else judged
         sums = PixelSums(self.query_image)
-        pixels, distances, scores, far = [], [], [], []
-        for batch in network.image_batches(latents):
-            gaps = sums.add(batch)
-            pixels.append(gaps.flatten(1)[:, self.some])
-            distances.append(gaps.flatten(1).norm(dim=1) / norm)
-            scores.append(self.panel.scores_of(batch))
-            far.append(self.panel.distances(batch))
+        totals = torch.zeros(int(group.max()) + 1, 2 * len(self.some) + 1, dtype=torch.float64)
+        distances, scores, far = [], [], []
+        batches = network.image_batches(latents[:judged])
+        if judged < len(latents):
+            batches = chain(batches, network.image_batches(latents[judged:]))
+        n = 0
+        for batch in batches:
+            gaps = sums.add(batch).flatten(1)
+            some = gaps[:, self.some]
+            ones = torch.ones(len(some), 1, dtype=torch.float64)
+            totals.index_add_(0, group[n : n + len(some)], torch.cat([some, some.square(), ones], dim=1))
+            n += len(some)
+            if n <= judged:
+                distances.append(gaps.norm(dim=1) / norm)
+                scores.append(self.panel.scores_of(batch))
+                far.append(self.panel.distances(batch))
         return _Images(
             deviation=sums.deviation(),
-            pixels=torch.cat(pixels),
+            totals=totals,
             distances=torch.cat(distances),
             scores={name: torch.cat([batch[name] for batch in scores]) for name in self.panel.scores},
             feature_distances=torch.cat(far),
@@ -247,24 +284,18 @@ class _Look:
 
 
 def _interval(
-    inside: Float[Tensor, "n p"], chain: Tensor, beside: Float[Tensor, "m p"], mean: float, rng: torch.Generator
+    inside: Float[Tensor, "g q"], beside: Float[Tensor, "h q"], mean: float, rng: torch.Generator
 ) -> tuple[float, float] | None:
-    """A 95 % bootstrap interval of the mean freedom: chains are resampled whole, and draws of the prior.
+    """A 95 % bootstrap interval of the mean freedom: chains are resampled whole, and groups of the prior's draws.
 
     The mean is over all values of an image, the resamples over some: the interval is that of the latter, to scale.
     None where many resamples have none: with few draws, pixels that change seldom do not change in them.
     """
-    numbers, index = chain.unique(return_inverse=True)
-    sums = torch.zeros(len(numbers), 2 * inside.shape[1] + 1, dtype=torch.float64)
-    sums.index_add_(
-        0, index, torch.cat([inside, inside.square(), torch.ones(len(inside), 1, dtype=torch.float64)], dim=1)
-    )
-    alone = torch.cat([beside, beside.square(), torch.ones(len(beside), 1, dtype=torch.float64)], dim=1)
-    ratios = _resampled(sums, rng) / _resampled(alone, rng)
+    ratios = _resampled(inside, rng) / _resampled(beside, rng)
     known = ratios[ratios.isfinite()]
     if len(known) < _LEAST_SHARE * len(ratios):
         return None
-    region, prior = (float(_deviations(each.sum(dim=0)[None])) for each in (sums, alone))
+    region, prior = (float(_deviations(each.sum(dim=0)[None])) for each in (inside, beside))
     scale = mean * prior / region if region > 0 else 1.0
     low, high = (scale * known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))).tolist()
     return low, high
