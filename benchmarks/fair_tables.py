@@ -74,7 +74,7 @@ def seeds(content: dict[str, list[Row]]) -> str:
     """The ratios of Table 1 at single queries over seeds of BerOpt."""
     wanted = [row for row in content["over_seeds"] if row["metric"] == f"{EXACT} / baseline, {DEVIATION}"]
     lines = []
-    for key in dict.fromkeys((row["model"], row["layer"], row["query"]) for row in wanted):
+    for key in sorted({(row["model"], row["layer"], row["query"]) for row in wanted}):
         here = {row["method"]: row for row in wanted if (row["model"], row["layer"], row["query"]) == key}
         lines.append([f"`{key[0]}`", *map(str, key[1:]), *(_ratio(here.get(name)) for name in RIVALS)])
     return markdown.table(["model", "l", "query", *(f"exact / {name}" for name in RIVALS)], lines)
