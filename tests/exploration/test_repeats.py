@@ -49,6 +49,13 @@ def test_without_samples_the_sets_are_repeated() -> None:
     assert run.certainty.repeats == 2
 
 
+@pytest.mark.parametrize(("mass", "is_measured"), [(None, True), (True, True), (False, False)])
+def test_no_mass_is_measured_of_repeats_where_nobody_wants_it(mass: bool | None, is_measured: bool) -> None:
+    run = halves(2, mass=mass)  # in the plane, where seconds suffice
+    assert (run.mass is not None) is is_measured
+    assert [row["log10_mass"] is not None for row in run.certainty.rows] == [is_measured, is_measured]
+
+
 def test_masks_differ_from_seed_to_seed() -> None:
     model = egbas.load_model("dcgan-mnist-2d")
     z0 = model.latent.sample(1, rng=torch.Generator().manual_seed(7))[0]

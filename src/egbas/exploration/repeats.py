@@ -103,7 +103,7 @@ def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: P
     if run.exact is None:
         repeats += map(_without_samples, problem.seeds, again.found)
     else:
-        exact = replace(sampling, named=(PRIOR,), mass=None)
+        exact = replace(sampling, named=(PRIOR,), mass=None if sampling.mass else sampling.mass)
         repeats += map(_of_run, answers(problem, again.found, exact, _clock(progress, len(problem.seeds))))
     assert problem.precisions is not None
     active = int(problem.precisions.split.at(run.query).is_active.sum())
@@ -125,7 +125,14 @@ def _of_run(run: Exploration) -> Repeat:
 def _without_samples(seed: int, found: Found) -> Repeat:
     assert found.beropt is not None  # a layer has a set
     assert isinstance(found.region, SupportingRegion)
-    return Repeat(seed=seed, beropt=found.beropt, region=found.region, exact=None, facts=None, log10_mass=None)
+    return Repeat(
+        seed=seed,
+        beropt=found.beropt,
+        region=found.region,
+        exact=None,
+        facts=None,
+        log10_mass=None,
+    )
 
 
 def _clock(progress: Progress | None, n: int) -> Clock:
