@@ -190,6 +190,42 @@ def test_the_words_are_those_of_areas_and_scores() -> None:
     assert facts(z).words.startswith("The whole image moves in part (freedom 0.5")  # three pixels in a row: one area
 
 
+@pytest.mark.parametrize(("each", "again"), [(1, 0.0), (6, 0.9)])
+def test_of_many_runs_most_intervals_hold_the_truth(each: int, again: float) -> None:
+    """Sixteen chains, of one draw or of six that hardly move: the images' deviations are half of the prior's."""
+    module = nn.Sequential(nn.Linear(2, 6), nn.Unflatten(1, (1, 2, 3)))
+    with torch.no_grad():
+        module[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, -1.0], [2.0, 1.0], [1.0, 2.0]]))
+        module[0].bias.fill_(1.0)
+    found = []
+    for seed in range(40):
+        rng = torch.Generator().manual_seed(seed)
+        z = [0.5 * torch.randn(16, 2, generator=rng).double()]
+        for _ in range(each - 1):
+            z.append(again * z[-1] + 0.5 * math.sqrt(1 - again**2) * torch.randn(16, 2, generator=rng).double())
+        drawn = chains(torch.stack(z, dim=1).flatten(0, 1))
+        found.append(facts_of(Network(module.eval(), (2,)), SPACE, torch.zeros(2), drawn, rng=rng))
+    ends = torch.tensor([(one.low, one.mean, one.high) for one in found if one is not None])
+    assert len(ends) == 40
+    holds = (ends[:, 0] <= 0.5) & (ends[:, 2] >= 0.5)
+    assert holds.double().mean() > 0.82  # 0.95 less three deviations of 40 tosses, and what few chains do not tell
+
+
+def test_freedom_of_few_draws_of_the_prior_is_one_on_average() -> None:
+    means = [
+        facts_of(network(), SPACE, torch.ones(2), chains(z, 4), rng=torch.Generator()).mean  # pyright: ignore
+        for z in torch.randn(100, 4, 2, generator=torch.Generator().manual_seed(1)).double()
+    ]
+    # c4(4): the share of their deviation that four normal draws show on average
+    assert sum(means) / len(means) == pytest.approx(0.921, abs=0.08)
+
+
+def test_one_chain_has_no_interval() -> None:
+    found = facts_of(network(), SPACE, torch.ones(2), chains(draws(320, 0.5, 0.1), 1), rng=torch.Generator())
+    assert found is not None
+    assert (found.low, found.high) == (None, None)
+
+
 def test_few_samples_have_neither_an_interval_nor_words() -> None:
     found = facts_of(network(), SPACE, torch.ones(2), chains(draws(8, 0.5, 0.1), 8), rng=torch.Generator())
     assert found is not None
@@ -241,7 +277,7 @@ def test_the_prior_is_the_same_for_every_run() -> None:
     # E[x^2] - E[x]^2 of x = max(Z - 2, 0), by the normal density and its tail.
     density, tail = math.exp(-2) / math.sqrt(2 * math.pi), math.erfc(2 / math.sqrt(2)) / 2
     variance = 5 * tail - 2 * density - (density - 2 * tail) ** 2
-    expected = z.std(dim=0, correction=0) / math.sqrt(variance)
+    expected = z.std(dim=0) / math.sqrt(variance)
     assert (maps[0].flatten().double() / expected - 1).abs().max() < 0.25  # 115 of 5,000 draws change a pixel
 
 

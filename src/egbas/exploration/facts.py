@@ -275,7 +275,7 @@ class _Look:
                 scores.append(self.panel.scores_of(batch))
                 far.append(self.panel.distances(batch))
         return _Images(
-            deviation=sums.deviation(),
+            deviation=sums.deviation(correction=1),  # the region and the prior are told by unequal numbers of images
             totals=totals,
             distances=torch.cat(distances),
             scores={name: torch.cat([batch[name] for batch in scores]) for name in self.panel.scores},
@@ -289,16 +289,40 @@ def _interval(
     """A 95 % bootstrap interval of the mean freedom: chains are resampled whole, and groups of the prior's draws.
 
     The mean is over all values of an image, the resamples over some: the interval is that of the latter, to scale.
-    None where many resamples have none: with few draws, pixels that change seldom do not change in them.
+    Resamples deviate too little, as chains come twice in them, and so do samples themselves where chains are slow: so
+    the interval is around what the mean would be if only chains were independent, as ``_correction`` tells it.
+    Deviations are to scale, so how much resamples exceed the mean is how much it exceeds what is sought: the upper
+    quantile gives the lower end.
+    None where one chain does not tell how far chains differ, or many resamples have no freedom: with few draws, pixels
+    that change seldom do not change in them.
     """
+    if len(inside) < 2:
+        return None
     ratios = _resampled(inside, rng) / _resampled(beside, rng)
     known = ratios[ratios.isfinite()]
     if len(known) < _LEAST_SHARE * len(ratios):
         return None
-    region, prior = (float(_deviations(each.sum(dim=0)[None])) for each in (inside, beside))
-    scale = mean * prior / region if region > 0 else 1.0
-    low, high = (scale * known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))).tolist()
-    return low, high
+    if not bool(known.any()):
+        return 0.0, 0.0
+    low, high = known.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    if low == 0:
+        return None
+    around = mean * float(known.mean()) * _correction(inside) / _correction(beside)
+    return around / high, around / low
+
+
+def _correction(sums: Float[Tensor, "g q"]) -> float:
+    """What the summed deviation of independent draws grows by where groups of them are what is independent.
+
+    Of a value, n draws deviate by less than they should by the square of their mean's error: S^2 / (n - 1) where draws
+    are independent, and what the means m_g of G groups of n_g tell, sum (n_g / n)^2 (m_g - m)^2 G / (G - 1), elsewhere.
+    """
+    p, (groups, n) = (sums.shape[1] - 1) // 2, (len(sums), sums[:, -1:].sum())
+    mean = sums[:, :p].sum(dim=0) / n
+    plain = (sums[:, p:-1].sum(dim=0) / n - mean.square()).clamp(min=0)
+    error = ((sums[:, :p] - sums[:, -1:] * mean) / n).square().sum(dim=0) * groups / (groups - 1)
+    independent = (plain * n / (n - 1)).sqrt().sum()
+    return float((plain + error).sqrt().sum() / independent) if independent > 0 else 1.0
 
 
 def _resampled(sums: Float[Tensor, "g q"], rng: torch.Generator) -> Float[Tensor, " resamples"]:

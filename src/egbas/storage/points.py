@@ -25,7 +25,7 @@ from egbas.storage.save import boundary_of, json_bytes, run_files, tensor_bytes
 from egbas.storage.store import CELLS, SETS, Store, key_of
 
 SET, POINT = "set.json", "point.json"
-_SCHEMA = 7  # to be raised with every change of what a point is, or how it is made, within a version of egbas
+_SCHEMA = 8  # to be raised with every change of what a point is, or how it is made, within a version of egbas
 
 
 class PointStore:

@@ -16,7 +16,7 @@ from egbas.samplers.gbrrt import GbRrtConfig
 from egbas.sweep.fingerprint import answers_of, behaviour_of, function_sha256, network_sha256, probes_of
 from egbas.version import __version__
 
-SCHEMA = 8  # to be raised with every change of what a task computes, or how, within a version of egbas
+SCHEMA = 9  # to be raised with every change of what a task computes, or how, within a version of egbas
 
 
 def decides_of(  # noqa: PLR0913
