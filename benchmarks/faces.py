@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import markdown
-from benchmarks.balls import FEWEST
 from benchmarks.face_judges import SAME_PERSON, Recogniser, expressions
+from benchmarks.fair_tables import FACES, SAMPLED, ratio_cell
 from egbas.cli.ranges import numbers
-from egbas.evaluation.baselines import E_GBAS, L2, LINF, RADIUS_MATCHED, BaselineSamples
+from egbas.evaluation.baselines import E_GBAS, L2, METHODS, RADIUS_MATCHED, BaselineSamples
 from egbas.evaluation.comparison import (
     CLASS_CONSISTENCY,
     DEVIATION,
@@ -35,8 +35,7 @@ from egbas.evaluation.comparison import (
     ratios,
     summarise,
 )
-from egbas.evaluation.equal_mass import EQUAL_MASS
-from egbas.evaluation.exact_methods import EXACT, RANDOM_SET, RANDOM_WEIGHTS, ExactSettings, draw_exact
+from egbas.evaluation.exact_methods import EXACT, EXACT_METHODS, RIVALS, ExactSettings, draw_exact
 from egbas.exploration.result import Exploration
 from egbas.reproduce.shared_runs import Explored, beropt_at
 from egbas.samplers.choice import PRIOR, rng_of
@@ -51,8 +50,6 @@ TOLD = {
     CLASS_CONSISTENCY: "same expression",
     SAME: SAME,
 }
-PAPER, FAIR = (E_GBAS, L2, LINF, RADIUS_MATCHED), (EXACT, EQUAL_MASS, RANDOM_SET, RANDOM_WEIGHTS)
-SAMPLED = (EXACT, RANDOM_SET, RANDOM_WEIGHTS)  # by chains, which may not converge
 FACES_JUDGED = 50  # of each method, by the recogniser, which takes 0.07 s each
 PRIOR_DRAWS = 50
 
@@ -102,7 +99,7 @@ def _some(run: Exploration, latents: Tensor) -> Tensor:
 def scores_of(rows: Sequence[Row]) -> list[Score]:
     """The scores of rows, as the tables of the paper take them."""
     return [
-        Score(model="faces", layer=row["layer"], query=row["seed"], method=method, metric=metric, value=value)
+        Score(model=FACES, layer=row["layer"], query=row["seed"], method=method, metric=metric, value=value)
         for row in rows
         for method, values in row["scores"].items()
         for metric, value in values.items()
@@ -112,16 +109,16 @@ def scores_of(rows: Sequence[Row]) -> list[Score]:
 def paper_table(rows: Sequence[Row]) -> str:
     """The methods of the paper: for each layer and metric their means, and E-GBAS through each ball."""
     over = (L2, RADIUS_MATCHED)
-    names = ["l", "metric", *PAPER, PRIOR, *(f"{E_GBAS} / {name}" for name in over)]
-    return markdown.table(names, _lines(rows, (*PAPER, PRIOR), E_GBAS, over))
+    names = ["l", "metric", *METHODS, PRIOR, *(f"{E_GBAS} / {name}" for name in over)]
+    return markdown.table(names, _lines(rows, (*METHODS, PRIOR), E_GBAS, over))
 
 
 def fair_table(rows: Sequence[Row]) -> str:
     """The whole region and its fair rivals; at how many queries chains did not converge."""
     some = [row for row in rows if "unconverged" in row]
-    over = FAIR[1:]
-    names = ["l", "metric", *FAIR, PRIOR, *(f"exact / {name}" for name in over)]
-    return markdown.table(names, _lines(some, (*FAIR, PRIOR), EXACT, over))
+    over = RIVALS
+    names = ["l", "metric", *EXACT_METHODS, PRIOR, *(f"exact / {name}" for name in over)]
+    return markdown.table(names, _lines(some, (*EXACT_METHODS, PRIOR), EXACT, over))
 
 
 def chains_table(rows: Sequence[Row]) -> str:
@@ -145,21 +142,13 @@ def _lines(rows: Sequence[Row], methods: Sequence[str], ours: str, over: Sequenc
         for metric in METRICS:
             through = {row["method"]: row for row in ratios(scores, metric, ours=ours, others=over)}
             values = [f"{means[name, metric]:.3f}" if (name, metric) in means else "" for name in methods]
-            lines.append([str(layer), TOLD[metric], *values, *(_ratio(through.get(name)) for name in over)])
+            lines.append([str(layer), TOLD[metric], *values, *(ratio_cell(through.get(name)) for name in over)])
     return lines
 
 
 def _by_layer(rows: Sequence[Row]) -> list[tuple[int, list[Row]]]:
     layers = sorted({row["layer"] for row in rows})
     return [(layer, [row for row in rows if row["layer"] == layer]) for layer in layers]
-
-
-def _ratio(row: Row | None) -> str:
-    if row is None:
-        return ""
-    if row["n_queries"] < FEWEST:  # resampled, few queries give intervals that are too narrow
-        return f"{row['mean']:.2f}"
-    return markdown.interval(row["mean"], row["low"], row["high"])
 
 
 def main(path: Path, weights: str, layers: str, seeds: str, evaluations: str | None = None) -> None:

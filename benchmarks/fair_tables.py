@@ -76,7 +76,7 @@ def seeds(content: dict[str, list[Row]]) -> str:
     lines = []
     for key in sorted({(row["model"], row["layer"], row["query"]) for row in wanted}):
         here = {row["method"]: row for row in wanted if (row["model"], row["layer"], row["query"]) == key}
-        lines.append([f"`{key[0]}`", *map(str, key[1:]), *(_ratio(here.get(name)) for name in RIVALS)])
+        lines.append([f"`{key[0]}`", *map(str, key[1:]), *(ratio_cell(here.get(name)) for name in RIVALS)])
     return markdown.table(["model", "l", "query", *(f"exact / {name}" for name in RIVALS)], lines)
 
 
@@ -95,7 +95,7 @@ def _lines(content: dict[str, list[Row]], metric: str, *, with_queries: bool = F
             line += [str(len(some)), *(str(sum(name in row["unconverged"] for row in some)) for name in SAMPLED)]
         values = [means.get((model, layer, name)) for name in EXACT_METHODS]
         line += ["" if row is None else f"{row['mean']:.3f}" for row in values]
-        lines.append(line + [_ratio(over.get((model, layer, name))) for name in RIVALS])
+        lines.append(line + [ratio_cell(over.get((model, layer, name))) for name in RIVALS])
     return lines
 
 
@@ -129,7 +129,8 @@ def _named(row: Row) -> Row:
     return {**row, "model": FACES if Path(row["model"]).suffix else row["model"]}
 
 
-def _ratio(row: Row | None) -> str:
+def ratio_cell(row: Row | None) -> str:
+    """A ratio with its interval, where queries are enough for one; empty where there is none."""
     if row is None:
         return ""
     is_few = row.get("n_queries", FEWEST) < FEWEST  # resampled, three queries give 95 % intervals that hold 76 %

@@ -21,8 +21,8 @@ from torch import Tensor
 import egbas
 from benchmarks import markdown
 from egbas import BerOptConfig
-from egbas.exploration.certainty import Certainty, Repeat, certainty_of
-from egbas.exploration.repeats import seeds_again
+from egbas.exploration.certainty import Certainty, certainty_of
+from egbas.exploration.repeats import repeat_of, seeds_again
 from egbas.exploration.result import Exploration
 from egbas.samplers.choice import rng_of
 from egbas.zoo.models import Model
@@ -76,37 +76,15 @@ def measure(name: str, path: str, layer: int, masks: int) -> dict[str, Any]:
 
 def sampled(model: Model, layer: int, beropt: BerOptConfig, seed: int, most: int) -> Exploration:
     """Exact samples of the region that a seed of BerOpt finds at the query."""
-    return egbas.explore(
-        model.generator,
-        model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0],
-        layer,
-        rng=seed,
-        latent=model.latent,
-        beropt=beropt,
-        samplers=["prior"],
-        samples=SAMPLES,
-        max_evaluations=most,
-        mass=False,
-    )
+    return _explored(model, layer, beropt, rng=seed, samples=SAMPLES, max_evaluations=most, mass=False)
 
 
 def certainty_by_runs(runs: Sequence[Exploration]) -> Certainty:
     """How far runs of other seeds agree."""
-    repeats = [
-        Repeat(
-            seed=run.seed,
-            beropt=run.support.beropt,
-            region=run.support.region,
-            exact=run.exact,
-            facts=run.facts,
-            log10_mass=None,
-        )
-        for run in runs
-    ]
     run = runs[0]
     active = int(run.support.region.split.at(run.query).is_active.sum())
     rng = rng_of("certainty", run.seed)
-    return certainty_of(repeats, active, run.network, run.latent, run.query, rng=rng)
+    return certainty_of(list(map(repeat_of, runs)), active, run.network, run.latent, run.query, rng=rng)
 
 
 def of_halves(maps: Tensor) -> list[float]:
@@ -130,20 +108,15 @@ def agreement(
     model: Model, layer: int, beropt: BerOptConfig, *, samples: int, most: int, repeats: int
 ) -> dict[str, Any]:
     """How far some seeds of BerOpt, and their regions, agree at the query."""
-    run = egbas.explore(
-        model.generator,
-        model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0],
-        layer,
-        rng=QUERY,
-        latent=model.latent,
-        beropt=beropt,
-        samplers=["prior"],
-        samples=samples,
-        max_evaluations=most,
-        repeats=repeats,
-    )
+    run = _explored(model, layer, beropt, rng=QUERY, samples=samples, max_evaluations=most, repeats=repeats)
     assert run.certainty is not None
     return run.certainty.record()
+
+
+def _explored(model: Model, layer: int, beropt: BerOptConfig, **asked: Any) -> Exploration:
+    """Exact samples at the query; ``asked`` says of which seed, and how many."""
+    query = model.latent.sample(1, rng=torch.Generator().manual_seed(QUERY))[0]
+    return egbas.explore(model.generator, query, layer, latent=model.latent, beropt=beropt, samplers=["prior"], **asked)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

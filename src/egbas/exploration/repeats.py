@@ -99,18 +99,23 @@ def certainty_by(run: Exploration, again: Again, sampling: Sampling, progress: P
         progress: called with (stage, done, total, text).
     """
     problem = again.problem
-    repeats = [_of_run(run)]
+    repeats = [repeat_of(run)]
     if run.exact is None:
         repeats += map(_without_samples, problem.seeds, again.found)
     else:
         exact = replace(sampling, named=(PRIOR,), mass=None if sampling.mass else sampling.mass)
-        repeats += map(_of_run, answers(problem, again.found, exact, _clock(progress, len(problem.seeds))))
+        repeats += map(repeat_of, answers(problem, again.found, exact, _clock(progress, len(problem.seeds))))
     assert problem.precisions is not None
     active = int(problem.precisions.split.at(run.query).is_active.sum())
     return certainty_of(repeats, active, run.network, run.latent, run.query, rng=rng_of("certainty", run.seed))
 
 
-def _of_run(run: Exploration) -> Repeat:
+def repeat_of(run: Exploration) -> Repeat:
+    """What an exploration of a layer says, as one of several seeds of BerOpt.
+
+    Args:
+        run: the exploration.
+    """
     support = run.support
     return Repeat(
         seed=run.seed,
